@@ -123,6 +123,8 @@ export interface RecoverOptions {
   readonly owner: string;
   readonly nowMs: number;
   readonly leaseExpiresAtMs: number;
+  /** Only this job, whatever its source; unfinished, and the owner's own or expired */
+  readonly jobId?: string | undefined;
 }
 
 export interface PruneOptions {
@@ -202,8 +204,10 @@ export interface JobStore extends AsyncDisposable {
   renewLeases(owner: string, leaseExpiresAtMs: number): Promise<void>;
 
   /**
-   * Takes over every unfinished record that is the owner's own (left by an earlier process of the same name) or whose
-   * lease has expired, and returns them in order of acceptance. States stay as they are; the caller decides.
+   * Takes over unfinished records and returns them in order of acceptance: all that are the owner's own (left by an
+   * earlier process of the same name), and those of others whose lease has expired. Of others it leaves jobs that have
+   * a {@link JobSource}, unless `jobId` names one: their transport decides who gets them. States stay as they are; the
+   * caller decides.
    */
   recover(options: RecoverOptions): Promise<readonly JobRecord[]>;
 

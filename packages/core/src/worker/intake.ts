@@ -1,0 +1,141 @@
+import type { Abortable } from "../abortable.ts";
+import type { Capabilities } from "../capability/capabilities.ts";
+import { matches } from "../capability/matches.ts";
+import { LongshoreError } from "../errors/longshore-error.ts";
+import type { Handler } from "../handler/handler.ts";
+import type { HandlerRegistry } from "../handler/handler-registry.ts";
+import type { JobDocument } from "../job/job-document.ts";
+import { checkAdmission, type AdmissionRules } from "../policy/admission-rules.ts";
+import type { Policy } from "../policy/policy.ts";
+import { jobObject } from "../policy/resource-names.ts";
+
+/** Checks a job's signature; throws `SIGNATURE_INVALID` or a relative of it. */
+export type SignatureVerifier = (document: JobDocument) => Promise<void> | void;
+
+export interface IntakeOptions {
+  readonly workerId: string;
+  readonly pool: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly policy: Policy;
+  readonly rules: AdmissionRules;
+  readonly verifySignature: SignatureVerifier | undefined;
+  readonly capabilities: Capabilities;
+  readonly registry: HandlerRegistry;
+  readonly now: () => number;
+}
+
+export interface AdmitOptions extends Abortable {
+  /** Who submits the job */
+  readonly subject: string;
+}
+
+/** Decides whether a valid document becomes a job of this worker. */
+export interface Intake {
+  /** Resolves when the job may be stored; throws what is wrong with it. */
+  admit(document: JobDocument, options: AdmitOptions): Promise<void>;
+  /** The handler that runs a job, by its runtime mode and operation. */
+  findHandler(document: JobDocument): Handler | undefined;
+}
+
+export function createIntake(options: IntakeOptions): Intake {
+  const { policy, rules, verifySignature, registry } = options;
+  const worker = {
+    workerId: options.workerId,
+    pool: options.pool,
+    labels: options.labels,
+    capabilities: options.capabilities,
+  };
+
+  function findHandler(document: JobDocument): Handler | undefined {
+    return registry.resolve(handledOperation(document));
+  }
+
+  function checkMatch(document: JobDocument): void {
+    if (document.constraints === undefined && document.routing === undefined) {
+      if (document.runtime?.runtime === undefined) return;
+    }
+    const match = matches(document, worker);
+    if (match.ok) return;
+    throw new LongshoreError(
+      "CAPABILITY_MISMATCH",
+      `This worker cannot run the job: ${match.reasons.map((reason) => reason.message).join(" ")}`,
+      {
+        phase: "validation",
+        details: { reasons: match.reasons },
+        // The worker it is routed to may come by, for as long as the job may wait.
+        retryable:
+          match.reasons.every((reason) => reason.field.startsWith("routing.")) &&
+          options.now() < Date.parse(document.createdAt) + waitMs(document),
+      },
+    );
+  }
+
+  function checkHandler(document: JobDocument): void {
+    if (findHandler(document) !== undefined) return;
+    const mode = document.runtime?.mode ?? "handler";
+    if (mode !== "handler") {
+      throw new LongshoreError(
+        "RUNTIME_NOT_SUPPORTED",
+        `Nothing on this worker runs jobs of mode "${mode}"; register a handler for "${mode}.run".`,
+        { phase: "validation", details: { mode } },
+      );
+    }
+    throw new LongshoreError(
+      "HANDLER_NOT_FOUND",
+      `No handler for the operation "${document.operation}" is registered.`,
+      {
+        phase: "validation",
+        details: { operation: document.operation, operations: registry.operations() },
+      },
+    );
+  }
+
+  return {
+    findHandler,
+    async admit(document, { subject, signal }) {
+      await checkSignature(document);
+      const decision = await policy.check(
+        {
+          subject,
+          domain: "*",
+          object: jobObject(document.metadata?.namespace ?? "default", document.operation),
+          action: "execute",
+        },
+        { signal },
+      );
+      if (!decision.allowed) {
+        throw new LongshoreError(
+          "POLICY_DENIED",
+          `The policy "${policy.name}" does not let ${subject} run ${document.operation}.`,
+          { phase: "validation", details: { subject, matchedRule: decision.matchedRule ?? null } },
+        );
+      }
+      checkAdmission(document, rules);
+      checkHandler(document);
+      checkMatch(document);
+    },
+  };
+
+  async function checkSignature(document: JobDocument): Promise<void> {
+    if (document.signature === undefined && !rules.requireSignature) return;
+    if (verifySignature === undefined) {
+      // A signature that nobody asked for and nobody can check gives no rights, and takes none.
+      if (!rules.requireSignature) return;
+      throw new LongshoreError(
+        "SIGNATURE_INVALID",
+        "Jobs must be signed, but this worker was given no keys to check them with.",
+      );
+    }
+    await verifySignature(document);
+  }
+}
+
+function waitMs(document: JobDocument): number {
+  return document.execution.queueTimeoutSeconds * 1_000;
+}
+
+/** Jobs that are not for a handler of their own go to the one that runs their mode, e.g. `process.run`. */
+function handledOperation(document: JobDocument): string {
+  const mode = document.runtime?.mode ?? "handler";
+  return mode === "handler" ? document.operation : `${mode}.run`;
+}

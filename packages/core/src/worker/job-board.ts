@@ -1,0 +1,108 @@
+import type { LongshoreError } from "../errors/longshore-error.ts";
+import type { ActiveJob, JobLease } from "../executor/active-job.ts";
+import { jobEventEmitter } from "../handler/job-event-emitter.ts";
+import type { JobEvent } from "../job/job-event.ts";
+import type { JobResult } from "../job/job-result.ts";
+import type { JobRecord } from "../store/job-store.ts";
+
+/** How a job left the board. */
+export type JobDeparture =
+  | { readonly kind: "ended"; readonly result: JobResult }
+  /** It is not this worker's to finish */
+  | { readonly kind: "gone"; readonly error: LongshoreError };
+
+export interface JobBoardOptions {
+  readonly workerId: string;
+  /** Jobs on the board beyond which newcomers wait */
+  readonly capacity: number;
+  publish(job: ActiveJob, event: JobEvent): void;
+}
+
+/** Every job this worker has accepted and not ended, and who waits for one of them. */
+export interface JobBoard {
+  readonly size: number;
+  readonly isFull: boolean;
+  get(jobId: string): ActiveJob | undefined;
+  values(): IterableIterator<ActiveJob>;
+  /** The job on the lease, if any. */
+  findByLease(lease: JobLease): ActiveJob | undefined;
+  add(record: JobRecord, lease: JobLease | undefined): ActiveJob;
+  leave(job: ActiveJob, departure: JobDeparture): void;
+  /** Resolves when the job leaves; `undefined` when it is not on the board. */
+  departure(jobId: string): Promise<JobDeparture> | undefined;
+  /** Resolves when the board is not full. */
+  room(): Promise<void>;
+}
+
+export function createJobBoard(options: JobBoardOptions): JobBoard {
+  const { workerId, capacity, publish } = options;
+  const jobs = new Map<string, ActiveJob>();
+  const departures = new Map<string, PromiseWithResolvers<JobDeparture>>();
+  const waitingForRoom: (() => void)[] = [];
+
+  return {
+    get size() {
+      return jobs.size;
+    },
+    get isFull() {
+      return jobs.size >= capacity;
+    },
+    get: (jobId) => jobs.get(jobId),
+    values: () => jobs.values(),
+    findByLease(lease) {
+      for (const job of jobs.values()) {
+        if (job.lease?.transport === lease.transport && job.lease.leaseId === lease.leaseId) {
+          return job;
+        }
+      }
+      return undefined;
+    },
+    add(record, lease) {
+      const job: ActiveJob = {
+        jobId: record.jobId,
+        document: record.document,
+        acceptedAtMs: record.acceptedAtMs,
+        events: jobEventEmitter({
+          jobId: record.jobId,
+          workerId,
+          firstSequence: record.nextSequence,
+          attempt: record.attempt,
+          emit: (event) => {
+            publish(job, event);
+          },
+        }),
+        state: record.state,
+        attempt: record.attempt,
+        queuedAtMs: record.notBeforeMs ?? record.acceptedAtMs,
+        startedAtMs: record.startedAtMs,
+        history: record.history,
+        checkpoint: record.checkpoint,
+        lease,
+        stopReason: undefined,
+        stop: undefined,
+        isEnding: false,
+      };
+      jobs.set(job.jobId, job);
+      return job;
+    },
+    leave(job, departure) {
+      job.events[Symbol.dispose]();
+      jobs.delete(job.jobId);
+      departures.get(job.jobId)?.resolve(departure);
+      departures.delete(job.jobId);
+      waitingForRoom.shift()?.();
+    },
+    departure(jobId) {
+      if (!jobs.has(jobId)) return undefined;
+      const known = departures.get(jobId) ?? Promise.withResolvers<JobDeparture>();
+      departures.set(jobId, known);
+      return known.promise;
+    },
+    async room() {
+      while (jobs.size >= capacity) {
+        await new Promise<void>((resolve) => waitingForRoom.push(resolve));
+      }
+      // Several may have been woken for one place; the board may be over its capacity by that many.
+    },
+  };
+}

@@ -1,0 +1,443 @@
+import { toJobError } from "../errors/job-error.ts";
+import { isLongshoreError, LongshoreError } from "../errors/longshore-error.ts";
+import { eventTopic } from "../events/event-topic.ts";
+import type { ActiveJob, JobLease } from "../executor/active-job.ts";
+import { createExecutor } from "../executor/executor.ts";
+import { createScheduler } from "../executor/scheduler.ts";
+import { createJobDocument } from "../job/create-job-document.ts";
+import { payloadDigest } from "../job/digest.ts";
+import type { JobEvent } from "../job/job-event.ts";
+import type { JobResult } from "../job/job-result.ts";
+import { isTerminal, type JobState } from "../job/job-state.ts";
+import { logJobEvent } from "../telemetry/log-job-event.ts";
+import { createAdoption } from "./adoption.ts";
+import { createAnswers } from "./answers.ts";
+import { createIntake } from "./intake.ts";
+import { createJobBoard } from "./job-board.ts";
+import { createLeaseDesk } from "./lease-desk.ts";
+import { createLeaseKeeper } from "./lease-keeper.ts";
+import type { WorkerSetup } from "./worker-setup.ts";
+import type { JobHandle, StopOptions, Worker } from "./worker.ts";
+import type { WorkerState } from "./worker-state.ts";
+import { checkHealth } from "./worker-health.ts";
+import { raceAbort } from "./abort-race.ts";
+import { removeDir, removeStaleWorkDirs } from "./work-dirs.ts";
+
+/** Handlers end by themselves within the kill grace; this much later they are given up on. */
+const giveUpMarginMs = 2_000;
+const pruneEveryMs = 60_000;
+
+/** A worker that is assembled and waits for `start`. */
+export interface LiveWorker {
+  readonly worker: Worker;
+  start(signal: AbortSignal | undefined): Promise<void>;
+}
+
+export function createLiveWorker(setup: WorkerSetup): LiveWorker {
+  const { id, pool, store, events, logger, telemetry, registry, transports, capabilities } = setup;
+  const { maxConcurrentJobs, leaseMs, killGraceMs, shutdownTimeoutMs } = setup.defaults;
+  const now = Date.now;
+  let lifecycle: WorkerState = "starting";
+  const timers: NodeJS.Timeout[] = [];
+  /** Jobs that are being stored and are not on the board yet */
+  const arriving = new Set<string>();
+
+  const board = createJobBoard({
+    workerId: id,
+    capacity: setup.defaults.maxQueuedJobs + maxConcurrentJobs,
+    publish: publishJobEvent,
+  });
+  const leases = createLeaseKeeper({ logger, telemetry, onLost: dropLease });
+  const answers = createAnswers({ leases, logger, telemetry });
+  const intake = createIntake({
+    workerId: id,
+    pool,
+    labels: setup.labels,
+    policy: setup.policy,
+    rules: setup.rules,
+    verifySignature: setup.verifySignature,
+    capabilities,
+    registry,
+    now,
+  });
+  const executor = createExecutor({
+    workerId: id,
+    workerVersion: capabilities.workerVersion,
+    store,
+    findHandler: intake.findHandler,
+    rules: setup.rules,
+    telemetry,
+    logger,
+    workRoot: setup.workRoot,
+    artifactsRoot: setup.artifactsRoot,
+    giveUpAfterMs: killGraceMs + giveUpMarginMs,
+    now,
+    random: Math.random,
+    onEnded,
+    onRequeued,
+    onDropped,
+  });
+  const scheduler = createScheduler({
+    maxConcurrentJobs,
+    run: async (jobId) => {
+      const job = board.get(jobId);
+      if (job !== undefined) await executor.run(job);
+    },
+    expire,
+  });
+  const adoption = createAdoption({
+    workerId: id,
+    store,
+    board,
+    executor,
+    logger,
+    now,
+    enqueue: (job, notBeforeMs) => {
+      enqueue(job, Math.max(notBeforeMs ?? 0, now()));
+    },
+  });
+  const desk = createLeaseDesk({
+    workerId: id,
+    leaseMs,
+    maxPayloadBytes: setup.rules.max.payloadBytes,
+    store,
+    board,
+    intake,
+    adoption,
+    leases,
+    answers,
+    logger,
+    now,
+    isDraining: () => !isOpen(),
+    enqueue: welcome,
+    cancel: (jobId, reason) => {
+      cancel(jobId, reason).catch((error: unknown) => {
+        logger.warn({ jobId, err: error }, "cancel refused");
+      });
+    },
+    dropLease,
+  });
+
+  function isOpen(): boolean {
+    return lifecycle === "starting" || lifecycle === "ready";
+  }
+
+  function publishJobEvent(job: ActiveJob, event: JobEvent): void {
+    const kind = event.kind === "state" ? event.phase : event.kind;
+    void events.publish(eventTopic("job", job.jobId, kind), event, { entityType: "job" });
+    job.lease?.transport.publishEvent?.(job.lease.leaseId, event);
+    logJobEvent(logger, event);
+  }
+
+  function publishNodeEvent(event: string): void {
+    void events.publish(eventTopic("node", id, event), { workerId: id, pool }, { entityType: "node" });
+  }
+
+  function welcome(job: ActiveJob): void {
+    job.events.state("queued", "The job was accepted.");
+    enqueue(job, Math.max(job.queuedAtMs, toMs(job.document.execution.notBefore)));
+  }
+
+  function enqueue(job: ActiveJob, notBeforeMs: number): void {
+    const { priority, queueTimeoutSeconds, deadline } = job.document.execution;
+    job.queuedAtMs = notBeforeMs;
+    telemetry.jobQueued(job.document);
+    scheduler.enqueue({
+      jobId: job.jobId,
+      priority,
+      acceptedAtMs: job.acceptedAtMs,
+      notBeforeMs,
+      expiresAtMs: Math.min(
+        notBeforeMs + queueTimeoutSeconds * 1_000,
+        deadline === undefined ? Infinity : Date.parse(deadline),
+      ),
+    });
+  }
+
+  function expire(jobId: string): void {
+    const job = board.get(jobId);
+    if (job === undefined) return;
+    telemetry.jobDequeued();
+    const { deadline, queueTimeoutSeconds } = job.document.execution;
+    const error =
+      deadline !== undefined && Date.parse(deadline) <= now()
+        ? new LongshoreError("DEADLINE_EXCEEDED", "The job's deadline passed before it started.")
+        : new LongshoreError("QUEUE_TIMEOUT", `The job waited more than ${queueTimeoutSeconds} s.`);
+    void executor.end(job, { status: "timeout", error: toJobError(error) });
+  }
+
+  function onEnded(job: ActiveJob, result: JobResult): void {
+    if (job.lease !== undefined) void answers.ack(job.lease, result);
+    board.leave(job, { kind: "ended", result });
+  }
+
+  function onRequeued(job: ActiveJob, notBeforeMs: number): void {
+    if (isOpen()) enqueue(job, notBeforeMs);
+    else giveBack(job);
+  }
+
+  /** Lets a waiting job go: its message to the transport, its record to the next process. */
+  function giveBack(job: ActiveJob): void {
+    const error = new LongshoreError("SHUTDOWN", "The worker stopped; the job stays queued.");
+    if (job.lease !== undefined) {
+      void answers.nack(job.lease, toJobError(error), { requeue: true, countAttempt: false });
+    }
+    board.leave(job, { kind: "gone", error });
+  }
+
+  function onDropped(job: ActiveJob, thrown: unknown): void {
+    logger.error({ jobId: job.jobId, err: thrown }, "job dropped; it could not be written");
+    if (job.lease !== undefined) leases.release(job.lease);
+    const error = isLongshoreError(thrown)
+      ? thrown
+      : new LongshoreError("INTERNAL_ERROR", "The job could not be written.", { cause: thrown });
+    board.leave(job, { kind: "gone", error });
+  }
+
+  function dropLease(lease: JobLease): void {
+    const job = board.findByLease(lease);
+    if (job === undefined || job.isEnding) return;
+    job.lease = undefined;
+    const message = "The job's lease went to another worker.";
+    if (scheduler.remove(job.jobId)) {
+      telemetry.jobDequeued();
+      adoption.abandon(job, message).catch((error: unknown) => {
+        onDropped(job, error);
+      });
+    } else {
+      executor.stop(job, new LongshoreError("LEASE_LOST", message));
+    }
+  }
+
+  async function submit(...[input, options = {}]: Parameters<Worker["submit"]>): Promise<JobHandle> {
+    const { subject = setup.localSubject, signal } = options;
+    if (!isOpen()) throw new LongshoreError("WORKER_DRAINING", "The worker takes no more jobs.");
+    if (board.isFull) {
+      throw new LongshoreError("QUEUE_FULL", `${board.size} jobs wait; try again later.`);
+    }
+    const document = createJobDocument(input);
+    await intake.admit(document, { subject, signal });
+    const { jobId } = document;
+    arriving.add(jobId);
+    try {
+      const { record } = await store.insert({
+        document,
+        owner: id,
+        leaseExpiresAtMs: now() + leaseMs,
+        acceptedAtMs: now(),
+        ...(document.execution.idempotencyKey !== undefined && {
+          payloadDigest: payloadDigest(document.operation, document.payload.data),
+        }),
+      });
+      if (!isTerminal(record.state)) welcome(board.add(record, undefined));
+      return {
+        jobId,
+        isDeduplicated: isTerminal(record.state),
+        result: (resultOptions) => result(jobId, resultOptions),
+        cancel: (cancelOptions) => cancel(jobId, cancelOptions?.reason),
+      };
+    } finally {
+      arriving.delete(jobId);
+    }
+  }
+
+  async function result(...[jobId, options = {}]: Parameters<Worker["result"]>): Promise<JobResult> {
+    const departure = board.departure(jobId);
+    if (departure !== undefined) {
+      const left = await raceAbort(departure, options.signal);
+      if (left.kind === "gone") throw left.error;
+      return left.result;
+    }
+    const record = await store.get(jobId);
+    if (record === undefined) throw notFound(jobId);
+    if (record.result !== undefined) return record.result;
+    throw new LongshoreError("JOB_NOT_FINISHED", `Job ${jobId} is ${record.state} elsewhere.`, {
+      details: { state: record.state, owner: record.owner },
+    });
+  }
+
+  async function cancel(jobId: string, why: string | undefined): Promise<JobState> {
+    const job = board.get(jobId);
+    if (job === undefined) {
+      const record = await store.get(jobId);
+      if (record === undefined) throw notFound(jobId);
+      if (isTerminal(record.state)) return record.state;
+      throw new LongshoreError("NOT_CANCELLABLE", `Job ${jobId} belongs to ${record.owner}.`);
+    }
+    const reason = new LongshoreError("CANCELLED", why ?? "The job was cancelled.");
+    if (scheduler.remove(jobId)) {
+      telemetry.jobDequeued();
+      await executor.end(job, { status: "cancelled", error: toJobError(reason) });
+      return "cancelled";
+    }
+    if (job.isEnding || job.state === "cancelling") return "cancelling";
+    if (!job.document.execution.cancellable) {
+      throw new LongshoreError("NOT_CANCELLABLE", `Job ${jobId} runs and may not be cancelled.`);
+    }
+    if (job.state === "running") {
+      job.state = "cancelling";
+      // The store keeps the order: the attempt's end is written after this.
+      store
+        .transition({
+          jobId,
+          from: "running",
+          to: "cancelling",
+          fence: { owner: id, attempt: job.attempt },
+          patch: { nextSequence: job.events.nextSequence + 1 },
+        })
+        .catch((error: unknown) => {
+          logger.error({ jobId, err: error }, "cancelling could not be written");
+        });
+      job.events.state("cancelling", reason.message);
+    }
+    executor.stop(job, reason);
+    return "cancelling";
+  }
+
+  async function recover(signal: AbortSignal | undefined): Promise<void> {
+    const names = new Set(transports.map((transport) => transport.name));
+    const left = await store.recover({ owner: id, nowMs: now(), leaseExpiresAtMs: now() + leaseMs });
+    for (const record of left) {
+      signal?.throwIfAborted();
+      if (record.source === undefined) await adoption.resume(record, undefined);
+      else if (names.has(record.source.transport)) desk.awaited.set(record.jobId, record);
+      else logger.warn({ jobId: record.jobId, source: record.source }, "job waits for its transport");
+    }
+  }
+
+  /** Jobs of workers that died, in a store that several workers share. */
+  async function takeOver(): Promise<void> {
+    const left = await store.recover({ owner: id, nowMs: now(), leaseExpiresAtMs: now() + leaseMs });
+    for (const record of left) {
+      if (record.source !== undefined || !isOpen()) continue;
+      if (board.get(record.jobId) !== undefined || arriving.has(record.jobId)) continue;
+      await adoption.resume(record, undefined);
+    }
+  }
+
+  async function start(signal: AbortSignal | undefined): Promise<void> {
+    await registry.setup({ signal });
+    await recover(signal);
+    for (const transport of transports) {
+      await transport.start(desk.sinkFor(transport), { workerId: id, signal });
+    }
+    for (const record of desk.awaited.values()) {
+      await adoption.abandon(board.add(record, undefined), "Another worker took the job over.");
+    }
+    desk.awaited.clear();
+    every(leaseMs / 3, "leases not renewed", () => store.renewLeases(id, now() + leaseMs));
+    every(leaseMs, "no take-over", takeOver);
+    every(pruneEveryMs, "no pruning", () =>
+      store.prune({ finishedBeforeMs: now() - setup.defaults.resultRetentionMs }),
+    );
+    await removeStaleWorkDirs(setup.workRoot);
+    lifecycle = "ready";
+    publishNodeEvent("ready");
+    logger.info({ workerId: id, pool, operations: registry.operations() }, "worker is ready");
+  }
+
+  function every(periodMs: number, failure: string, task: () => Promise<unknown>): void {
+    const timer = setInterval(() => {
+      task().catch((error: unknown) => {
+        logger.error({ err: error }, failure);
+      });
+    }, periodMs);
+    timers.push(timer.unref());
+  }
+
+  const hurry = new AbortController();
+  let stopped: Promise<void> | undefined;
+
+  function stop(options: StopOptions = {}): Promise<void> {
+    const { timeoutMs = shutdownTimeoutMs } = options;
+    const timer = setTimeout(() => {
+      hurry.abort();
+    }, timeoutMs);
+    if (timeoutMs === 0) hurry.abort();
+    stopped ??= shutDown();
+    return stopped.finally(() => {
+      clearTimeout(timer);
+    });
+  }
+
+  async function shutDown(): Promise<void> {
+    lifecycle = "draining";
+    publishNodeEvent("draining");
+    logger.info({ runningJobs: scheduler.runningCount }, "worker drains");
+    await settleAll("transport did not pause", transports, (transport) => transport.pause());
+    for (const jobId of scheduler.clear()) {
+      const job = board.get(jobId);
+      telemetry.jobDequeued();
+      if (job !== undefined) giveBack(job);
+    }
+    await raceAbort(scheduler.idle(), hurry.signal).catch(() => {
+      logger.warn({ runningJobs: scheduler.runningCount }, "time is up; running jobs are aborted");
+    });
+    lifecycle = "stopping";
+    const reason = new LongshoreError("SHUTDOWN", "The worker stopped.");
+    for (const job of board.values()) executor.stop(job, reason);
+    await scheduler.idle();
+    await answers.settled();
+    for (const timer of timers) clearInterval(timer);
+    leases[Symbol.dispose]();
+    await registry.teardown();
+    await settleAll("transport did not close", transports, (transport) =>
+      transport[Symbol.asyncDispose](),
+    );
+    // Whoever shares the store need not wait for the leases to run out.
+    await store.renewLeases(id, 0).catch((error: unknown) => {
+      logger.warn({ err: error }, "leases not given up");
+    });
+    await removeDir(setup.workRoot);
+    lifecycle = "stopped";
+    publishNodeEvent("stopped");
+    logger.info("worker stopped");
+    await setup.disposeOwned();
+  }
+
+  async function settleAll<T>(
+    failure: string,
+    things: readonly T[],
+    call: (thing: T) => PromiseLike<void>,
+  ): Promise<void> {
+    for (const outcome of await Promise.allSettled(things.map(call))) {
+      if (outcome.status === "rejected") logger.error({ err: outcome.reason }, failure);
+    }
+  }
+
+  const worker: Worker = {
+    id,
+    pool,
+    capabilities,
+    events,
+    get state() {
+      return lifecycle === "ready" && scheduler.runningCount >= maxConcurrentJobs
+        ? "busy"
+        : lifecycle;
+    },
+    get load() {
+      return {
+        runningJobs: scheduler.runningCount,
+        queuedJobs: scheduler.waitingCount,
+        maxConcurrentJobs,
+      };
+    },
+    submit,
+    get: (jobId) => store.get(jobId),
+    list: (query, options) => store.list(query, options),
+    result,
+    cancel: (jobId, options = {}) => cancel(jobId, options.reason),
+    stop,
+    health: () => checkHealth(worker, { store, transports }),
+    [Symbol.asyncDispose]: () => stop(),
+  };
+  return { worker, start };
+}
+
+function notFound(jobId: string): LongshoreError {
+  return new LongshoreError("NOT_FOUND", `There is no job ${jobId}.`, { details: { jobId } });
+}
+
+function toMs(time: string | undefined): number {
+  return time === undefined ? 0 : Date.parse(time);
+}

@@ -1,0 +1,26 @@
+import { readdir, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+
+/**
+ * Removes what earlier processes of this worker left in their work directories.
+ *
+ * @param workRoot directory of this process, `<...>/<worker id>/<instance>`
+ */
+export async function removeStaleWorkDirs(workRoot: string): Promise<void> {
+  const workerDir = dirname(workRoot);
+  let names: readonly string[];
+  try {
+    names = await readdir(workerDir);
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return;
+    throw error;
+  }
+  for (const name of names) {
+    if (name !== basename(workRoot)) await removeDir(join(workerDir, name));
+  }
+}
+
+/** Removes a directory with all that is in it; none is fine. */
+export async function removeDir(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true, maxRetries: 3 });
+}
