@@ -159,7 +159,7 @@ export interface JobStore extends AsyncDisposable {
    *
    * A known job id throws `JOB_ID_ALREADY_EXISTS`, unless both records have the same `documentDigest` and a source
    * with the same transport: then the outcome is `redelivered`. A redelivered job that ended `abandoned` is accepted
-   * anew, with its attempt one higher, and replaces the old record.
+   * anew with the attempt that the new job names; history, checkpoint and `nextSequence` of the old record stay.
    *
    * @throws {LongshoreError} `JOB_ID_ALREADY_EXISTS`, `IDEMPOTENCY_IN_PROGRESS`, `IDEMPOTENCY_KEY_REUSED`, `IO_ERROR`
    */

@@ -21,8 +21,8 @@ export interface AdoptionOptions {
 export interface Adoption {
   /** Puts the job back on its way, or ends it when its attempts are used up. The record must be this worker's. */
   resume(record: JobRecord, lease: JobLease | undefined): Promise<void>;
-  /** Ends a job that does not run and whose message went to another worker: nobody here waits for it. */
-  abandon(job: ActiveJob, reason: string): Promise<void>;
+  /** Ends a job that does not run and whose message is, or goes, elsewhere: nobody here answers it. */
+  abandon(job: ActiveJob, reason: LongshoreError): Promise<void>;
 }
 
 export function createAdoption(options: AdoptionOptions): Adoption {
@@ -110,7 +110,7 @@ export function createAdoption(options: AdoptionOptions): Adoption {
       if (job.state === "queued") await move(job, "assigned", {});
       await executor.end(job, {
         status: "abandoned",
-        error: toJobError(new LongshoreError("WORKER_LOST", reason)),
+        error: toJobError(reason),
       });
     },
   };

@@ -2,6 +2,7 @@ import { toJobError } from "../errors/job-error.ts";
 import { isLongshoreError, LongshoreError } from "../errors/longshore-error.ts";
 import type { ActiveJob, JobLease } from "../executor/active-job.ts";
 import { documentDigest, payloadDigest } from "../job/digest.ts";
+import type { JobDocument } from "../job/job-document.ts";
 import { parseJobDocument } from "../job/parse-job-document.ts";
 import { isTerminal } from "../job/job-state.ts";
 import type { InsertOutcome, JobRecord, JobStore } from "../store/job-store.ts";
@@ -25,6 +26,8 @@ export interface LeaseDeskOptions {
   readonly answers: Answers;
   readonly logger: Logger;
   readonly now: () => number;
+  /** Jobs that are being stored and are not on the board yet */
+  readonly arriving: Set<string>;
   isDraining(): boolean;
   enqueue(job: ActiveJob): void;
   cancel(jobId: string, reason: string | undefined): void;
@@ -35,8 +38,6 @@ export interface LeaseDeskOptions {
 /** Receives what the transports lease: each delivery becomes a job, finds its job again, or is refused. */
 export interface LeaseDesk {
   sinkFor(transport: JobTransport): LeaseSink;
-  /** Records of earlier processes that wait for their message to come again, by job id */
-  readonly awaited: Map<string, JobRecord>;
 }
 
 /** Refusals that another time, or another worker, may not give. */
@@ -45,7 +46,6 @@ const requeueDelayMs = 1_000;
 
 export function createLeaseDesk(options: LeaseDeskOptions): LeaseDesk {
   const { workerId, store, board, intake, adoption, leases, answers, logger, now } = options;
-  const awaited = new Map<string, JobRecord>();
 
   async function receive(delivery: JobDelivery, lease: JobLease): Promise<void> {
     await board.room();
@@ -57,8 +57,22 @@ export function createLeaseDesk(options: LeaseDeskOptions): LeaseDesk {
       maxBytes: options.maxPayloadBytes,
     });
     await intake.admit(document, { subject: delivery.subject });
+    const { jobId } = document;
+    options.arriving.add(jobId);
+    try {
+      await settle(await insert(document, delivery, lease), lease);
+    } finally {
+      options.arriving.delete(jobId);
+    }
+  }
+
+  function insert(
+    document: JobDocument,
+    delivery: JobDelivery,
+    lease: JobLease,
+  ): Promise<InsertOutcome> {
     const hasKey = document.execution.idempotencyKey !== undefined;
-    const outcome = await store.insert({
+    return store.insert({
       document,
       owner: workerId,
       leaseExpiresAtMs: now() + options.leaseMs,
@@ -68,7 +82,6 @@ export function createLeaseDesk(options: LeaseDeskOptions): LeaseDesk {
       documentDigest: documentDigest(delivery.body),
       ...(hasKey && { payloadDigest: payloadDigest(document.operation, document.payload.data) }),
     });
-    await settle(outcome, lease);
   }
 
   async function settle(outcome: InsertOutcome, lease: JobLease): Promise<void> {
@@ -88,7 +101,13 @@ export function createLeaseDesk(options: LeaseDeskOptions): LeaseDesk {
   async function accept(record: JobRecord, lease: JobLease): Promise<void> {
     const job = board.add(record, lease);
     if (record.attempt > record.document.execution.maxAttempts) {
-      await adoption.abandon(job, "Earlier workers died with this job; its attempts are used up.");
+      await adoption.abandon(
+        job,
+        new LongshoreError(
+          "WORKER_LOST",
+          "Earlier workers died with this job; its attempts are used up.",
+        ),
+      );
       return;
     }
     options.enqueue(job);
@@ -110,7 +129,6 @@ export function createLeaseDesk(options: LeaseDeskOptions): LeaseDesk {
       return;
     }
     if (record.owner === workerId) {
-      awaited.delete(record.jobId);
       await adoption.resume(record, lease);
       return;
     }
@@ -137,7 +155,6 @@ export function createLeaseDesk(options: LeaseDeskOptions): LeaseDesk {
   }
 
   return {
-    awaited,
     sinkFor: (transport) => ({
       async deliver(delivery) {
         const lease: JobLease = { transport, leaseId: delivery.leaseId };

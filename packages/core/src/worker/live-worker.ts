@@ -9,6 +9,7 @@ import { payloadDigest } from "../job/digest.ts";
 import type { JobEvent } from "../job/job-event.ts";
 import type { JobResult } from "../job/job-result.ts";
 import { isTerminal, type JobState } from "../job/job-state.ts";
+import type { JobRecord } from "../store/job-store.ts";
 import { logJobEvent } from "../telemetry/log-job-event.ts";
 import { createAdoption } from "./adoption.ts";
 import { createAnswers } from "./answers.ts";
@@ -38,7 +39,10 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
   const { maxConcurrentJobs, leaseMs, killGraceMs, shutdownTimeoutMs } = setup.defaults;
   const now = Date.now;
   let lifecycle: WorkerState = "starting";
+  /** Whether no other process can be working under this worker's id */
+  let hasIdentity = false;
   const timers: NodeJS.Timeout[] = [];
+  const givingBack: Promise<void>[] = [];
   /** Jobs that are being stored and are not on the board yet */
   const arriving = new Set<string>();
 
@@ -108,6 +112,7 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
     answers,
     logger,
     now,
+    arriving,
     isDraining: () => !isOpen(),
     enqueue: welcome,
     cancel: (jobId, reason) => {
@@ -173,16 +178,29 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
 
   function onRequeued(job: ActiveJob, notBeforeMs: number): void {
     if (isOpen()) enqueue(job, notBeforeMs);
-    else giveBack(job);
+    else givingBack.push(giveBack(job));
   }
 
-  /** Lets a waiting job go: its message to the transport, its record to the next process. */
-  function giveBack(job: ActiveJob): void {
-    const error = new LongshoreError("SHUTDOWN", "The worker stopped; the job stays queued.");
-    if (job.lease !== undefined) {
-      void answers.nack(job.lease, toJobError(error), { requeue: true, countAttempt: false });
+  /** Lets a waiting job go: a leased one to its transport, any other to the next process with this store. */
+  async function giveBack(job: ActiveJob): Promise<void> {
+    const { lease } = job;
+    const error = new LongshoreError("SHUTDOWN", "The worker stopped before the job ended.");
+    if (lease === undefined) {
+      board.leave(job, { kind: "gone", error });
+      return;
     }
-    board.leave(job, { kind: "gone", error });
+    // The record ends first: should the process die now, the message comes again and begins anew.
+    job.lease = undefined;
+    await abandon(job, error);
+    await answers.nack(lease, toJobError(error), { requeue: true, countAttempt: false });
+  }
+
+  async function abandon(job: ActiveJob, reason: LongshoreError): Promise<void> {
+    try {
+      await adoption.abandon(job, reason);
+    } catch (error) {
+      onDropped(job, error);
+    }
   }
 
   function onDropped(job: ActiveJob, thrown: unknown): void {
@@ -198,14 +216,12 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
     const job = board.findByLease(lease);
     if (job === undefined || job.isEnding) return;
     job.lease = undefined;
-    const message = "The job's lease went to another worker.";
+    const reason = new LongshoreError("LEASE_LOST", "The job's lease went to another worker.");
     if (scheduler.remove(job.jobId)) {
       telemetry.jobDequeued();
-      adoption.abandon(job, message).catch((error: unknown) => {
-        onDropped(job, error);
-      });
+      void abandon(job, reason);
     } else {
-      executor.stop(job, new LongshoreError("LEASE_LOST", message));
+      executor.stop(job, reason);
     }
   }
 
@@ -294,37 +310,40 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
     return "cancelling";
   }
 
-  async function recover(signal: AbortSignal | undefined): Promise<void> {
-    const names = new Set(transports.map((transport) => transport.name));
+  /** Takes over what is left unfinished in the store and is not this process's doing. */
+  async function recover(): Promise<readonly JobRecord[]> {
     const left = await store.recover({ owner: id, nowMs: now(), leaseExpiresAtMs: now() + leaseMs });
-    for (const record of left) {
-      signal?.throwIfAborted();
-      if (record.source === undefined) await adoption.resume(record, undefined);
-      else if (names.has(record.source.transport)) desk.awaited.set(record.jobId, record);
-      else logger.warn({ jobId: record.jobId, source: record.source }, "job waits for its transport");
+    return left.filter(({ jobId }) => board.get(jobId) === undefined && !arriving.has(jobId));
+  }
+
+  /** After the transports brought back what they still held for this worker. */
+  async function recoverAtStart(): Promise<void> {
+    const names = new Set(transports.map((transport) => transport.name));
+    const reason = new LongshoreError("WORKER_LOST", "Another worker took the job over.");
+    for (const record of await recover()) {
+      const { jobId, source } = record;
+      if (source === undefined) await adoption.resume(record, undefined);
+      else if (names.has(source.transport)) await abandon(board.add(record, undefined), reason);
+      else logger.warn({ jobId, source }, "job waits for a transport that is not configured");
     }
   }
 
   /** Jobs of workers that died, in a store that several workers share. */
   async function takeOver(): Promise<void> {
-    const left = await store.recover({ owner: id, nowMs: now(), leaseExpiresAtMs: now() + leaseMs });
-    for (const record of left) {
-      if (record.source !== undefined || !isOpen()) continue;
-      if (board.get(record.jobId) !== undefined || arriving.has(record.jobId)) continue;
-      await adoption.resume(record, undefined);
+    for (const record of await recover()) {
+      if (record.source === undefined && isOpen()) await adoption.resume(record, undefined);
     }
   }
 
   async function start(signal: AbortSignal | undefined): Promise<void> {
     await registry.setup({ signal });
-    await recover(signal);
+    // A transport knows whether another process works under this id: before it, the store is not touched.
     for (const transport of transports) {
       await transport.start(desk.sinkFor(transport), { workerId: id, signal });
     }
-    for (const record of desk.awaited.values()) {
-      await adoption.abandon(board.add(record, undefined), "Another worker took the job over.");
-    }
-    desk.awaited.clear();
+    hasIdentity = true;
+    await recoverAtStart();
+    signal?.throwIfAborted();
     every(leaseMs / 3, "leases not renewed", () => store.renewLeases(id, now() + leaseMs));
     every(leaseMs, "no take-over", takeOver);
     every(pruneEveryMs, "no pruning", () =>
@@ -368,7 +387,7 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
     for (const jobId of scheduler.clear()) {
       const job = board.get(jobId);
       telemetry.jobDequeued();
-      if (job !== undefined) giveBack(job);
+      if (job !== undefined) givingBack.push(giveBack(job));
     }
     await raceAbort(scheduler.idle(), hurry.signal).catch(() => {
       logger.warn({ runningJobs: scheduler.runningCount }, "time is up; running jobs are aborted");
@@ -377,6 +396,7 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
     const reason = new LongshoreError("SHUTDOWN", "The worker stopped.");
     for (const job of board.values()) executor.stop(job, reason);
     await scheduler.idle();
+    await Promise.all(givingBack);
     await answers.settled();
     for (const timer of timers) clearInterval(timer);
     leases[Symbol.dispose]();
@@ -385,7 +405,7 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
       transport[Symbol.asyncDispose](),
     );
     // Whoever shares the store need not wait for the leases to run out.
-    await store.renewLeases(id, 0).catch((error: unknown) => {
+    if (hasIdentity) await store.renewLeases(id, 0).catch((error: unknown) => {
       logger.warn({ err: error }, "leases not given up");
     });
     await removeDir(setup.workRoot);
