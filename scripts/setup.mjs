@@ -1,0 +1,66 @@
+#!/usr/bin/env node
+// Prepares a fresh checkout: the locked npm packages, then the system packages that the tests and the demo use.
+// Plain JavaScript without imports from npm, because it runs before anything is installed, on any Node from 20 on.
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const stampFile = join(root, "node_modules", ".longshore-setup");
+
+/** Debian packages by the command that shows whether they are there. */
+const systemPackages = {
+  "e2fsprogs": ["mkfs.ext4", "debugfs"],
+  "dosfstools": ["mkfs.vfat"],
+  "fdisk": ["sfdisk"],
+  "python3": ["python3"],
+  "qemu-utils": ["qemu-img"],
+  "redis-server": ["redis-server"],
+  "util-linux": ["prlimit", "setpriv"],
+};
+
+installNpmPackages();
+installSystemPackages();
+
+function installNpmPackages() {
+  const lock = readFileSync(join(root, "package-lock.json"));
+  const stamp = createHash("sha256").update(lock).update(process.platform + process.arch).digest("hex");
+  if (existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp) return;
+  console.log("setup: npm ci");
+  run("npm", ["ci", "--no-audit", "--no-fund"]);
+  writeFileSync(stampFile, stamp);
+}
+
+function installSystemPackages() {
+  if (process.platform !== "linux") return;
+  const missing = Object.entries(systemPackages)
+    .filter(([, commands]) => !commands.every(hasCommand))
+    .map(([name]) => name);
+  if (missing.length === 0) return;
+  const command = `apt-get install -y --no-install-recommends ${missing.join(" ")}`;
+  if (process.getuid() !== 0 || !hasCommand("apt-get")) {
+    console.warn(`setup: missing on this machine: ${missing.join(", ")}`);
+    console.warn(`setup: install them with:  sudo apt-get update && sudo ${command}`);
+    if (process.env.CI === "true") process.exit(1);
+    return;
+  }
+  console.log(`setup: ${command}`);
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  run("apt-get", ["update", "-qq"], env);
+  // No service may start by itself: the tests start what they need, on ports of their own.
+  run("apt-get", [...command.split(" ").slice(1), "-qq"], { ...env, RUNLEVEL: "1" });
+}
+
+function hasCommand(name) {
+  const folders = [...(process.env.PATH ?? "").split(":"), "/usr/sbin", "/sbin", "/usr/bin"];
+  return folders.some((folder) => folder !== "" && existsSync(join(folder, name)));
+}
+
+function run(command, args, env = process.env) {
+  const { status, error } = spawnSync(command, args, { cwd: root, env, stdio: "inherit" });
+  if (status === 0) return;
+  console.error(`setup: ${command} ${args.join(" ")} failed${error ? `: ${error.message}` : ""}`);
+  process.exit(status ?? 1);
+}
