@@ -35,6 +35,8 @@ export interface JobDocument {
   readonly observability?: JobObservability | undefined;
   readonly audit?: JobAudit | undefined;
   readonly signature?: JobSignature | undefined;
+  /** The document as it came in, when it was converted from an older protocol version */
+  readonly original?: unknown;
 }
 
 export interface JobPayload {

@@ -9,7 +9,7 @@ export interface JobDelivery {
   readonly leaseId: string;
   /** The transport's own name for the message, e.g. a file name; the same at each redelivery */
   readonly name: string;
-  /** How often a worker has lost this message, plus one */
+  /** How often the message went from one worker to another, plus one; a worker that gets its own back keeps the number */
   readonly attempt: number;
   /** The document as it came in, not yet parsed */
   readonly body: Uint8Array;

@@ -1,0 +1,50 @@
+import { LongshoreError } from "../errors/longshore-error.ts";
+
+const partPattern = /^[A-Za-z0-9_:@%-]{1,384}$/;
+const unsafe = /[^A-Za-z0-9_:@-]/;
+const unsafeAll = /[^A-Za-z0-9_:@-]/gu;
+
+/** The topic `{source}.{id}.{event}`; whatever in the id is not `A-Z a-z 0-9 _ : @ -` is percent-encoded. */
+export function eventTopic(source: string, id: string, event: string): string {
+  return `${source}.${unsafe.test(id) ? encodeId(id) : id}.${event}`;
+}
+
+/** The id as it was before it went into a topic. */
+export function decodeTopicId(part: string): string {
+  if (!part.includes("%")) return part;
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    // Not of our making: better shown as it is than not at all.
+    return part;
+  }
+}
+
+/** @throws {LongshoreError} `VALIDATION_ERROR` */
+export function splitTopic(topic: string): readonly [string, string, string] {
+  const [source, id, event, more] = topic.split(".");
+  if (
+    source === undefined ||
+    id === undefined ||
+    event === undefined ||
+    more !== undefined ||
+    !partPattern.test(source) ||
+    !partPattern.test(id) ||
+    !partPattern.test(event)
+  ) {
+    throw new LongshoreError(
+      "VALIDATION_ERROR",
+      `"${topic.slice(0, 200)}" is not a topic of the form {source}.{id}.{event}.`,
+      { details: { topic: topic.slice(0, 200) } },
+    );
+  }
+  return [source, id, event];
+}
+
+function encodeId(id: string): string {
+  return id.replaceAll(unsafeAll, (character) =>
+    [...Buffer.from(character)]
+      .map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`)
+      .join(""),
+  );
+}

@@ -1,0 +1,93 @@
+import type { Abortable } from "../abortable.ts";
+import { LongshoreError } from "../errors/longshore-error.ts";
+import type { Handler } from "./handler.ts";
+
+export interface RegisterOptions {
+  /** Take operations over from a handler that has them. @default false */
+  readonly override?: boolean | undefined;
+}
+
+/** Knows which handler runs which operation. */
+export interface HandlerRegistry {
+  /** @throws {LongshoreError} `DUPLICATE_HANDLER`: nothing of the handler is registered then */
+  register<Payload, Result>(handler: Handler<Payload, Result>, options?: RegisterOptions): void;
+  /** The handler of the operation itself, else of the longest pattern that covers it. */
+  resolve(operation: string): Handler | undefined;
+  /** Operations and patterns, sorted. */
+  operations(): readonly string[];
+  /** Sets every handler up, in order of registration. When one fails, those before it are torn down again. */
+  setup(options?: Abortable): Promise<void>;
+  /** Tears every handler down that was set up, in reverse order, each one even when another fails. */
+  teardown(): Promise<void>;
+}
+
+export function handlerRegistry(): HandlerRegistry {
+  const byOperation = new Map<string, Handler>();
+  const handlers: Handler[] = [];
+  const ready: Handler[] = [];
+
+  async function teardown(): Promise<void> {
+    const failures: unknown[] = [];
+    for (let handler = ready.pop(); handler !== undefined; handler = ready.pop()) {
+      try {
+        await handler.teardown?.();
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) {
+      throw new AggregateError(failures, `${failures.length} handlers could not be torn down`);
+    }
+  }
+
+  return {
+    register(handler, { override = false } = {}) {
+      // The registry hands every handler what its schema made of the payload.
+      const erased = handler as unknown as Handler;
+      for (const operation of handler.operations) {
+        const owner = byOperation.get(operation);
+        if (owner !== undefined && !override) {
+          throw new LongshoreError(
+            "DUPLICATE_HANDLER",
+            `"${operation}" belongs to the handler "${owner.name}"; "${handler.name}" cannot have it too without override.`,
+            { details: { operation, registered: owner.name, refused: handler.name } },
+          );
+        }
+      }
+      for (const operation of handler.operations) byOperation.set(operation, erased);
+      handlers.push(erased);
+    },
+    resolve(operation) {
+      const exact = byOperation.get(operation);
+      if (exact !== undefined) return exact;
+      for (
+        let end = operation.lastIndexOf(".");
+        end > 0;
+        end = operation.lastIndexOf(".", end - 1)
+      ) {
+        const handler = byOperation.get(`${operation.slice(0, end)}.*`);
+        if (handler !== undefined) return handler;
+      }
+      return undefined;
+    },
+    operations: () => [...byOperation.keys()].toSorted(),
+    async setup({ signal } = {}) {
+      for (const handler of handlers) {
+        try {
+          signal?.throwIfAborted();
+          await handler.setup?.({ signal });
+          ready.push(handler);
+        } catch (error) {
+          await teardown();
+          if (signal?.aborted === true) throw signal.reason;
+          throw new LongshoreError(
+            "INTERNAL_ERROR",
+            `The handler "${handler.name}" could not be set up.`,
+            { cause: error },
+          );
+        }
+      }
+    },
+    teardown,
+  };
+}
