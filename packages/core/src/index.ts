@@ -1,32 +1,85 @@
 export type { Abortable } from "./abortable.ts";
-export {
-  errorCodes,
-  errorCodeInfo,
-  type ErrorCode,
-  type ErrorCodeInfo,
-} from "./errors/error-codes.ts";
-export {
-  LongshoreError,
-  isLongshoreError,
-  type LongshoreErrorOptions,
-} from "./errors/longshore-error.ts";
+export { errorCodes, errorCodeInfo } from "./errors/error-codes.ts";
+export type { ErrorCode, ErrorCodeInfo } from "./errors/error-codes.ts";
+export { LongshoreError, isLongshoreError } from "./errors/longshore-error.ts";
+export type { LongshoreErrorOptions } from "./errors/longshore-error.ts";
 export { toJobError, type JobError } from "./errors/job-error.ts";
-export {
-  jobStates,
-  canTransition,
-  assertTransition,
-  isTerminal,
-  type JobState,
-  type TerminalJobState,
-} from "./job/job-state.ts";
+
+export { jobStates, canTransition, assertTransition, isTerminal } from "./job/job-state.ts";
+export type { JobState, TerminalJobState } from "./job/job-state.ts";
 export type * from "./job/job-document.ts";
 export type * from "./job/job-result.ts";
 export type { JobEvent } from "./job/job-event.ts";
+export { createJobId, isJobId } from "./job/job-id.ts";
+export { createJobDocument, type JobInput } from "./job/create-job-document.ts";
+export { parseJobDocument, type ParsedJob, type ParseOptions } from "./job/parse-job-document.ts";
+export { toV0State } from "./job/v0-document.ts";
+export { documentDigest, payloadDigest } from "./job/digest.ts";
+export type { ValidationIssue } from "./job/validation-error.ts";
+export {
+  decodeJobDocument,
+  decodeJobError,
+  decodeJobEvent,
+  decodeJobResult,
+  encodeJobDocument,
+  encodeJobError,
+  encodeJobEvent,
+  encodeJobResult,
+  type WireDocument,
+} from "./job/codec.ts";
+
 export type * from "./store/job-store.ts";
+export { memoryJobStore, type MemoryJobStoreOptions } from "./store/memory-job-store.ts";
+export * as storeRules from "./store/store-rules.ts";
+export { formatCursor, parseCursor, pageLimit, type JobCursor } from "./store/job-query.ts";
 export type * from "./transport/job-transport.ts";
+
 export type * from "./handler/handler.ts";
 export type * from "./handler/handler-context.ts";
+export { defineHandler } from "./handler/define-handler.ts";
+export { handlerRegistry } from "./handler/handler-registry.ts";
+export type { HandlerRegistry, RegisterOptions } from "./handler/handler-registry.ts";
+export { echoHandler, type EchoResult } from "./handler/echo-handler.ts";
+export { jobEventEmitter } from "./handler/job-event-emitter.ts";
+export type { JobEventEmitter, JobEventEmitterOptions } from "./handler/job-event-emitter.ts";
+export { runHandler } from "./handler/run-handler.ts";
+export type { HandlerLimits, HandlerRun, HandlerRunOutcome } from "./handler/run-handler.ts";
+
 export type * from "./plugin/plugin.ts";
+export { definePlugin, pluginApiVersion } from "./plugin/define-plugin.ts";
+export { loadPlugins, type LoadPluginsOptions } from "./plugin/load-plugins.ts";
+export { setupPlugins } from "./plugin/setup-plugins.ts";
+
 export type * from "./events/event-bus.ts";
+export { eventTopic } from "./events/event-topic.ts";
+export { memoryEventBus, type MemoryEventBusOptions } from "./events/memory-event-bus.ts";
+
 export type * from "./policy/policy.ts";
+export { allowAllPolicy, denyAllPolicy } from "./policy/fixed-policies.ts";
+export { auditedPolicy } from "./policy/audited-policy.ts";
+export { admissionRules, checkAdmission, effectiveTimeoutMs } from "./policy/admission-rules.ts";
+export type { AdmissionOverrides, AdmissionRules } from "./policy/admission-rules.ts";
+export { isImageMatch, normalizeImage } from "./policy/image-pattern.ts";
+export { eventObject, jobObject } from "./policy/resource-names.ts";
+
+export type { Capabilities, Interpreter } from "./capability/capabilities.ts";
+export { detectCapabilities } from "./capability/detect-capabilities.ts";
+export type { CapabilityReport, DetectOptions, RuntimeClaim } from "./capability/detect-capabilities.ts";
+export { findCommand, findInterpreters } from "./capability/find-interpreters.ts";
+export { matches } from "./capability/matches.ts";
+export type { Match, MatchedWorker, MismatchReason, Taint } from "./capability/matches.ts";
+export { normalizeRuntime } from "./capability/runtime-names.ts";
+export { workerVersion } from "./capability/worker-version.ts";
+
 export { silentLogger, type Logger, type LogMethod } from "./telemetry/logger.ts";
+export { logJobEvent } from "./telemetry/log-job-event.ts";
+export { activeTraceparent, workerTelemetry } from "./telemetry/worker-telemetry.ts";
+export type { WorkerTelemetry, WorkerTelemetryOptions } from "./telemetry/worker-telemetry.ts";
+
+export { createScheduler } from "./executor/scheduler.ts";
+export type { QueueEntry, Scheduler, SchedulerOptions } from "./executor/scheduler.ts";
+export { startWorker } from "./worker/start-worker.ts";
+export type { TransportConfig, WorkerOptions } from "./worker/worker-options.ts";
+export type * from "./worker/worker.ts";
+export type { WorkerState } from "./worker/worker-state.ts";
+export type { SignatureVerifier } from "./worker/intake.ts";

@@ -3,7 +3,7 @@ import type { Capabilities } from "../capability/capabilities.ts";
 import type { EventBus } from "../events/event-bus.ts";
 import type { Handler } from "../handler/handler.ts";
 import type { Plugin } from "../plugin/plugin.ts";
-import type { AdmissionRules } from "../policy/admission-rules.ts";
+import type { AdmissionOverrides } from "../policy/admission-rules.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { JobStore } from "../store/job-store.ts";
 import type { Logger } from "../telemetry/logger.ts";
@@ -34,7 +34,7 @@ export interface WorkerOptions extends Abortable {
   /** Stays the caller's to dispose. @default a memory bus */
   readonly events?: EventBus | undefined;
   /** What is let in besides the policy; see `AdmissionRules` for each default */
-  readonly admission?: Partial<AdmissionRules> | undefined;
+  readonly admission?: AdmissionOverrides | undefined;
   /** Checks `signature`; needed when the rules require one */
   readonly verifySignature?: SignatureVerifier | undefined;
   /** What this machine can do; `detectCapabilities` finds out. @default the handlers' operations */

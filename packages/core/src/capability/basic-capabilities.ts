@@ -1,0 +1,27 @@
+import { availableParallelism, totalmem } from "node:os";
+import type { Capabilities } from "./capabilities.ts";
+import { workerVersion } from "./worker-version.ts";
+
+/** What is known without starting anything: the handlers' operations and the size of the machine. */
+export function basicCapabilities(
+  handlers: { operations(): readonly string[] },
+  maxConcurrentJobs: number,
+): Capabilities {
+  return {
+    runtimes: [],
+    runtimeVersions: {},
+    interpreters: [],
+    operations: handlers.operations(),
+    features: [],
+    formats: {},
+    limits: {
+      maxConcurrentJobs,
+      memoryMb: Math.floor(totalmem() / 1_048_576),
+      cpus: availableParallelism(),
+    },
+    privileged: process.getuid?.() === 0,
+    workerVersion,
+    protocolVersions: ["1.0"],
+    extra: {},
+  };
+}

@@ -1,0 +1,133 @@
+import type { Abortable } from "../abortable.ts";
+import { basicCapabilities } from "./basic-capabilities.ts";
+import type { Capabilities, Interpreter } from "./capabilities.ts";
+import { findCommand, findInterpreters } from "./find-interpreters.ts";
+import { normalizeRuntime } from "./runtime-names.ts";
+
+export interface DetectOptions extends Abortable {
+  readonly handlers: { operations(): readonly string[] };
+  readonly maxConcurrentJobs: number;
+  /** What the configuration says; each key that is there replaces what would be detected */
+  readonly declared?:
+    | Partial<Omit<Capabilities, "operations" | "workerVersion" | "protocolVersions">>
+    | undefined;
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined;
+  /** Advertise runtimes that were declared and not found. @default false */
+  readonly trustDeclaredRuntimes?: boolean | undefined;
+}
+
+/** A runtime, where its claim comes from, and whether it was found on this machine. */
+export interface RuntimeClaim {
+  readonly name: string;
+  readonly source: "env" | "config" | "detection";
+  readonly verified: boolean;
+}
+
+export interface CapabilityReport {
+  readonly capabilities: Capabilities;
+  readonly runtimes: readonly RuntimeClaim[];
+  readonly warnings: readonly string[];
+}
+
+/** In order of precedence */
+const runtimeVariables = ["LONGSHORE_WORKER_RUNTIMES", "WORKER_RUNTIMES", "ATTUNE_WORKER_RUNTIMES"];
+/** Feature by the command that gives it */
+const featureCommands: Readonly<Record<string, string>> = {
+  "qemu-img": "qemu-img",
+  lvm: "lvm",
+  nbd: "qemu-nbd",
+  prlimit: "prlimit",
+  git: "git",
+};
+
+/**
+ * What this machine can run. Each key is decided by itself: environment over configuration over detection.
+ *
+ * A list in `WORKER_RUNTIMES` is comma-separated; blank counts as unset, `none` as empty.
+ */
+export async function detectCapabilities(options: DetectOptions): Promise<CapabilityReport> {
+  const { handlers, maxConcurrentJobs, declared = {}, env = process.env, signal } = options;
+  const path = env["PATH"] ?? "";
+  const warnings: string[] = [];
+  const interpreters = declared.interpreters ?? (await findInterpreters({ path, signal }));
+  const runtimes = claimRuntimes(options, interpreters, warnings);
+  const isTrusted = options.trustDeclaredRuntimes === true;
+  const features = declared.features ?? (await findFeatures(path));
+  const basic = basicCapabilities(handlers, maxConcurrentJobs);
+  const capabilities: Capabilities = {
+    ...basic,
+    ...definedIn(declared),
+    limits: { ...basic.limits, ...declared.limits },
+    interpreters,
+    features,
+    formats: declared.formats ?? (features.includes("qemu-img") ? { disk: ["raw", "qcow2"] } : {}),
+    runtimes: runtimes.filter(({ verified }) => verified || isTrusted).map(({ name }) => name),
+    runtimeVersions: declared.runtimeVersions ?? versionsOf(interpreters),
+  };
+  for (const { name, verified, source } of runtimes) {
+    if (verified) continue;
+    warnings.push(
+      `runtime ${name} (from ${source}) was not found on this machine${isTrusted ? "" : "; it is not advertised"}`,
+    );
+  }
+  return { capabilities, runtimes, warnings };
+}
+
+function claimRuntimes(
+  { declared = {}, env = process.env }: DetectOptions,
+  interpreters: readonly Interpreter[],
+  warnings: string[],
+): readonly RuntimeClaim[] {
+  const found = new Set(["native", ...interpreters.map(({ name }) => name)]);
+  const fromEnv = runtimesFromEnv(env, warnings);
+  const names = fromEnv ?? declared.runtimes;
+  if (names !== undefined) {
+    const source = fromEnv === undefined ? "config" : "env";
+    const unique = new Set(names.map(normalizeRuntime));
+    return [...unique].map((name) => ({ name, source, verified: found.has(name) }));
+  }
+  const detected = interpreters.length === 0 && process.platform !== "win32" ? ["shell"] : [...found];
+  return detected.map((name) => ({ name, source: "detection", verified: true }));
+}
+
+function runtimesFromEnv(
+  env: Readonly<Record<string, string | undefined>>,
+  warnings: string[],
+): readonly string[] | undefined {
+  for (const variable of runtimeVariables) {
+    const text = env[variable];
+    if (text === undefined) continue;
+    const names = text
+      .split(",")
+      .map((name) => name.trim().toLowerCase())
+      .filter((name) => name !== "");
+    if (names.length === 0) {
+      warnings.push(`${variable} is set but blank; it is ignored (use "none" for no runtimes)`);
+      continue;
+    }
+    return names.length === 1 && names[0] === "none" ? [] : names;
+  }
+  return undefined;
+}
+
+async function findFeatures(path: string): Promise<readonly string[]> {
+  const features: string[] = [];
+  for (const [feature, command] of Object.entries(featureCommands)) {
+    if ((await findCommand(command, `${path}:/usr/sbin:/sbin`)) !== undefined) features.push(feature);
+  }
+  return features;
+}
+
+function versionsOf(interpreters: readonly Interpreter[]): Record<string, readonly string[]> {
+  const versions: Record<string, readonly string[]> = {};
+  for (const { name, version } of interpreters) {
+    if (version !== undefined) versions[name] = [...(versions[name] ?? []), version];
+  }
+  return versions;
+}
+
+function definedIn<T extends object>(value: T): Partial<T> {
+  return Object.fromEntries(
+    Object.entries(value).filter(([, field]) => field !== undefined),
+  ) as Partial<T>;
+}

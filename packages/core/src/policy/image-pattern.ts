@@ -1,0 +1,55 @@
+import { LongshoreError } from "../errors/longshore-error.ts";
+
+const referencePattern =
+  /^[A-Za-z0-9][A-Za-z0-9._:-]*(\/[a-z0-9]+([._-]+[a-z0-9]+)*)*(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$/;
+
+/**
+ * The full name of an image: `alpine` is `docker.io/library/alpine:latest`. A digest stays as it is, and a reference that
+ * has one gets no tag.
+ *
+ * @throws {LongshoreError} `VALIDATION_ERROR` for what is not an image reference
+ */
+export function normalizeImage(reference: string): string {
+  if (reference.length > 512 || !referencePattern.test(reference)) {
+    throw new LongshoreError(
+      "VALIDATION_ERROR",
+      `${JSON.stringify(reference.slice(0, 200))} is not an image reference.`,
+      { details: { image: reference.slice(0, 200) } },
+    );
+  }
+  const [name = "", digest] = reference.split("@");
+  const slash = name.indexOf("/");
+  const first = slash === -1 ? "" : name.slice(0, slash);
+  const hasHost = first.includes(".") || first.includes(":") || first === "localhost";
+  const host = hasHost ? first : "docker.io";
+  const path = hasHost ? name.slice(slash + 1) : name;
+  const fullPath = host === "docker.io" && !path.includes("/") ? `library/${path}` : path;
+  const isTagged = fullPath.slice(fullPath.lastIndexOf("/") + 1).includes(":");
+  const tagged = isTagged || digest !== undefined ? fullPath : `${fullPath}:latest`;
+  return `${host}/${tagged}${digest === undefined ? "" : `@${digest}`}`;
+}
+
+/**
+ * Whether an image is meant by a pattern: an exact reference, `name:*` for any tag of that name, `registry/path/*` for
+ * everything below, `*@sha256:<digest>` for those bytes under any name, or `*`.
+ */
+export function isImageMatch(reference: string, pattern: string): boolean {
+  const image = normalizeImage(reference);
+  if (pattern === "*") return true;
+  if (pattern.startsWith("*@")) return image.endsWith(pattern.slice(1));
+  if (pattern.endsWith("/*")) {
+    const below = normalizeImage(`${pattern.slice(0, -1)}x`);
+    return image.startsWith(below.slice(0, below.lastIndexOf("/") + 1));
+  }
+  if (pattern.endsWith(":*")) {
+    const name = withoutTag(normalizeImage(pattern.slice(0, -2)));
+    return withoutTag(image) === name && !image.includes("@");
+  }
+  return image === normalizeImage(pattern);
+}
+
+function withoutTag(image: string): string {
+  const [name = ""] = image.split("@");
+  const colon = name.lastIndexOf(":");
+  return colon > name.lastIndexOf("/") ? name.slice(0, colon) : name;
+}
