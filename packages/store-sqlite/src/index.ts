@@ -1,1 +1,1 @@
-export {};
+export { sqliteJobStore, type SqliteJobStoreOptions } from "./sqlite-job-store.ts";

@@ -26,6 +26,9 @@ export function idempotencyScope(document: JobDocument): string | undefined {
   return JSON.stringify([namespace, document.operation, idempotencyKey]);
 }
 
+/** @throws {LongshoreError} `INVALID_STATE_TRANSITION` */
+export const assertStep: (from: JobState, to: JobState) => void = assertTransition;
+
 /** @throws {LongshoreError} `NOT_FOUND`, `INVALID_STATE_TRANSITION`, `STATE_CONFLICT` */
 export function assertChange(
   actual: FencedRecord | undefined,

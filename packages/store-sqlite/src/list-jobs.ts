@@ -1,0 +1,49 @@
+import type { DatabaseSync } from "node:sqlite";
+import { LongshoreError, pageLimit, type JobPage, type JobQuery } from "@longshore/core";
+import { jobRowSelect, toRecord, type JobRow } from "./job-row.ts";
+
+/** One page of records, in the order in which they were stored. */
+export function listJobs(database: DatabaseSync, query: JobQuery): JobPage {
+  const limit = pageLimit(query);
+  const isOldestFirst = query.order === "oldest";
+  const conditions: string[] = [];
+  const values: (string | number)[] = [];
+  const add = (condition: string, ...parameters: readonly (string | number)[]): void => {
+    conditions.push(condition);
+    values.push(...parameters);
+  };
+  if (query.cursor !== undefined) {
+    add(`jobs.seq ${isOldestFirst ? ">" : "<"} ?`, parseCursor(query.cursor));
+  }
+  if (query.states !== undefined) {
+    add(`state IN (${query.states.map(() => "?").join(", ")})`, ...query.states);
+  }
+  if (query.operation !== undefined) add("operation = ?", query.operation);
+  if (query.namespace !== undefined) add("namespace = ?", query.namespace);
+  for (const [key, value] of Object.entries(query.labels ?? {})) {
+    add("document ->> ? = ?", `$.metadata.labels.${JSON.stringify(key)}`, value);
+  }
+  const where = conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`;
+  const order = isOldestFirst ? "ASC" : "DESC";
+  const rows = database
+    .prepare(`${jobRowSelect} ${where} ORDER BY jobs.seq ${order} LIMIT ?`)
+    .all(...values, limit + 1) as unknown as readonly JobRow[];
+  const page = rows.slice(0, limit);
+  const last = page.at(-1);
+  return {
+    records: page.map(toRecord),
+    ...(last !== undefined && rows.length > limit && { nextCursor: formatCursor(last.seq) }),
+  };
+}
+
+function formatCursor(seq: number): string {
+  return Buffer.from(`seq:${seq}`).toString("base64url");
+}
+
+function parseCursor(cursor: string): number {
+  const seq = /^seq:(\d{1,16})$/.exec(Buffer.from(cursor, "base64url").toString())?.[1];
+  if (seq !== undefined) return Number(seq);
+  throw new LongshoreError("VALIDATION_ERROR", "The cursor is not one that this store gave.", {
+    details: { field: "cursor" },
+  });
+}

@@ -1,0 +1,75 @@
+import type { DatabaseSync } from "node:sqlite";
+import { LongshoreError } from "@longshore/core";
+
+/** Each entry brings the database from the version of its place to the next one. Never change one that was released. */
+const migrations: readonly string[] = [
+  `
+  -- What changes while a job lives; rows stay small, because each step rewrites one.
+  CREATE TABLE jobs (
+    seq INTEGER PRIMARY KEY,
+    job_id TEXT NOT NULL UNIQUE,
+    state TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    owner TEXT NOT NULL,
+    lease_expires_at INTEGER NOT NULL,
+    accepted_at INTEGER NOT NULL,
+    started_at INTEGER,
+    finished_at INTEGER,
+    not_before INTEGER,
+    next_sequence INTEGER NOT NULL,
+    operation TEXT NOT NULL,
+    namespace TEXT NOT NULL,
+    source_transport TEXT,
+    source_name TEXT,
+    document_digest TEXT,
+    idempotency_scope TEXT,
+    history TEXT,
+    checkpoint TEXT
+  ) STRICT;
+  CREATE INDEX jobs_unfinished ON jobs (owner, lease_expires_at) WHERE finished_at IS NULL;
+  CREATE INDEX jobs_finished ON jobs (finished_at) WHERE finished_at IS NOT NULL;
+
+  -- What is written once.
+  CREATE TABLE documents (seq INTEGER PRIMARY KEY, document TEXT NOT NULL) STRICT;
+  CREATE TABLE results (seq INTEGER PRIMARY KEY, result TEXT NOT NULL) STRICT;
+
+  CREATE TABLE idempotency (
+    scope TEXT PRIMARY KEY,
+    job_id TEXT NOT NULL,
+    payload_digest TEXT NOT NULL,
+    expires_at INTEGER
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX idempotency_expiry ON idempotency (expires_at) WHERE expires_at IS NOT NULL;
+  `,
+];
+
+/**
+ * Brings the database to the newest schema.
+ *
+ * @throws {LongshoreError} `CONFIG_ERROR` for a database of a newer release
+ */
+export function migrate(database: DatabaseSync, path: string): void {
+  // The lock comes first: two processes may open a new file at the same time.
+  database.exec("BEGIN IMMEDIATE");
+  try {
+    const version = versionOf(database);
+    if (version > migrations.length) {
+      throw new LongshoreError(
+        "CONFIG_ERROR",
+        `The job store ${path} has schema version ${version}; this release knows ${migrations.length}. Use a newer release, or another file.`,
+        { details: { path, version, supported: migrations.length } },
+      );
+    }
+    for (const migration of migrations.slice(version)) database.exec(migration);
+    database.exec(`PRAGMA user_version = ${migrations.length}`);
+    database.exec("COMMIT");
+  } catch (error) {
+    database.exec("ROLLBACK");
+    throw error;
+  }
+}
+
+function versionOf(database: DatabaseSync): number {
+  const row = database.prepare("PRAGMA user_version").get();
+  return Number(row?.["user_version"] ?? 0);
+}
