@@ -1,0 +1,51 @@
+import { randomBytes } from "node:crypto";
+import { link, open, rename, rm, stat, unlink } from "node:fs/promises";
+import { basename, dirname, join, parse } from "node:path";
+import { hasCode } from "./fs-error.ts";
+
+/** Writes a file so that readers see all of it or nothing, also after a crash. */
+export async function writeFileAtomically(path: string, content: string): Promise<void> {
+  const temporary = join(dirname(path), `.${randomBytes(8).toString("hex")}.tmp`);
+  try {
+    const file = await open(temporary, "wx", 0o644);
+    try {
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+/**
+ * Moves a file into a directory under its name, or under `<stem>-<n><ext>` when that is taken. Never overwrites: the new
+ * name is made by a hard link, which fails when the name exists. Returns the name it got.
+ */
+export async function moveWithoutOverwriting(
+  path: string,
+  directory: string,
+  name: string,
+): Promise<string> {
+  const { name: stem, ext } = parse(basename(name));
+  for (let number = 0; ; number += 1) {
+    const candidate = number === 0 ? name : `${stem}-${number}${ext}`;
+    try {
+      await link(path, join(directory, candidate));
+    } catch (error) {
+      if (!hasCode(error, "EEXIST")) throw error;
+      // The name may be this file's own, linked before a crash.
+      if (!(await isSameFile(path, join(directory, candidate)))) continue;
+    }
+    await unlink(path);
+    return candidate;
+  }
+}
+
+async function isSameFile(a: string, b: string): Promise<boolean> {
+  const [first, second] = await Promise.all([stat(a, { bigint: true }), stat(b, { bigint: true })]);
+  return first.ino === second.ino && first.dev === second.dev;
+}

@@ -1,0 +1,154 @@
+import { watch } from "node:fs";
+import { mkdir, open, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import {
+  decodeJobError,
+  decodeJobEvent,
+  decodeJobResult,
+  encodeJobDocument,
+  isJobId,
+  LongshoreError,
+  type Abortable,
+  type JobDocument,
+  type JobEvent,
+  type JobResult,
+} from "@longshore/core";
+import { writeFileAtomically } from "./atomic-file.ts";
+import { hasCode } from "./fs-error.ts";
+import { progressPath } from "./progress-file.ts";
+
+/** Puts a job into an inbox, whole or not at all. Returns the path of the file. */
+export async function submitJobFile(options: {
+  readonly jobsDir: string;
+  readonly document: JobDocument;
+}): Promise<string> {
+  const { jobsDir, document } = options;
+  await mkdir(jobsDir, { recursive: true });
+  const path = join(jobsDir, `${document.jobId}.json`);
+  await writeFileAtomically(path, `${JSON.stringify(encodeJobDocument(document), null, 2)}\n`);
+  return path;
+}
+
+/** Asks whichever worker has the job to end it. */
+export async function requestCancel(options: {
+  readonly jobsDir: string;
+  readonly jobId: string;
+}): Promise<void> {
+  const { jobsDir, jobId } = options;
+  if (!isJobId(jobId)) {
+    throw new LongshoreError("VALIDATION_ERROR", `"${jobId}" is not a job id.`);
+  }
+  const directory = join(jobsDir, "cancel");
+  await mkdir(directory, { recursive: true });
+  await writeFile(join(directory, jobId), "");
+}
+
+export interface WaitOptions extends Abortable {
+  readonly jobsDir: string;
+  readonly resultsDir: string;
+  readonly jobId: string;
+}
+
+/**
+ * Waits for the result of a job that {@link submitJobFile} put into the inbox.
+ *
+ * @throws {LongshoreError} the worker's reason when it refused the job
+ */
+export async function waitForResult(options: WaitOptions): Promise<JobResult> {
+  const { jobsDir, resultsDir, jobId, signal } = options;
+  const failedDir = join(jobsDir, "failed");
+  await mkdir(resultsDir, { recursive: true });
+  await mkdir(failedDir, { recursive: true });
+  for await (const _change of changes([resultsDir, failedDir], signal)) {
+    const result = await readIfThere(join(resultsDir, `${jobId}-result.json`));
+    if (result !== undefined) return decodeJobResult(JSON.parse(result));
+    const refusal = await readIfThere(join(failedDir, `${jobId}.error.json`));
+    if (refusal === undefined) continue;
+    const { code, message, details, recoverable } = decodeJobError(JSON.parse(refusal));
+    throw new LongshoreError(code, message, {
+      retryable: recoverable,
+      ...(details !== undefined && { details }),
+    });
+  }
+  throw new LongshoreError("INTERNAL_ERROR", "The wait for the result ended early.");
+}
+
+/** The events of a job as they are written, from the first one on; ends when `signal` aborts. */
+export async function* followProgress(
+  options: Pick<WaitOptions, "resultsDir" | "jobId" | "signal">,
+): AsyncGenerator<JobEvent> {
+  const { resultsDir, jobId, signal } = options;
+  const path = progressPath(resultsDir, jobId);
+  await mkdir(resultsDir, { recursive: true });
+  let offset = 0;
+  let rest = "";
+  for await (const _change of changes([resultsDir], signal)) {
+    const text = await readFrom(path, offset);
+    offset += Buffer.byteLength(text);
+    const lines = (rest + text).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) yield decodeJobEvent(JSON.parse(line));
+  }
+}
+
+/** Yields at once, and again whenever something changes in one of the directories. */
+async function* changes(
+  directories: readonly string[],
+  signal: AbortSignal | undefined,
+): AsyncGenerator<void> {
+  signal?.throwIfAborted();
+  let wake: (() => void) | undefined;
+  let hasChanged = true;
+  const notice = (): void => {
+    hasChanged = true;
+    wake?.();
+  };
+  const watchers = directories.map((directory) => watch(directory, notice));
+  signal?.addEventListener("abort", notice, { once: true });
+  try {
+    for (;;) {
+      signal?.throwIfAborted();
+      if (hasChanged) {
+        hasChanged = false;
+        yield;
+        continue;
+      }
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    }
+  } finally {
+    for (const watcher of watchers) watcher.close();
+    signal?.removeEventListener("abort", notice);
+  }
+}
+
+async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if (hasCode(error, "ENOENT")) return undefined;
+    throw error;
+  }
+}
+
+const chunkBytes = 1_048_576;
+
+async function readFrom(path: string, offset: number): Promise<string> {
+  let file;
+  try {
+    file = await open(path, "r");
+  } catch (error) {
+    if (hasCode(error, "ENOENT")) return "";
+    throw error;
+  }
+  try {
+    const buffer = Buffer.alloc(chunkBytes);
+    const { bytesRead } = await file.read(buffer, 0, chunkBytes, offset);
+    // Only whole lines: a character at the end may be cut.
+    const end = buffer.subarray(0, bytesRead).lastIndexOf("\n") + 1;
+    return buffer.subarray(0, end).toString();
+  } finally {
+    await file.close();
+  }
+}
