@@ -32,16 +32,14 @@ export interface ExecutorOptions {
   readonly random: () => number;
   /** The job ended; its result is stored. */
   onEnded(job: ActiveJob, result: JobResult): void;
-  /** The job goes back into the queue, not to be started before `notBeforeMs`. */
-  onRequeued(job: ActiveJob, notBeforeMs: number): void;
   /** The job is not this worker's any more, or could not be written; nothing of it was stored. */
   onDropped(job: ActiveJob, error: unknown): void;
 }
 
 /** Runs accepted jobs, one attempt at a time, and writes what became of them. */
 export interface Executor {
-  /** Runs the next attempt of a queued job to its end. Never rejects. */
-  run(job: ActiveJob): Promise<void>;
+  /** Runs the next attempt of a queued job to its end; says whether the job then waits for another. Never rejects. */
+  run(job: ActiveJob): Promise<"ended" | "queued">;
   /** Ends a job that is not running. Never rejects. */
   end(job: ActiveJob, end: JobEnd): Promise<void>;
   /** Tells a job that was assigned or runs to end; the attempt then writes how it ended. */
@@ -53,18 +51,18 @@ const storeRetryDelaysMs = [100, 500, 2_000, 5_000];
 export function createExecutor(options: ExecutorOptions): Executor {
   const { workerId, store, telemetry, logger, now } = options;
 
-  async function run(job: ActiveJob): Promise<void> {
+  async function run(job: ActiveJob): Promise<"ended" | "queued"> {
     const startedAtMs = now();
     const timeoutMs = effectiveTimeoutMs(job.document, options.rules, startedAtMs);
     if (timeoutMs <= 0) {
       telemetry.jobDequeued();
-      await end(job, {
+      await endSafely(job, {
         status: "timeout",
         error: toJobError(
           new LongshoreError("DEADLINE_EXCEEDED", "The job's deadline passed before it started."),
         ),
       });
-      return;
+      return "ended";
     }
     const queueWaitMs = Math.max(0, startedAtMs - job.queuedAtMs);
     telemetry.jobStarted(job.document, queueWaitMs);
@@ -73,6 +71,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
       return "dropped";
     });
     telemetry.jobEnded(job.document, endStatus, now() - startedAtMs);
+    return endStatus === "retried" || endStatus === "released" ? "queued" : "ended";
   }
 
   async function runStarted(job: ActiveJob, startedAtMs: number, timeoutMs: number) {
@@ -93,7 +92,10 @@ export function createExecutor(options: ExecutorOptions): Executor {
     job.state = "running";
     job.startedAtMs = startedAtMs;
     job.events.state("assigned", "The job was assigned.");
-    job.events.state("running", `Attempt ${job.attempt} of ${document.execution.maxAttempts} runs.`);
+    job.events.state(
+      "running",
+      `Attempt ${job.attempt} of ${document.execution.maxAttempts} runs.`,
+    );
     const finished = await attempt(job, timeoutMs);
     return settle(job, finished);
   }
@@ -155,6 +157,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
       onHeartbeat: () => {
         clock.heartbeat();
       },
+      isGivenUp: () => job.isEnding || job.attempt !== fence.attempt,
     });
   }
 
@@ -211,8 +214,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
     job.attempt = nextAttempt;
     job.events.startAttempt(nextAttempt);
     telemetry.jobRetried(error.code);
-    await returnToQueue(job, notBeforeMs);
-    return "retried";
+    return returnToQueue(job, notBeforeMs, "retried");
   }
 
   /** Puts a job back that had to stop through no fault of its own: the attempt does not count. */
@@ -233,19 +235,19 @@ export function createExecutor(options: ExecutorOptions): Executor {
       }),
     );
     job.events.state("queued", reason.message, { code: reason.code });
-    await returnToQueue(job, now());
-    return "released";
+    return returnToQueue(job, now(), "released");
   }
 
-  async function returnToQueue(job: ActiveJob, notBeforeMs: number): Promise<void> {
+  async function returnToQueue(
+    job: ActiveJob,
+    notBeforeMs: number,
+    outcome: "retried" | "released",
+  ): Promise<string> {
     job.queuedAtMs = notBeforeMs;
     job.startedAtMs = undefined;
-    // A cancel may have come while the way back was written.
-    if (job.stopReason !== undefined) {
-      await end(job, { status: "cancelled", error: toJobError(job.stopReason) });
-      return;
-    }
-    options.onRequeued(job, notBeforeMs);
+    if (job.stopReason === undefined) return outcome;
+    // A cancel came while the way back was written.
+    return end(job, { status: "cancelled", error: toJobError(job.stopReason) });
   }
 
   async function end(job: ActiveJob, jobEnd: JobEnd): Promise<string> {
@@ -274,6 +276,14 @@ export function createExecutor(options: ExecutorOptions): Executor {
     return jobEnd.status;
   }
 
+  async function endSafely(job: ActiveJob, jobEnd: JobEnd): Promise<void> {
+    try {
+      await end(job, jobEnd);
+    } catch (error) {
+      options.onDropped(job, error);
+    }
+  }
+
   /** A full disk must not lose an outcome: tries for a while before it gives up. */
   async function persist(job: ActiveJob, write: () => Promise<void>): Promise<void> {
     for (const delayMs of storeRetryDelaysMs) {
@@ -291,13 +301,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
 
   return {
     run,
-    async end(job, jobEnd) {
-      try {
-        await end(job, jobEnd);
-      } catch (error) {
-        options.onDropped(job, error);
-      }
-    },
+    end: endSafely,
     stop(job, reason) {
       if (job.isEnding) return;
       job.stopReason ??= reason;
@@ -313,7 +317,11 @@ interface AttemptEnd {
 
 /** Whether the attempt overran: what it returned then comes too late. */
 function isLimit(reason: LongshoreError): boolean {
-  return reason.code === "TIMEOUT" || reason.code === "DEADLINE_EXCEEDED" || reason.code === "HEARTBEAT_TIMEOUT";
+  return (
+    reason.code === "TIMEOUT" ||
+    reason.code === "DEADLINE_EXCEEDED" ||
+    reason.code === "HEARTBEAT_TIMEOUT"
+  );
 }
 
 function isDeadlineFirst(document: JobDocument, timeoutMs: number, nowMs: number): boolean {

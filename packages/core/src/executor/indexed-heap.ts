@@ -63,8 +63,7 @@ export class IndexedHeap<T> {
       const left = this.#nodes[node.index * 2 + 1];
       const right = this.#nodes[node.index * 2 + 2];
       if (left === undefined) return;
-      const child =
-        right !== undefined && this.#isBefore(right.value, left.value) ? right : left;
+      const child = right !== undefined && this.#isBefore(right.value, left.value) ? right : left;
       if (!this.#isBefore(child.value, node.value)) return;
       this.#swap(child, node);
     }

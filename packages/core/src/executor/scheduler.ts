@@ -18,8 +18,8 @@ export interface SchedulerOptions {
   readonly maxConcurrentJobs: number;
   /** Waiting time that counts as one more priority. @default 60_000 */
   readonly agingMs?: number | undefined;
-  /** Runs a job; must not reject. Its slot is free when the promise resolves. */
-  run(jobId: string): Promise<void>;
+  /** Runs a job; must not reject. Its slot is free when the promise resolves; an entry it resolves with waits again. */
+  run(jobId: string): Promise<QueueEntry | undefined>;
   /** A job's time in the queue is over; it is not in the queue any more. */
   expire(jobId: string): void;
   readonly now?: (() => number) | undefined;
@@ -74,15 +74,28 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
 
   function start(jobId: string): void {
     running.add(jobId);
-    void run(jobId).finally(() => {
+    void run(jobId).then((again) => {
       running.delete(jobId);
+      if (again !== undefined) wait(again);
       pump();
-      if (running.size === 0) {
-        const waiters = idleWaiters;
-        idleWaiters = [];
-        for (const resolve of waiters) resolve();
-      }
+      if (running.size > 0) return;
+      const waiters = idleWaiters;
+      idleWaiters = [];
+      for (const resolve of waiters) resolve();
     });
+  }
+
+  function wait(entry: QueueEntry): void {
+    const job: Waiting = {
+      entry,
+      rank: entry.acceptedAtMs - entry.priority * agingMs,
+      order: order++,
+      place: undefined,
+      expiry: undefined,
+    };
+    job.place = ((entry.notBeforeMs ?? 0) <= now() ? ready : delayed).push(job);
+    job.expiry = expiring.push(job);
+    waiting.set(entry.jobId, job);
   }
 
   function takeOut(job: Waiting): void {
@@ -144,22 +157,12 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       if (waiting.has(jobId) || running.has(jobId)) {
         throw new RangeError(`job ${jobId} is in the queue already`);
       }
-      const timeMs = now();
-      const isDue = (entry.notBeforeMs ?? 0) <= timeMs;
+      const isDue = (entry.notBeforeMs ?? 0) <= now();
       if (isDue && !isPaused && running.size < maxConcurrentJobs && ready.size === 0) {
         start(jobId);
         return;
       }
-      const job: Waiting = {
-        entry,
-        rank: entry.acceptedAtMs - entry.priority * agingMs,
-        order: order++,
-        place: undefined,
-        expiry: undefined,
-      };
-      job.place = (isDue ? ready : delayed).push(job);
-      job.expiry = expiring.push(job);
-      waiting.set(jobId, job);
+      wait(entry);
       pump();
     },
     remove(jobId) {

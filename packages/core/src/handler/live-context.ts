@@ -21,7 +21,7 @@ export class LiveContext implements HandlerContext {
   #workDir: string | undefined;
   #artifacts: ArtifactWriter | undefined;
   #outcome: JobOutcome = {};
-  #isOver = false;
+  #hasEnded = false;
 
   constructor(run: HandlerRun) {
     this.#run = run;
@@ -80,7 +80,11 @@ export class LiveContext implements HandlerContext {
 
   /** Nothing that the handler does from now on counts. */
   end(): void {
-    this.#isOver = true;
+    this.#hasEnded = true;
+  }
+
+  get #isOver(): boolean {
+    return this.#hasEnded || this.#run.isGivenUp?.() === true;
   }
 
   progress(report: ProgressReport): void {

@@ -30,6 +30,8 @@ export interface HandlerRun {
   readonly events: JobEventEmitter;
   saveCheckpoint(value: unknown): Promise<void>;
   readonly onHeartbeat?: (() => void) | undefined;
+  /** Whether the handler was given up on: what it still does counts no more */
+  readonly isGivenUp?: (() => boolean) | undefined;
   readonly limits?: HandlerLimits | undefined;
 }
 

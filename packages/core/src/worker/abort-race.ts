@@ -1,5 +1,8 @@
 /** The promise's outcome, or a rejection with `signal.reason` when that comes first. */
-export async function raceAbort<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+export async function raceAbort<T>(
+  promise: Promise<T>,
+  signal: AbortSignal | undefined,
+): Promise<T> {
   if (signal === undefined) return promise;
   signal.throwIfAborted();
   const { promise: abortion, reject } = Promise.withResolvers<never>();

@@ -40,7 +40,10 @@ export function createAnswers(options: AnswersOptions): Answers {
       } catch (error) {
         if (isLongshoreError(error, "LEASE_LOST")) {
           telemetry.leaseLost(transport.name);
-          logger.warn({ transport: transport.name, leaseId }, "answer came too late; lease is lost");
+          logger.warn(
+            { transport: transport.name, leaseId },
+            "answer came too late; lease is lost",
+          );
           break;
         }
         telemetry.transportError(transport.name);

@@ -7,7 +7,12 @@ import { parseJobDocument } from "../job/parse-job-document.ts";
 import { isTerminal } from "../job/job-state.ts";
 import type { InsertOutcome, JobRecord, JobStore } from "../store/job-store.ts";
 import type { Logger } from "../telemetry/logger.ts";
-import type { JobDelivery, JobTransport, LeaseSink, NackOptions } from "../transport/job-transport.ts";
+import type {
+  JobDelivery,
+  JobTransport,
+  LeaseSink,
+  NackOptions,
+} from "../transport/job-transport.ts";
 import type { Adoption } from "./adoption.ts";
 import type { Answers } from "./answers.ts";
 import type { Intake } from "./intake.ts";

@@ -3,7 +3,7 @@ import { isLongshoreError, LongshoreError } from "../errors/longshore-error.ts";
 import { eventTopic } from "../events/event-topic.ts";
 import type { ActiveJob, JobLease } from "../executor/active-job.ts";
 import { createExecutor } from "../executor/executor.ts";
-import { createScheduler } from "../executor/scheduler.ts";
+import { createScheduler, type QueueEntry } from "../executor/scheduler.ts";
 import { createJobDocument } from "../job/create-job-document.ts";
 import { payloadDigest } from "../job/digest.ts";
 import type { JobEvent } from "../job/job-event.ts";
@@ -78,14 +78,16 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
     now,
     random: Math.random,
     onEnded,
-    onRequeued,
     onDropped,
   });
   const scheduler = createScheduler({
     maxConcurrentJobs,
     run: async (jobId) => {
       const job = board.get(jobId);
-      if (job !== undefined) await executor.run(job);
+      if (job === undefined || (await executor.run(job)) === "ended") return undefined;
+      if (isOpen()) return entryFor(job, job.queuedAtMs);
+      givingBack.push(giveBack(job));
+      return undefined;
     },
     expire,
   });
@@ -135,7 +137,11 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
   }
 
   function publishNodeEvent(event: string): void {
-    void events.publish(eventTopic("node", id, event), { workerId: id, pool }, { entityType: "node" });
+    void events.publish(
+      eventTopic("node", id, event),
+      { workerId: id, pool },
+      { entityType: "node" },
+    );
   }
 
   function welcome(job: ActiveJob): void {
@@ -144,10 +150,14 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
   }
 
   function enqueue(job: ActiveJob, notBeforeMs: number): void {
+    scheduler.enqueue(entryFor(job, notBeforeMs));
+  }
+
+  function entryFor(job: ActiveJob, notBeforeMs: number): QueueEntry {
     const { priority, queueTimeoutSeconds, deadline } = job.document.execution;
     job.queuedAtMs = notBeforeMs;
     telemetry.jobQueued(job.document);
-    scheduler.enqueue({
+    return {
       jobId: job.jobId,
       priority,
       acceptedAtMs: job.acceptedAtMs,
@@ -156,7 +166,7 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
         notBeforeMs + queueTimeoutSeconds * 1_000,
         deadline === undefined ? Infinity : Date.parse(deadline),
       ),
-    });
+    };
   }
 
   function expire(jobId: string): void {
@@ -174,11 +184,6 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
   function onEnded(job: ActiveJob, result: JobResult): void {
     if (job.lease !== undefined) void answers.ack(job.lease, result);
     board.leave(job, { kind: "ended", result });
-  }
-
-  function onRequeued(job: ActiveJob, notBeforeMs: number): void {
-    if (isOpen()) enqueue(job, notBeforeMs);
-    else givingBack.push(giveBack(job));
   }
 
   /** Lets a waiting job go: a leased one to its transport, any other to the next process with this store. */
@@ -225,7 +230,9 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
     }
   }
 
-  async function submit(...[input, options = {}]: Parameters<Worker["submit"]>): Promise<JobHandle> {
+  async function submit(
+    ...[input, options = {}]: Parameters<Worker["submit"]>
+  ): Promise<JobHandle> {
     const { subject = setup.localSubject, signal } = options;
     if (!isOpen()) throw new LongshoreError("WORKER_DRAINING", "The worker takes no more jobs.");
     if (board.isFull) {
@@ -257,7 +264,9 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
     }
   }
 
-  async function result(...[jobId, options = {}]: Parameters<Worker["result"]>): Promise<JobResult> {
+  async function result(
+    ...[jobId, options = {}]: Parameters<Worker["result"]>
+  ): Promise<JobResult> {
     const departure = board.departure(jobId);
     if (departure !== undefined) {
       const left = await raceAbort(departure, options.signal);
@@ -312,7 +321,11 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
 
   /** Takes over what is left unfinished in the store and is not this process's doing. */
   async function recover(): Promise<readonly JobRecord[]> {
-    const left = await store.recover({ owner: id, nowMs: now(), leaseExpiresAtMs: now() + leaseMs });
+    const left = await store.recover({
+      owner: id,
+      nowMs: now(),
+      leaseExpiresAtMs: now() + leaseMs,
+    });
     return left.filter(({ jobId }) => board.get(jobId) === undefined && !arriving.has(jobId));
   }
 
@@ -405,9 +418,10 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
       transport[Symbol.asyncDispose](),
     );
     // Whoever shares the store need not wait for the leases to run out.
-    if (hasIdentity) await store.renewLeases(id, 0).catch((error: unknown) => {
-      logger.warn({ err: error }, "leases not given up");
-    });
+    if (hasIdentity)
+      await store.renewLeases(id, 0).catch((error: unknown) => {
+        logger.warn({ err: error }, "leases not given up");
+      });
     await removeDir(setup.workRoot);
     lifecycle = "stopped";
     publishNodeEvent("stopped");

@@ -38,7 +38,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const defaults = workerDefaults(options);
   const instance = ulid();
   const id = options.id ?? `worker-${instance}`;
-  if (!isJobId(id)) throw new RangeError(`worker id "${id}" is not made of letters, digits and ._-`);
+  if (!isJobId(id))
+    throw new RangeError(`worker id "${id}" is not made of letters, digits and ._-`);
 
   const registry = handlerRegistry();
   for (const handler of options.handlers ?? []) registry.register(handler);
@@ -140,7 +141,9 @@ async function openTransports(
   return opened;
 }
 
-function isOpened(transport: NonNullable<WorkerOptions["transports"]>[number]): transport is JobTransport {
+function isOpened(
+  transport: NonNullable<WorkerOptions["transports"]>[number],
+): transport is JobTransport {
   return !("type" in transport);
 }
 

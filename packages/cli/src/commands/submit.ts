@@ -1,0 +1,156 @@
+import { readFile } from "node:fs/promises";
+import { extname, resolve } from "node:path";
+import {
+  createJobDocument,
+  encodeJobResult,
+  LongshoreError,
+  parseJobDocument,
+  type JobDocument,
+  type JobEvent,
+  type JobResult,
+} from "@longshore/core";
+import {
+  followProgress,
+  requestCancel,
+  submitJobFile,
+  waitForResult,
+} from "@longshore/transport-file";
+import { createLogUpdate } from "log-update";
+import { exitCodes } from "../exit-codes.ts";
+import { colourState, openTerminal, progressBar, type Terminal } from "../terminal.ts";
+
+export interface SubmitFlags {
+  readonly jobsDir: string;
+  readonly resultsDir: string;
+  readonly operation?: string;
+  readonly data?: string;
+  readonly id?: string;
+  readonly priority?: number;
+  readonly timeout?: number;
+  readonly maxAttempts?: number;
+  readonly idempotencyKey?: string;
+  readonly wait?: boolean;
+  readonly json?: boolean;
+}
+
+/** Puts a job into the jobs directory, and waits for its result when asked to. Returns the exit code. */
+export async function submit(file: string | undefined, flags: SubmitFlags): Promise<number> {
+  const terminal = openTerminal(flags);
+  const jobsDir = resolve(flags.jobsDir);
+  const resultsDir = resolve(flags.resultsDir);
+  const document = file === undefined ? documentFromFlags(flags) : await documentFromFile(file);
+  const { jobId } = document;
+  const path = await submitJobFile({ jobsDir, document });
+  if (flags.wait !== true) {
+    if (terminal.isJson) terminal.printJson({ job_id: jobId, path });
+    else terminal.print(jobId);
+    return exitCodes.ok;
+  }
+  const result = await follow(terminal, { jobsDir, resultsDir, jobId });
+  if (terminal.isJson) terminal.printJson(encodeJobResult(result));
+  else printResult(terminal, result, resolve(resultsDir, `${jobId}-result.json`));
+  return result.status === "completed" ? exitCodes.ok : exitCodes.failed;
+}
+
+function documentFromFlags(flags: SubmitFlags): JobDocument {
+  const { operation, data, id, priority, timeout, maxAttempts, idempotencyKey } = flags;
+  if (operation === undefined) {
+    throw new LongshoreError("CONFIG_ERROR", "Name a job file, or an --operation.");
+  }
+  return createJobDocument({
+    operation,
+    ...(data !== undefined && { data: parseData(data) }),
+    ...(id !== undefined && { jobId: id }),
+    execution: {
+      ...(priority !== undefined && { priority }),
+      ...(timeout !== undefined && { timeoutSeconds: timeout }),
+      ...(maxAttempts !== undefined && { maxAttempts }),
+      ...(idempotencyKey !== undefined && { idempotencyKey }),
+    },
+  });
+}
+
+async function documentFromFile(file: string): Promise<JobDocument> {
+  const isJson = extname(file) === ".json";
+  const body = await readFile(file).catch((error: unknown) => {
+    throw new LongshoreError("NOT_FOUND", `The job file ${file} cannot be read.`, { cause: error });
+  });
+  const contentType = isJson ? "application/json" : "application/yaml";
+  return parseJobDocument(body, { contentType }).document;
+}
+
+function parseData(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new LongshoreError("CONFIG_ERROR", "--data is not JSON.", { cause: error });
+  }
+}
+
+/** Shows the job's progress until its result is there. Ctrl-C cancels the job; a second one only stops waiting. */
+async function follow(
+  terminal: Terminal,
+  job: { readonly jobsDir: string; readonly resultsDir: string; readonly jobId: string },
+): Promise<JobResult> {
+  const { jobsDir, jobId } = job;
+  const ended = new AbortController();
+  const interrupted = new AbortController();
+  let interrupts = 0;
+  const onInterrupt = (): void => {
+    interrupts += 1;
+    if (interrupts > 1) {
+      interrupted.abort(new LongshoreError("CANCELLED", "No longer waiting; the job goes on."));
+      return;
+    }
+    terminal.note(`cancelling ${jobId} (once more to stop waiting)`);
+    requestCancel({ jobsDir, jobId }).catch((error: unknown) => {
+      interrupted.abort(error);
+    });
+  };
+  process.on("SIGINT", onInterrupt);
+  const shown = show(terminal, job, ended.signal);
+  try {
+    return await waitForResult({ ...job, signal: interrupted.signal });
+  } finally {
+    process.off("SIGINT", onInterrupt);
+    ended.abort();
+    await shown;
+  }
+}
+
+async function show(
+  terminal: Terminal,
+  job: { readonly resultsDir: string; readonly jobId: string },
+  signal: AbortSignal,
+): Promise<void> {
+  if (terminal.isJson) return;
+  const live = terminal.isLive ? createLogUpdate(process.stderr) : undefined;
+  let percent = 0;
+  const line = (event: JobEvent): string =>
+    `${progressBar(percent)}  ${event.phase}  ${event.message}`;
+  try {
+    live?.(`${progressBar(0)}  waiting for a worker`);
+    for await (const event of followProgress({ ...job, signal })) {
+      percent = event.progressPercent ?? percent;
+      if (live === undefined) terminal.note(line(event));
+      else live(line(event));
+    }
+  } catch (error) {
+    // The end of the job ends the show; anything else only costs the picture, not the result.
+    if (!signal.aborted) terminal.note(`progress: ${String(error)}`);
+  } finally {
+    live?.clear();
+  }
+}
+
+function printResult(terminal: Terminal, result: JobResult, path: string): void {
+  const { status, jobId, executionSummary, error, data, stdout, outputs } = result;
+  terminal.print(`${colourState(status)}  ${jobId}  ${executionSummary.durationMs} ms`);
+  if (error !== undefined) terminal.print(`${error.code}: ${error.message}`);
+  if (data !== undefined) terminal.print(JSON.stringify(data, null, 2));
+  else if (stdout !== undefined) terminal.print(stdout.trimEnd());
+  for (const artifact of outputs?.artifacts ?? []) {
+    terminal.print(`artifact ${artifact.path} (${artifact.size} bytes)`);
+  }
+  terminal.print(path);
+}

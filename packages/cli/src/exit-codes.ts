@@ -1,0 +1,36 @@
+import { isLongshoreError } from "@longshore/core";
+
+/** What the command's exit code says. Documented in the README; scripts rely on it. */
+export const exitCodes = {
+  ok: 0,
+  /** A job ended, and not as `completed`; or a check of `doctor` failed */
+  failed: 1,
+  /** Wrong flags, or a configuration that is not one */
+  usage: 2,
+  /** The worker refused the job */
+  refused: 3,
+  /** No such job */
+  notFound: 4,
+  /** Something broke that is not the job's fault */
+  internal: 70,
+  interrupted: 130,
+} as const;
+
+const byCode: Readonly<Record<string, number>> = {
+  CONFIG_ERROR: exitCodes.usage,
+  PLUGIN_INVALID: exitCodes.usage,
+  WORKER_ID_IN_USE: exitCodes.usage,
+  INVALID_BODY: exitCodes.usage,
+  MISSING_JOB_ID: exitCodes.usage,
+  UNSUPPORTED_PROTOCOL_VERSION: exitCodes.usage,
+  VALIDATION_ERROR: exitCodes.usage,
+  NOT_FOUND: exitCodes.notFound,
+  IO_ERROR: exitCodes.internal,
+  TRANSPORT_ERROR: exitCodes.internal,
+  INTERNAL_ERROR: exitCodes.internal,
+};
+
+export function exitCodeFor(error: unknown): number {
+  if (!isLongshoreError(error)) return exitCodes.internal;
+  return byCode[error.code] ?? exitCodes.refused;
+}
