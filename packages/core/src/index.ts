@@ -71,6 +71,10 @@ export type { Match, MatchedWorker, MismatchReason, Taint } from "./capability/m
 export { normalizeRuntime } from "./capability/runtime-names.ts";
 export { workerVersion } from "./capability/worker-version.ts";
 
+export { configJsonSchema, defaultHome, loadConfig } from "./config/load-config.ts";
+export type { LoadConfigOptions, LoadedConfig } from "./config/load-config.ts";
+export type { ConfigSource, WorkerConfig } from "./config/worker-config.ts";
+
 export { silentLogger, type Logger, type LogMethod } from "./telemetry/logger.ts";
 export { logJobEvent } from "./telemetry/log-job-event.ts";
 export { activeTraceparent, workerTelemetry } from "./telemetry/worker-telemetry.ts";

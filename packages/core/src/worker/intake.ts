@@ -1,6 +1,6 @@
 import type { Abortable } from "../abortable.ts";
 import type { Capabilities } from "../capability/capabilities.ts";
-import { matches } from "../capability/matches.ts";
+import { matches, type Taint } from "../capability/matches.ts";
 import { LongshoreError } from "../errors/longshore-error.ts";
 import type { Handler } from "../handler/handler.ts";
 import type { HandlerRegistry } from "../handler/handler-registry.ts";
@@ -16,6 +16,7 @@ export interface IntakeOptions {
   readonly workerId: string;
   readonly pool: string;
   readonly labels: Readonly<Record<string, string>>;
+  readonly taints: readonly Taint[];
   readonly policy: Policy;
   readonly rules: AdmissionRules;
   readonly verifySignature: SignatureVerifier | undefined;
@@ -43,6 +44,7 @@ export function createIntake(options: IntakeOptions): Intake {
     workerId: options.workerId,
     pool: options.pool,
     labels: options.labels,
+    taints: options.taints,
     capabilities: options.capabilities,
   };
 
@@ -51,9 +53,12 @@ export function createIntake(options: IntakeOptions): Intake {
   }
 
   function checkMatch(document: JobDocument): void {
-    if (document.constraints === undefined && document.routing === undefined) {
-      if (document.runtime?.runtime === undefined) return;
-    }
+    const isAnyones =
+      document.constraints === undefined &&
+      document.routing === undefined &&
+      document.runtime === undefined &&
+      options.taints.length === 0;
+    if (isAnyones) return;
     const match = matches(document, worker);
     if (match.ok) return;
     throw new LongshoreError(

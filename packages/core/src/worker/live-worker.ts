@@ -57,6 +57,7 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
     workerId: id,
     pool,
     labels: setup.labels,
+    taints: setup.taints,
     policy: setup.policy,
     rules: setup.rules,
     verifySignature: setup.verifySignature,

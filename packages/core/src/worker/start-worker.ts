@@ -53,6 +53,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     id,
     pool,
     labels,
+    taints: options.taints ?? [],
     defaults,
     policy: options.policy,
     rules: admissionRules(options.admission),

@@ -1,5 +1,6 @@
 import type { Abortable } from "../abortable.ts";
 import type { Capabilities } from "../capability/capabilities.ts";
+import type { Taint } from "../capability/matches.ts";
 import type { EventBus } from "../events/event-bus.ts";
 import type { Handler } from "../handler/handler.ts";
 import type { Plugin } from "../plugin/plugin.ts";
@@ -25,6 +26,8 @@ export interface WorkerOptions extends Abortable {
   /** @default "default" */
   readonly pool?: string | undefined;
   readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** Keep jobs away that do not tolerate them */
+  readonly taints?: readonly Taint[] | undefined;
   readonly handlers?: readonly Handler[] | undefined;
   readonly plugins?: readonly Plugin[] | undefined;
   /** Started in this order; the worker owns and closes them */

@@ -1,4 +1,5 @@
 import type { Capabilities } from "../capability/capabilities.ts";
+import type { Taint } from "../capability/matches.ts";
 import type { EventBus } from "../events/event-bus.ts";
 import type { HandlerRegistry } from "../handler/handler-registry.ts";
 import type { AdmissionRules } from "../policy/admission-rules.ts";
@@ -15,6 +16,7 @@ export interface WorkerSetup {
   readonly id: string;
   readonly pool: string;
   readonly labels: Readonly<Record<string, string>>;
+  readonly taints: readonly Taint[];
   readonly defaults: WorkerDefaults;
   readonly policy: Policy;
   readonly rules: AdmissionRules;

@@ -1,0 +1,202 @@
+import { readFile, stat } from "node:fs/promises";
+import { homedir, hostname } from "node:os";
+import { dirname, isAbsolute, join, resolve } from "node:path";
+import { closest } from "fastest-levenshtein";
+import { parseDocument } from "yaml";
+import { z } from "zod";
+import type { Abortable } from "../abortable.ts";
+import { LongshoreError } from "../errors/longshore-error.ts";
+import { rename, renamePlan } from "../job/rename-plan.ts";
+import { configSchema } from "./config-schema.ts";
+import { overridesFromEnv } from "./config-env.ts";
+import type { ConfigSource, WorkerConfig } from "./worker-config.ts";
+
+export interface LoadConfigOptions extends Abortable {
+  /** YAML or JSON file; none is read when absent */
+  readonly file?: string | undefined;
+  /** @default process.env */
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined;
+  /** Values by dotted key, e.g. `{ "worker.pool": "gpu" }`; `undefined` is not there */
+  readonly flags?: Readonly<Record<string, unknown>> | undefined;
+  /** Relative paths of flags and environment start here. @default the current directory */
+  readonly cwd?: string | undefined;
+}
+
+export interface LoadedConfig {
+  readonly config: WorkerConfig;
+  /** Where each key that is not at its default was set */
+  readonly sources: Readonly<Record<string, ConfigSource>>;
+  readonly warnings: readonly string[];
+  /** Directory of the file: where plugins are resolved from */
+  readonly directory: string;
+}
+
+const maxFileBytes = 1_048_576;
+/** Old names that still work */
+const aliases: Readonly<Record<string, string>> = {
+  "worker.max_concurrent_tasks": "worker.max_concurrent_jobs",
+};
+const plan = renamePlan(configSchema);
+
+/**
+ * The configuration of a worker: flags over environment over file over defaults, key by key.
+ *
+ * @throws {LongshoreError} `CONFIG_ERROR` naming the key, what was expected and, for an unknown key, the one that was
+ *   probably meant
+ */
+export async function loadConfig(options: LoadConfigOptions = {}): Promise<LoadedConfig> {
+  const { env = process.env, flags = {}, cwd = process.cwd(), signal } = options;
+  signal?.throwIfAborted();
+  const file = options.file === undefined ? undefined : resolve(cwd, options.file);
+  const directory = file === undefined ? cwd : dirname(file);
+  const merged: Record<string, unknown> = {};
+  const sources: Record<string, ConfigSource> = {};
+  const warnings: string[] = [];
+
+  const set = (path: readonly string[], value: unknown, source: ConfigSource): void => {
+    const key = path.join(".");
+    const name = aliases[key] ?? key;
+    if (name !== key) warnings.push(`${key} is an old name of ${name}`);
+    setPath(merged, name.split("."), value);
+    sources[name] = source;
+  };
+  if (file !== undefined) {
+    for (const [path, value] of leaves(await readConfigFile(file))) set(path, value, "file");
+  }
+  for (const { path, value } of overridesFromEnv(env)) set(path, value, "env");
+  for (const [key, value] of Object.entries(flags)) {
+    if (value !== undefined) set(key.split("."), value, "flag");
+  }
+
+  const parsed = configSchema.safeParse(merged);
+  if (!parsed.success) throw configError(parsed.error, file);
+  const config = rename(parsed.data, plan, "toApi") as WorkerConfig;
+  return { config: complete(config, { directory, cwd, sources }), sources, warnings, directory };
+}
+
+/** JSON Schema of the configuration file. */
+export function configJsonSchema(): Record<string, unknown> {
+  return { ...z.toJSONSchema(configSchema, { io: "input" }) };
+}
+
+/** Where a worker keeps its data when nobody says otherwise. */
+export function defaultHome(env: Readonly<Record<string, string | undefined>> = process.env): string {
+  const named = env["LONGSHORE_HOME"];
+  if (named !== undefined && named.trim() !== "") return resolve(named);
+  return process.getuid?.() === 0
+    ? "/var/lib/longshore"
+    : join(homedir(), ".local", "share", "longshore");
+}
+
+/** Fills in what depends on the machine, and makes paths absolute: those of the file start at the file. */
+function complete(
+  config: WorkerConfig,
+  at: { directory: string; cwd: string; sources: Readonly<Record<string, ConfigSource>> },
+): WorkerConfig {
+  const absolute = (path: string, key: string): string =>
+    isAbsolute(path) ? path : resolve(at.sources[key] === "file" ? at.directory : at.cwd, path);
+  const { worker, policy } = config;
+  return {
+    ...config,
+    home:
+      (config.home as string | undefined) === undefined
+        ? defaultHome({})
+        : absolute(config.home, "home"),
+    worker: {
+      ...worker,
+      id: (worker.id as string | undefined) ?? `worker-${safeHostname()}`,
+      resultsDir: absolute(worker.resultsDir, "worker.results_dir"),
+      ...(worker.workDir !== undefined && {
+        workDir: absolute(worker.workDir, "worker.work_dir"),
+      }),
+    },
+    policy: {
+      ...policy,
+      ...(policy.keysFile !== undefined && {
+        keysFile: absolute(policy.keysFile, "policy.keys_file"),
+      }),
+    },
+  };
+}
+
+async function readConfigFile(file: string): Promise<Record<string, unknown>> {
+  try {
+    const { size } = await stat(file);
+    if (size > maxFileBytes) throw new Error(`it has ${size} bytes; ${maxFileBytes} are allowed`);
+    const document = parseDocument(await readFile(file, "utf8"), { uniqueKeys: true });
+    const [problem] = document.errors;
+    if (problem !== undefined) throw problem;
+    const value: unknown = document.toJS({ maxAliasCount: 100 });
+    if (value === null) return {};
+    if (typeof value === "object" && !Array.isArray(value)) return { ...value };
+    throw new Error("it is not a map of keys");
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new LongshoreError("CONFIG_ERROR", `The configuration ${file} cannot be read: ${reason}`, {
+      cause: error,
+      details: { file },
+    });
+  }
+}
+
+/** Every value of the file by its path; lists and maps of free keys count as one value. */
+function* leaves(
+  value: Record<string, unknown>,
+  level = plan,
+  path: readonly string[] = [],
+): Generator<readonly [path: readonly string[], value: unknown]> {
+  for (const [key, field] of Object.entries(value)) {
+    const inner = level.toApi.get(key)?.plan;
+    const isSection =
+      inner !== undefined && typeof field === "object" && field !== null && !Array.isArray(field);
+    if (isSection) yield* leaves({ ...field }, inner, [...path, key]);
+    else yield [[...path, key], field];
+  }
+}
+
+function setPath(target: Record<string, unknown>, path: readonly string[], value: unknown): void {
+  const [key = "", ...rest] = path;
+  if (key === "__proto__") return;
+  if (rest.length === 0) {
+    target[key] = value;
+    return;
+  }
+  const known = target[key];
+  const inner: Record<string, unknown> =
+    typeof known === "object" && known !== null && !Array.isArray(known) ? { ...known } : {};
+  setPath(inner, rest, value);
+  target[key] = inner;
+}
+
+function configError(error: z.ZodError, file: string | undefined): LongshoreError {
+  const issues = error.issues.flatMap((issue) => {
+    const path = issue.path.map(String);
+    if (issue.code !== "unrecognized_keys") {
+      return [{ path: path.join("."), message: issue.message }];
+    }
+    return issue.keys.map((key) => ({
+      path: [...path, key].join("."),
+      message: `is not a known key${didYouMean(path, key)}`,
+    }));
+  });
+  const [first] = issues;
+  return new LongshoreError(
+    "CONFIG_ERROR",
+    `${first?.path ?? "configuration"}: ${first?.message ?? "is not valid"}${file === undefined ? "" : ` (${file})`}`,
+    { details: { issues } },
+  );
+}
+
+function didYouMean(path: readonly string[], key: string): string {
+  let level: typeof plan | undefined = plan;
+  for (const part of path) level = level?.toApi.get(part)?.plan;
+  const known = [...(level?.toApi.keys() ?? [])];
+  if (known.length === 0) return "";
+  const guess = closest(key, known);
+  return `; did you mean ${[...path, guess].join(".")}?`;
+}
+
+function safeHostname(): string {
+  const name = hostname().replaceAll(/[^A-Za-z0-9._-]/g, "-").replaceAll(/\.{2,}/g, ".");
+  return /^[A-Za-z0-9]/.test(name) ? name.slice(0, 100) : `host-${name}`.slice(0, 100);
+}
