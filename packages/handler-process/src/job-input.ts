@@ -1,0 +1,110 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { encodeJobDocument, LongshoreError, type HandlerContext, type JobRuntime } from "@longshore/core";
+import { stringify } from "yaml";
+import { flatten, formatDotenv } from "./dotenv.ts";
+
+/** What a process is given besides its arguments. */
+export interface JobInput {
+  /** Written to standard input, which is then closed; empty: closed at once */
+  readonly stdin: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** Longest single string the kernel passes to a program (MAX_ARG_STRLEN), less the variable's name. */
+const maxEnvBytes = 128 * 1_024 - 64;
+
+/**
+ * Standard input and parameters of a job. Parameters that are delivered by standard input take the place of
+ * `runtime.input.stdin`.
+ *
+ * @throws {LongshoreError} `VALIDATION_ERROR` for two things on one standard input, `LIMIT_EXCEEDED`
+ */
+export async function jobInput(
+  context: HandlerContext,
+  runtime: JobRuntime,
+  payload: unknown,
+): Promise<JobInput> {
+  const { params, input } = runtime;
+  if (params === undefined) return { stdin: stdinText(context, input?.stdin ?? "payload"), env: {} };
+  const text = formatParams(payload, params.format);
+  switch (params.delivery) {
+    case "stdin":
+      if (input?.stdin === "job") {
+        throw new LongshoreError(
+          "VALIDATION_ERROR",
+          'runtime.input.stdin: is "job", but runtime.params are delivered by stdin too',
+          { phase: "validation" },
+        );
+      }
+      return { stdin: text, env: {} };
+    case "file": {
+      const path = join(context.workDir, `.params.${params.format}`);
+      await writeFile(path, text, { mode: 0o400, flag: "wx" });
+      return {
+        stdin: stdinText(context, input?.stdin ?? "none"),
+        env: { WORKER_PARAMS_FILE: path },
+      };
+    }
+    case "env":
+      return {
+        stdin: stdinText(context, input?.stdin ?? "none"),
+        env: params.format === "dotenv" ? paramVariables(payload) : bounded({ WORKER_PARAMS: text }),
+      };
+    default:
+      return params.delivery satisfies never;
+  }
+}
+
+function formatParams(data: unknown, format: "json" | "yaml" | "dotenv"): string {
+  switch (format) {
+    case "json":
+      return `${JSON.stringify(data)}\n`;
+    case "yaml":
+      return stringify(data);
+    case "dotenv":
+      return formatDotenv(data);
+    default:
+      return format satisfies never;
+  }
+}
+
+function stdinText(
+  { document, attempt }: HandlerContext,
+  wanted: "payload" | "job" | "none",
+): string {
+  switch (wanted) {
+    case "none":
+      return "";
+    case "job":
+      return `${JSON.stringify(document.original ?? encodeJobDocument(document))}\n`;
+    case "payload": {
+      // Not the whole job: audit data and signatures are none of its business.
+      const { job_id, operation, payload } = encodeJobDocument(document);
+      return `${JSON.stringify({ job_id, operation, payload, attempt })}\n`;
+    }
+    default:
+      return wanted satisfies never;
+  }
+}
+
+function paramVariables(data: unknown): Record<string, string> {
+  const variables: Record<string, string> = {};
+  for (const [name, value] of flatten(data)) {
+    variables[`WORKER_PARAM_${name.toUpperCase().replaceAll(/[^A-Z0-9]/g, "_")}`] = value;
+  }
+  return bounded(variables);
+}
+
+function bounded(variables: Record<string, string>): Record<string, string> {
+  for (const [name, value] of Object.entries(variables)) {
+    if (Buffer.byteLength(value) > maxEnvBytes || value.includes("\0")) {
+      throw new LongshoreError(
+        "LIMIT_EXCEEDED",
+        `The parameter ${name} does not fit into an environment variable; deliver it by file.`,
+        { phase: "validation", details: { name, maxBytes: maxEnvBytes } },
+      );
+    }
+  }
+  return variables;
+}
