@@ -50,11 +50,21 @@ try {
   const versions = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
     devDependencies: Record<string, string>;
   };
-  const tools = ["@types/node", "vitest"].map((name) => `${name}@${versions.devDependencies[name]}`);
-  run("npm", ["install", "--no-audit", "--no-fund", "--ignore-scripts", ...tarballs, ...tools], project);
+  const tools = ["@types/node", "vitest"].map(
+    (name) => `${name}@${versions.devDependencies[name]}`,
+  );
+  run(
+    "npm",
+    ["install", "--no-audit", "--no-fund", "--ignore-scripts", ...tarballs, ...tools],
+    project,
+  );
   run(resolve(root, "node_modules/.bin/tsc"), ["-p", project, "--noEmit"], project);
   for (const name of started) {
-    run(process.execPath, ["-e", `await import(${JSON.stringify(name)})`, "--input-type=module"], project);
+    run(
+      process.execPath,
+      ["-e", `await import(${JSON.stringify(name)})`, "--input-type=module"],
+      project,
+    );
   }
   console.log(`${names.length} packages install, typecheck and load`);
 } finally {

@@ -12,10 +12,10 @@ const stampFile = join(root, "node_modules", ".longshore-setup");
 
 /** Debian packages by the command that shows whether they are there. */
 const systemPackages = {
-  "e2fsprogs": ["mkfs.ext4", "debugfs"],
-  "dosfstools": ["mkfs.vfat"],
-  "fdisk": ["sfdisk"],
-  "python3": ["python3"],
+  e2fsprogs: ["mkfs.ext4", "debugfs"],
+  dosfstools: ["mkfs.vfat"],
+  fdisk: ["sfdisk"],
+  python3: ["python3"],
   "qemu-utils": ["qemu-img"],
   "redis-server": ["redis-server"],
   "util-linux": ["prlimit", "setpriv"],
@@ -26,7 +26,10 @@ installSystemPackages();
 
 function installNpmPackages() {
   const lock = readFileSync(join(root, "package-lock.json"));
-  const stamp = createHash("sha256").update(lock).update(process.platform + process.arch).digest("hex");
+  const stamp = createHash("sha256")
+    .update(lock)
+    .update(process.platform + process.arch)
+    .digest("hex");
   if (existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp) return;
   console.log("setup: npm ci");
   run("npm", ["ci", "--no-audit", "--no-fund"]);

@@ -13,6 +13,7 @@ export type { JobEvent } from "./job/job-event.ts";
 export { createJobId, isJobId } from "./job/job-id.ts";
 export { createJobDocument, type JobInput } from "./job/create-job-document.ts";
 export { parseJobDocument, type ParsedJob, type ParseOptions } from "./job/parse-job-document.ts";
+export { jobJsonSchemas } from "./job/job-json-schemas.ts";
 export { toV0State } from "./job/v0-document.ts";
 export { documentDigest, payloadDigest } from "./job/digest.ts";
 export type { ValidationIssue } from "./job/validation-error.ts";
@@ -64,7 +65,11 @@ export { eventObject, jobObject } from "./policy/resource-names.ts";
 
 export type { Capabilities, Interpreter } from "./capability/capabilities.ts";
 export { detectCapabilities } from "./capability/detect-capabilities.ts";
-export type { CapabilityReport, DetectOptions, RuntimeClaim } from "./capability/detect-capabilities.ts";
+export type {
+  CapabilityReport,
+  DetectOptions,
+  RuntimeClaim,
+} from "./capability/detect-capabilities.ts";
 export { findCommand, findInterpreters } from "./capability/find-interpreters.ts";
 export { matches } from "./capability/matches.ts";
 export type { Match, MatchedWorker, MismatchReason, Taint } from "./capability/matches.ts";

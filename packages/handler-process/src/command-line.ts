@@ -39,7 +39,12 @@ export async function commandLine(
       phase: "validation",
     });
   }
-  const limits = limitFlags({ runtime, options, timeoutSeconds, memoryMb: isV8 ? undefined : memoryMb });
+  const limits = limitFlags({
+    runtime,
+    options,
+    timeoutSeconds,
+    memoryMb: isV8 ? undefined : memoryMb,
+  });
   return withParentDeath(await withLimits({ program, args }, limits, options));
 }
 

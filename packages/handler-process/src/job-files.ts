@@ -17,17 +17,23 @@ export interface JobFilesOptions {
 export async function layDownFiles(runtime: JobRuntime, options: JobFilesOptions): Promise<void> {
   const { workDir, maxBytes, owner } = options;
   let byteCount = 0;
-  for (const [path, { content, base64, url, mode = "0644" }] of Object.entries(runtime.files ?? {})) {
+  for (const [path, { content, base64, url, mode = "0644" }] of Object.entries(
+    runtime.files ?? {},
+  )) {
     if (url !== undefined || (content === undefined) === (base64 === undefined)) {
       throw invalid(`runtime.files.${path}`, "must have either content or base64");
     }
     const bytes = Buffer.from(content ?? base64 ?? "", content === undefined ? "base64" : "utf8");
     byteCount += bytes.length;
     if (byteCount > maxBytes) {
-      throw new LongshoreError("LIMIT_EXCEEDED", `runtime.files have more than ${maxBytes} bytes.`, {
-        phase: "validation",
-        details: { maxBytes },
-      });
+      throw new LongshoreError(
+        "LIMIT_EXCEEDED",
+        `runtime.files have more than ${maxBytes} bytes.`,
+        {
+          phase: "validation",
+          details: { maxBytes },
+        },
+      );
     }
     const target = resolve(workDir, path);
     if (!target.startsWith(workDir + sep)) {

@@ -1,6 +1,11 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { encodeJobDocument, LongshoreError, type HandlerContext, type JobRuntime } from "@longshore/core";
+import {
+  encodeJobDocument,
+  LongshoreError,
+  type HandlerContext,
+  type JobRuntime,
+} from "@longshore/core";
 import { stringify } from "yaml";
 import { flatten, formatDotenv } from "./dotenv.ts";
 
@@ -26,7 +31,8 @@ export async function jobInput(
   payload: unknown,
 ): Promise<JobInput> {
   const { params, input } = runtime;
-  if (params === undefined) return { stdin: stdinText(context, input?.stdin ?? "payload"), env: {} };
+  if (params === undefined)
+    return { stdin: stdinText(context, input?.stdin ?? "payload"), env: {} };
   const text = formatParams(payload, params.format);
   switch (params.delivery) {
     case "stdin":
@@ -49,7 +55,8 @@ export async function jobInput(
     case "env":
       return {
         stdin: stdinText(context, input?.stdin ?? "none"),
-        env: params.format === "dotenv" ? paramVariables(payload) : bounded({ WORKER_PARAMS: text }),
+        env:
+          params.format === "dotenv" ? paramVariables(payload) : bounded({ WORKER_PARAMS: text }),
       };
     default:
       return params.delivery satisfies never;

@@ -1,4 +1,12 @@
-import { LongshoreError, storeRules, type InsertOutcome, type JobRecord, type JobResult, type JobState, type NewJob } from "@longshore/core";
+import {
+  LongshoreError,
+  storeRules,
+  type InsertOutcome,
+  type JobRecord,
+  type JobResult,
+  type JobState,
+  type NewJob,
+} from "@longshore/core";
 import { toRecord, type JobRow } from "./job-row.ts";
 import type { Statements } from "./statements.ts";
 
@@ -14,8 +22,10 @@ interface KeyRow {
 export function insertJob(statements: Statements, job: NewJob, nowMs: number): InsertOutcome {
   const { document } = job;
   const scope = storeRules.idempotencyScope(document);
-  const earlierResult = scope === undefined ? undefined : earlierSuccess(statements, { job, scope, nowMs });
-  const result = earlierResult === undefined ? undefined : storeRules.copyResult(earlierResult, job);
+  const earlierResult =
+    scope === undefined ? undefined : earlierSuccess(statements, { job, scope, nowMs });
+  const result =
+    earlierResult === undefined ? undefined : storeRules.copyResult(earlierResult, job);
   const finishedAtMs = result === undefined ? null : job.acceptedAtMs;
   const state = result === undefined ? "queued" : "completed";
   if (scope !== undefined && result === undefined && job.payloadDigest === undefined) {

@@ -47,9 +47,7 @@ export function sqliteJobStore(options: SqliteJobStoreOptions): JobStore {
   let closing: Promise<void> | undefined;
 
   function explain(change: Parameters<typeof storeRules.assertChange>[1]): never {
-    const actual = statements.getFence.get(change.jobId) as
-      | storeRules.FencedRecord
-      | undefined;
+    const actual = statements.getFence.get(change.jobId) as storeRules.FencedRecord | undefined;
     storeRules.assertChange(actual, change);
     throw new LongshoreError("INTERNAL_ERROR", `Job ${change.jobId} could not be changed.`);
   }
@@ -138,12 +136,7 @@ export function sqliteJobStore(options: SqliteJobStoreOptions): JobStore {
     saveCheckpoint: (jobId, fence, value) =>
       commits.write(() => {
         const text = JSON.stringify(value);
-        const { changes } = statements.saveCheckpoint.run(
-          text,
-          jobId,
-          fence.owner,
-          fence.attempt,
-        );
+        const { changes } = statements.saveCheckpoint.run(text, jobId, fence.owner, fence.attempt);
         if (Number(changes) > 0) return;
         const actual = statements.getFence.get(jobId) as storeRules.FencedRecord | undefined;
         storeRules.assertFence(actual, jobId, fence);

@@ -16,5 +16,7 @@ export function formatClaimName({ attempt, name }: ClaimName): string {
 
 export function parseClaimName(fileName: string): ClaimName | undefined {
   const [, attempt, , name] = pattern.exec(fileName) ?? [];
-  return attempt === undefined || name === undefined ? undefined : { attempt: Number(attempt), name };
+  return attempt === undefined || name === undefined
+    ? undefined
+    : { attempt: Number(attempt), name };
 }

@@ -96,7 +96,8 @@ export function resolveOptions(options: FileTransportOptions): ResolvedOptions {
     logger: options.logger ?? silentLogger,
   };
   for (const key of ["leaseMs", "pollIntervalMs", "maxPayloadBytes", "prefetch"] as const) {
-    if (!(resolved[key] >= 1)) throw new RangeError(`${key} must be 1 or more, got ${resolved[key]}`);
+    if (!(resolved[key] >= 1))
+      throw new RangeError(`${key} must be 1 or more, got ${resolved[key]}`);
   }
   return resolved;
 }

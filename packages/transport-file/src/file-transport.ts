@@ -457,10 +457,13 @@ class FileTransport implements JobTransport {
 
   #later(delayMs: number, action: () => void): void {
     if (this.#isPaused) return;
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      action();
-    }, Math.min(delayMs, this.leaseMs));
+    const timer = setTimeout(
+      () => {
+        this.#timers.delete(timer);
+        action();
+      },
+      Math.min(delayMs, this.leaseMs),
+    );
     this.#timers.add(timer);
   }
 

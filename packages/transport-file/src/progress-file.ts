@@ -12,7 +12,10 @@ export interface ProgressFiles {
 /** Text that may wait to be written, for all jobs; what comes on top is left out. */
 const maxPendingLength = 8 * 1_048_576;
 
-export function progressFiles(resultsDir: string, onError: (error: unknown) => void): ProgressFiles {
+export function progressFiles(
+  resultsDir: string,
+  onError: (error: unknown) => void,
+): ProgressFiles {
   const pending = new Map<string, string>();
   let pendingLength = 0;
   let writing: Promise<void> | undefined;

@@ -4,13 +4,18 @@ import type { Capabilities, Interpreter } from "./capabilities.ts";
 import { findCommand, findInterpreters } from "./find-interpreters.ts";
 import { normalizeRuntime } from "./runtime-names.ts";
 
+/** Capabilities that an operator may declare; the others are facts. */
+export type DeclaredCapabilities = {
+  readonly [Key in keyof Omit<Capabilities, "operations" | "workerVersion" | "protocolVersions">]?:
+    | Capabilities[Key]
+    | undefined;
+};
+
 export interface DetectOptions extends Abortable {
   readonly handlers: { operations(): readonly string[] };
   readonly maxConcurrentJobs: number;
   /** What the configuration says; each key that is there replaces what would be detected */
-  readonly declared?:
-    | Partial<Omit<Capabilities, "operations" | "workerVersion" | "protocolVersions">>
-    | undefined;
+  readonly declared?: DeclaredCapabilities | undefined;
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
   /** Advertise runtimes that were declared and not found. @default false */
   readonly trustDeclaredRuntimes?: boolean | undefined;
@@ -86,7 +91,8 @@ function claimRuntimes(
     const unique = new Set(names.map(normalizeRuntime));
     return [...unique].map((name) => ({ name, source, verified: found.has(name) }));
   }
-  const detected = interpreters.length === 0 && process.platform !== "win32" ? ["shell"] : [...found];
+  const detected =
+    interpreters.length === 0 && process.platform !== "win32" ? ["shell"] : [...found];
   return detected.map((name) => ({ name, source: "detection", verified: true }));
 }
 
@@ -113,7 +119,8 @@ function runtimesFromEnv(
 async function findFeatures(path: string): Promise<readonly string[]> {
   const features: string[] = [];
   for (const [feature, command] of Object.entries(featureCommands)) {
-    if ((await findCommand(command, `${path}:/usr/sbin:/sbin`)) !== undefined) features.push(feature);
+    if ((await findCommand(command, `${path}:/usr/sbin:/sbin`)) !== undefined)
+      features.push(feature);
   }
   return features;
 }

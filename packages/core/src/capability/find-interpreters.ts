@@ -15,13 +15,43 @@ interface Probe {
 
 const number = String.raw`(\d+(?:\.\d+)+)`;
 const probes: readonly Probe[] = [
-  { runtime: "shell", commands: ["bash", "sh"], args: ["--version"], version: new RegExp(`version ${number}`) },
-  { runtime: "python", commands: ["python3", "python"], args: ["--version"], version: new RegExp(`Python ${number}`) },
-  { runtime: "node", commands: ["node", "nodejs"], args: ["--version"], version: new RegExp(`v${number}`) },
-  { runtime: "ruby", commands: ["ruby"], args: ["--version"], version: new RegExp(`ruby ${number}`) },
+  {
+    runtime: "shell",
+    commands: ["bash", "sh"],
+    args: ["--version"],
+    version: new RegExp(`version ${number}`),
+  },
+  {
+    runtime: "python",
+    commands: ["python3", "python"],
+    args: ["--version"],
+    version: new RegExp(`Python ${number}`),
+  },
+  {
+    runtime: "node",
+    commands: ["node", "nodejs"],
+    args: ["--version"],
+    version: new RegExp(`v${number}`),
+  },
+  {
+    runtime: "ruby",
+    commands: ["ruby"],
+    args: ["--version"],
+    version: new RegExp(`ruby ${number}`),
+  },
   { runtime: "go", commands: ["go"], args: ["version"], version: new RegExp(`go${number}`) },
-  { runtime: "java", commands: ["java"], args: ["-version"], version: new RegExp(`version "${number}`) },
-  { runtime: "r", commands: ["Rscript"], args: ["--version"], version: new RegExp(`version ${number}`) },
+  {
+    runtime: "java",
+    commands: ["java"],
+    args: ["-version"],
+    version: new RegExp(`version "${number}`),
+  },
+  {
+    runtime: "r",
+    commands: ["Rscript"],
+    args: ["--version"],
+    version: new RegExp(`version ${number}`),
+  },
   { runtime: "perl", commands: ["perl"], args: ["-v"], version: new RegExp(`\\(v${number}\\)`) },
 ];
 const timeoutMs = 5_000;

@@ -4,10 +4,7 @@ const shortNames: readonly (readonly [key: string, variables: readonly string[]]
   ["log_level", ["LONGSHORE_LOG_LEVEL"]],
   ["worker.id", ["LONGSHORE_WORKER_ID", "WORKER_ID", "ATTUNE_WORKER_NAME"]],
   ["worker.pool", ["LONGSHORE_WORKER_POOL", "WORKER_POOL"]],
-  [
-    "worker.max_concurrent_jobs",
-    ["LONGSHORE_MAX_CONCURRENT_JOBS", "MAX_CONCURRENT_JOBS"],
-  ],
+  ["worker.max_concurrent_jobs", ["LONGSHORE_MAX_CONCURRENT_JOBS", "MAX_CONCURRENT_JOBS"]],
 ];
 const prefixes = ["LONGSHORE__", "WORKER__"];
 const maxVariables = 200;

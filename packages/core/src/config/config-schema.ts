@@ -2,7 +2,10 @@ import { z } from "zod";
 
 const whole = z.int().min(1);
 const retention = z
-  .union([z.int().min(0), z.string().regex(/^\d+(s|m|h|d)$/, "expected seconds, or a time like 24h")])
+  .union([
+    z.int().min(0),
+    z.string().regex(/^\d+(s|m|h|d)$/, "expected seconds, or a time like 24h"),
+  ])
   .transform(toSeconds);
 const names = z.array(z.string().min(1).max(256)).max(1_000);
 
@@ -33,7 +36,11 @@ const worker = z.strictObject({
   max_concurrent_jobs: whole.default(4).describe("Jobs that run at the same time"),
   max_queued_jobs: whole.default(10_000).describe("Jobs that may wait"),
   task_timeout_seconds: whole.optional().describe("Same as policy.defaults.timeout_seconds"),
-  shutdown_timeout_seconds: z.number().min(0).default(30).describe("Time running jobs get at a stop"),
+  shutdown_timeout_seconds: z
+    .number()
+    .min(0)
+    .default(30)
+    .describe("Time running jobs get at a stop"),
   kill_grace_seconds: z.number().min(0).default(5).describe("Time from SIGTERM to SIGKILL"),
   lease_seconds: z.number().min(1).default(60).describe("Life of a lease that is not renewed"),
   work_dir: z.string().min(1).optional().describe("Where attempts get their directories"),
@@ -106,7 +113,10 @@ export const configSchema: z.ZodObject = z
       .optional()
       .describe("Where jobs come from; the rest of an entry belongs to its transport"),
   })
-  .meta({ title: "Worker configuration", description: "Configuration file of the longshore worker" });
+  .meta({
+    title: "Worker configuration",
+    description: "Configuration file of the longshore worker",
+  });
 
 function toSeconds(value: number | string): number {
   if (typeof value === "number") return value;

@@ -80,7 +80,9 @@ export function configJsonSchema(): Record<string, unknown> {
 }
 
 /** Where a worker keeps its data when nobody says otherwise. */
-export function defaultHome(env: Readonly<Record<string, string | undefined>> = process.env): string {
+export function defaultHome(
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): string {
   const named = env["LONGSHORE_HOME"];
   if (named !== undefined && named.trim() !== "") return resolve(named);
   return process.getuid?.() === 0
@@ -132,10 +134,14 @@ async function readConfigFile(file: string): Promise<Record<string, unknown>> {
     throw new Error("it is not a map of keys");
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new LongshoreError("CONFIG_ERROR", `The configuration ${file} cannot be read: ${reason}`, {
-      cause: error,
-      details: { file },
-    });
+    throw new LongshoreError(
+      "CONFIG_ERROR",
+      `The configuration ${file} cannot be read: ${reason}`,
+      {
+        cause: error,
+        details: { file },
+      },
+    );
   }
 }
 
@@ -197,6 +203,8 @@ function didYouMean(path: readonly string[], key: string): string {
 }
 
 function safeHostname(): string {
-  const name = hostname().replaceAll(/[^A-Za-z0-9._-]/g, "-").replaceAll(/\.{2,}/g, ".");
+  const name = hostname()
+    .replaceAll(/[^A-Za-z0-9._-]/g, "-")
+    .replaceAll(/\.{2,}/g, ".");
   return /^[A-Za-z0-9]/.test(name) ? name.slice(0, 100) : `host-${name}`.slice(0, 100);
 }

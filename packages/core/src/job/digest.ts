@@ -19,6 +19,7 @@ export function payloadDigest(operation: string, data: unknown): string {
   } catch (error) {
     throw new LongshoreError("SERIALIZATION_ERROR", "The payload is not JSON.", { cause: error });
   }
-  if (text === undefined) throw new LongshoreError("SERIALIZATION_ERROR", "The payload is not JSON.");
+  if (text === undefined)
+    throw new LongshoreError("SERIALIZATION_ERROR", "The payload is not JSON.");
   return createHash("sha256").update(text).digest("hex");
 }

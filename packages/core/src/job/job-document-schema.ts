@@ -36,7 +36,10 @@ export const operationSchema: z.ZodString = z
 
 export const jobIdSchema: z.ZodString = z
   .string()
-  .regex(jobIdPattern, "expected 1 to 128 letters, digits and ._- that start with a letter or digit")
+  .regex(
+    jobIdPattern,
+    "expected 1 to 128 letters, digits and ._- that start with a letter or digit",
+  )
   .refine((id) => !id.includes(".."), "must not contain two dots in a row");
 
 const payload = z.looseObject({
@@ -51,7 +54,9 @@ const payload = z.looseObject({
 
 const metadata = z.looseObject({
   name: name.optional().describe("A name for people"),
-  namespace: name.optional().describe("Scope of idempotency keys and policies; `default` when absent"),
+  namespace: name
+    .optional()
+    .describe("Scope of idempotency keys and policies; `default` when absent"),
   labels: labels.optional().describe("Kubernetes labels"),
   annotations: z.record(z.string().max(253), z.string()).optional().describe("Free texts"),
 });
@@ -128,8 +133,16 @@ const limits = z.looseObject({
   max_runtime_seconds: z.number().positive().optional().describe("Run time of one attempt"),
   cpus: z.number().positive().optional().describe("Processors"),
   pids: count.optional().describe("Processes and threads"),
-  max_stdout_bytes: z.int().min(0).optional().describe("Bytes of stdout to keep; 10 MiB when absent"),
-  max_stderr_bytes: z.int().min(0).optional().describe("Bytes of stderr to keep; 10 MiB when absent"),
+  max_stdout_bytes: z
+    .int()
+    .min(0)
+    .optional()
+    .describe("Bytes of stdout to keep; 10 MiB when absent"),
+  max_stderr_bytes: z
+    .int()
+    .min(0)
+    .optional()
+    .describe("Bytes of stderr to keep; 10 MiB when absent"),
   disk_mb: count.optional().describe("MiB of disk"),
   network: z.string().max(64).optional().describe("Network policy"),
 });

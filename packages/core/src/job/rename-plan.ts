@@ -46,8 +46,7 @@ export function rename(value: unknown, plan: RenamePlan, direction: keyof Rename
     if (known === undefined) {
       if (!reserved.has(key)) renamed[key] = field;
     } else {
-      renamed[known.name] =
-        known.plan === undefined ? field : rename(field, known.plan, direction);
+      renamed[known.name] = known.plan === undefined ? field : rename(field, known.plan, direction);
     }
   }
   return renamed;

@@ -43,7 +43,10 @@ function inOrder(plugins: readonly Plugin[]): readonly Plugin[] {
     for (const name of plugin.requires ?? []) {
       const needed = byName.get(name);
       if (needed === undefined) {
-        throw invalid(`The plugin "${plugin.name}" requires "${name}", which is not there.`, plugin);
+        throw invalid(
+          `The plugin "${plugin.name}" requires "${name}", which is not there.`,
+          plugin,
+        );
       }
       visit(needed, [...path, plugin.name]);
     }

@@ -136,7 +136,12 @@ function isOperationMatch(operation: string, pattern: string): boolean {
 }
 
 function refusal(
-  code: "POLICY_DENIED" | "RUNTIME_NOT_SUPPORTED" | "IMAGE_NOT_ALLOWED" | "LIMIT_EXCEEDED" | "DEADLINE_EXCEEDED",
+  code:
+    | "POLICY_DENIED"
+    | "RUNTIME_NOT_SUPPORTED"
+    | "IMAGE_NOT_ALLOWED"
+    | "LIMIT_EXCEEDED"
+    | "DEADLINE_EXCEEDED",
   message: string,
   details: Readonly<Record<string, unknown>>,
 ): LongshoreError {

@@ -91,8 +91,7 @@ export function memoryJobStore(options: MemoryJobStoreOptions = {}): JobStore {
           .filter((record) => isMatch(record, query))
           .toSorted((a, b) => direction * compareAcceptance(a, b))
           .filter(
-            (record) =>
-              cursor === undefined || direction * compareAcceptance(record, cursor) > 0,
+            (record) => cursor === undefined || direction * compareAcceptance(record, cursor) > 0,
           );
         const page = matching.slice(0, limit);
         const last = page.at(-1);

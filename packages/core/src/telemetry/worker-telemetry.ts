@@ -42,9 +42,10 @@ export interface WorkerTelemetry {
 
 const scope = "@longshore/core";
 /** Seconds, from 5 ms to about an hour and a half. */
-const durationBuckets = [0.005, ...Array.from({ length: 21 }, (_, power) => 0.01 * 2 ** power)].filter(
-  (bound) => bound <= 6_000,
-);
+const durationBuckets = [
+  0.005,
+  ...Array.from({ length: 21 }, (_, power) => 0.01 * 2 ** power),
+].filter((bound) => bound <= 6_000);
 
 export function workerTelemetry(options: WorkerTelemetryOptions = {}): WorkerTelemetry {
   const meter = (options.meterProvider ?? metrics.getMeterProvider()).getMeter(scope);

@@ -1,0 +1,214 @@
+import { join } from "node:path";
+import {
+  allowAllPolicy,
+  auditedPolicy,
+  definePlugin,
+  denyAllPolicy,
+  detectCapabilities,
+  echoHandler,
+  handlerRegistry,
+  loadConfig,
+  loadPlugins,
+  LongshoreError,
+  memoryEventBus,
+  setupPlugins,
+  startWorker,
+  type CapabilityReport,
+  type Logger,
+  type Plugin,
+  type Worker,
+  type WorkerConfig,
+} from "@longshore/core";
+import { processHandler } from "@longshore/handler-process";
+import { sqliteJobStore } from "@longshore/store-sqlite";
+import { fileTransport, fileTransportOptions } from "@longshore/transport-file";
+import { exitCodes } from "../exit-codes.ts";
+import { openTerminal } from "../terminal.ts";
+import { openLogger } from "../terminal-logger.ts";
+
+export interface WorkerFlags {
+  readonly config?: string;
+  readonly home?: string;
+  readonly workerId?: string;
+  readonly pool?: string;
+  readonly jobsDir?: string;
+  readonly resultsDir?: string;
+  readonly maxConcurrent?: number;
+  readonly logLevel?: string;
+  readonly detectOnly?: boolean;
+  readonly json?: boolean;
+}
+
+/** Runs a worker until it is told to stop. Returns the exit code. */
+export async function runWorker(flags: WorkerFlags): Promise<number> {
+  const terminal = openTerminal(flags);
+  const { config, warnings, directory } = await loadConfig({
+    file: flags.config,
+    flags: {
+      home: flags.home,
+      "worker.id": flags.workerId,
+      "worker.pool": flags.pool,
+      "worker.results_dir": flags.resultsDir,
+      "worker.max_concurrent_jobs": flags.maxConcurrent,
+      log_level: flags.logLevel,
+    },
+  });
+  const logger = openLogger({ isJson: terminal.isJson, level: config.logLevel });
+  for (const warning of warnings) logger.warn(warning);
+  if (config.policy.requireSignature) assertKeys(config);
+  const plugins = [
+    builtIns(config, logger),
+    ...(await loadPlugins(config.plugins, { from: directory })),
+  ];
+  const report = await detect(config, plugins, logger);
+  for (const warning of report.warnings) logger.warn(warning);
+  if (flags.detectOnly === true) {
+    if (terminal.isJson) terminal.printJson(report);
+    else terminal.print(JSON.stringify(report, null, 2));
+    return exitCodes.ok;
+  }
+  return serve({ config, plugins, report, logger, jobsDir: flags.jobsDir });
+}
+
+async function serve(setup: {
+  config: WorkerConfig;
+  plugins: readonly Plugin[];
+  report: CapabilityReport;
+  logger: Logger;
+  jobsDir: string | undefined;
+}): Promise<number> {
+  const { config, plugins, report, logger, jobsDir = "jobs" } = setup;
+  const { worker: settings, policy } = config;
+  await using store = sqliteJobStore({ path: join(config.home, "jobs.db") });
+  await using events = memoryEventBus({
+    onListenerError: (error) => {
+      logger.error({ err: error }, "event listener failed");
+    },
+  });
+  const starting = new AbortController();
+  let worker: Worker | undefined;
+  let signals = 0;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    signals += 1;
+    if (signals >= 3) process.exit(exitCodes.interrupted);
+    logger.info({ signal }, signals === 1 ? "stopping; once more to stop now" : "stopping now");
+    starting.abort(new LongshoreError("SHUTDOWN", `The worker got ${signal} before it was ready.`));
+    void worker?.stop(signals === 1 ? {} : { timeoutMs: 0 });
+  };
+  process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
+  try {
+    const rule = policy.rule === "allow-all" ? allowAllPolicy() : denyAllPolicy();
+    worker = await startWorker({
+      id: settings.id,
+      pool: settings.pool,
+      labels: settings.labels,
+      taints: settings.taints,
+      policy: auditedPolicy(rule, events),
+      plugins,
+      transports: config.transports ?? [
+        {
+          type: "file",
+          jobs_dir: jobsDir,
+          results_dir: settings.resultsDir,
+          lease_seconds: settings.leaseSeconds,
+          progress_file: true,
+        },
+      ],
+      store,
+      events,
+      admission: {
+        allowedModes: policy.allowedModes,
+        allowedOperations: policy.allowedOperations,
+        allowedImages: policy.allowedImages,
+        requireSignature: policy.requireSignature,
+        defaults: {
+          ...(settings.taskTimeoutSeconds !== undefined && {
+            timeoutSeconds: settings.taskTimeoutSeconds,
+          }),
+          ...policy.defaults,
+        },
+        max: policy.max,
+      },
+      capabilities: report.capabilities,
+      logger,
+      maxConcurrentJobs: settings.maxConcurrentJobs,
+      maxQueuedJobs: settings.maxQueuedJobs,
+      shutdownTimeoutMs: settings.shutdownTimeoutSeconds * 1_000,
+      killGraceMs: settings.killGraceSeconds * 1_000,
+      leaseMs: settings.leaseSeconds * 1_000,
+      resultRetentionMs: settings.resultRetention * 1_000,
+      workDir: settings.workDir ?? join(config.home, "work"),
+      artifactsDir: join(settings.resultsDir, "artifacts"),
+      signal: starting.signal,
+    });
+    await stopped(worker);
+    return exitCodes.ok;
+  } catch (error) {
+    if (starting.signal.aborted) return exitCodes.ok;
+    throw error;
+  } finally {
+    process.off("SIGTERM", onSignal).off("SIGINT", onSignal);
+  }
+}
+
+/** Resolves when the worker has stopped. */
+async function stopped(worker: Worker): Promise<void> {
+  // A worker without transports would let the process end while it waits for its first job.
+  const keepAlive = setInterval(() => {}, 2 ** 30);
+  try {
+    for await (const _event of worker.events.subscribe("node.*.draining")) break;
+    await worker.stop();
+  } finally {
+    clearInterval(keepAlive);
+  }
+}
+
+/** What the command itself brings, as a plugin like any other. */
+function builtIns({ worker }: WorkerConfig, logger: Logger): Plugin {
+  return definePlugin({
+    name: "longshore",
+    setup(host) {
+      host.registerHandler(echoHandler);
+      host.registerHandler(
+        processHandler({
+          killGraceMs: worker.killGraceSeconds * 1_000,
+          maxStdoutBytes: worker.maxStdoutBytes,
+          maxStderrBytes: worker.maxStderrBytes,
+        }),
+      );
+      host.registerTransport("file", (config) =>
+        fileTransport({ ...fileTransportOptions(config), logger }),
+      );
+    },
+  });
+}
+
+/** Looks at the machine with the operations that the plugins are going to register. */
+async function detect(
+  { worker }: WorkerConfig,
+  plugins: readonly Plugin[],
+  logger: Logger,
+): Promise<CapabilityReport> {
+  const registry = handlerRegistry();
+  await setupPlugins(plugins, {
+    logger,
+    registerHandler: (handler, options) => {
+      registry.register(handler, options);
+    },
+    registerTransport: () => {},
+  });
+  return detectCapabilities({
+    handlers: registry,
+    maxConcurrentJobs: worker.maxConcurrentJobs,
+    declared: worker.capabilities,
+    trustDeclaredRuntimes: worker.trustDeclaredRuntimes,
+  });
+}
+
+function assertKeys({ policy }: WorkerConfig): void {
+  if (policy.keysFile !== undefined) return;
+  throw new LongshoreError(
+    "CONFIG_ERROR",
+    "policy.require_signature needs policy.keys_file: the public keys that may sign jobs.",
+  );
+}

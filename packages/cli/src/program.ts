@@ -1,0 +1,155 @@
+import { defaultHome, workerVersion } from "@longshore/core";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { doctor } from "./commands/doctor.ts";
+import { cancelJob, listJobs, showJob } from "./commands/jobs.ts";
+import { printSchema } from "./commands/schema.ts";
+import { submit } from "./commands/submit.ts";
+import { runWorker } from "./commands/worker.ts";
+import { exitCodeFor, exitCodes } from "./exit-codes.ts";
+
+/**
+ * Runs the command with its arguments and returns the exit code. Errors are told on standard error.
+ *
+ * @param argv arguments without `node` and the script
+ */
+export async function run(argv: readonly string[]): Promise<number> {
+  let exitCode: number = exitCodes.ok;
+  const program = createProgram((code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync([...argv], { from: "user" });
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCodes.usage;
+    process.stderr.write(`longshore: ${describe(error)}\n`);
+    return exitCodeFor(error);
+  }
+}
+
+function createProgram(done: (exitCode: number) => void): Command {
+  const home = new Option("--home <dir>", "directory of the job store").default(
+    defaultHome(),
+    "LONGSHORE_HOME, or the user's data directory",
+  );
+  const json = new Option("--json", "print JSON (the default when the output is no terminal)");
+  const jobsDir = new Option("--jobs-dir <dir>", "directory of job files").default("jobs");
+  const resultsDir = new Option("--results-dir <dir>", "directory of results").default("results");
+
+  const program = new Command("longshore")
+    .description("Runs jobs from files, durably.")
+    .version(workerVersion)
+    .showSuggestionAfterError()
+    .showHelpAfterError("(--help tells more)")
+    .exitOverride()
+    .addHelpText("after", exitCodeHelp);
+
+  program
+    .command("worker")
+    .description("run a worker until SIGTERM or SIGINT; a second one stops it at once")
+    .option("--config <file>", "configuration, YAML or JSON")
+    .option("--home <dir>", "directory of the job store")
+    .option("--worker-id <id>", "unique name of the worker")
+    .option("--pool <name>", "pool the worker belongs to")
+    .option("--jobs-dir <dir>", "directory of job files (default: jobs)")
+    .option("--results-dir <dir>", "directory of results (default: results)")
+    .option("--max-concurrent <n>", "jobs that run at the same time", wholeNumber)
+    .option("--log-level <level>", "trace, debug, info, warn or error")
+    .option("--detect-only", "print what this worker could run, and exit")
+    .addOption(json)
+    .action(async (flags) => {
+      done(await runWorker(flags));
+    });
+
+  program
+    .command("submit")
+    .description("put a job into the jobs directory")
+    .argument("[file]", "job document, JSON or YAML; or use --operation")
+    .option("--operation <name>", "what to do, e.g. system.echo")
+    .option("--data <json>", "input of the operation")
+    .option("--id <id>", "job id; made when absent")
+    .option("--priority <n>", "1 (last) to 10 (first)", wholeNumber)
+    .option("--timeout <seconds>", "run time of one attempt", wholeNumber)
+    .option("--max-attempts <n>", "tries in all", wholeNumber)
+    .option("--idempotency-key <key>", "run jobs with this key once")
+    .option("--wait", "follow the job and print its result")
+    .addOption(jobsDir)
+    .addOption(resultsDir)
+    .addOption(json)
+    .action(async (file: string | undefined, flags) => {
+      done(await submit(file, flags));
+    });
+
+  const jobs = program.command("jobs").description("look into a worker's job store");
+  jobs
+    .command("list")
+    .description("show jobs, newest first")
+    .option("--state <state...>", "only jobs in these states")
+    .option("--operation <name>", "only jobs of this operation")
+    .option("--limit <n>", "how many, 1 to 500", wholeNumber)
+    .option("--cursor <cursor>", "go on where an earlier page ended")
+    .addOption(home)
+    .addOption(json)
+    .action(async (flags) => {
+      done(await listJobs(flags));
+    });
+  jobs
+    .command("show")
+    .description("show one job with its document and result")
+    .argument("<job-id>")
+    .addOption(home)
+    .addOption(json)
+    .action(async (jobId: string, flags) => {
+      done(await showJob(jobId, flags));
+    });
+  jobs
+    .command("cancel")
+    .description("ask the worker on the jobs directory to end a job")
+    .argument("<job-id>")
+    .addOption(jobsDir)
+    .addOption(home)
+    .addOption(json)
+    .action(async (jobId: string, flags) => {
+      done(await cancelJob(jobId, flags));
+    });
+
+  program
+    .command("doctor")
+    .description("tell what this machine can run, and how to fix what it lacks")
+    .addOption(home)
+    .addOption(json)
+    .action(async (flags) => {
+      done(await doctor(flags));
+    });
+
+  program
+    .command("schema")
+    .description("print a JSON Schema: job, result, event, error or config")
+    .argument("<name>")
+    .action((name: string) => {
+      done(printSchema(name));
+    });
+  return program;
+}
+
+function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 0) {
+    throw new InvalidArgumentError("expected a whole number");
+  }
+  return value;
+}
+
+const exitCodeHelp = `
+Exit codes:
+  0    all well; with --wait: the job completed
+  1    the job ended otherwise, or a check of doctor failed
+  2    wrong flags, or a configuration or job document that is not one
+  3    the worker refused the job
+  4    there is no such job
+  70   something broke
+  130  interrupted`;
+
+function describe(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,133 @@
+import type { Abortable } from "../abortable.ts";
+import type { Rootfs } from "../image/rootfs.ts";
+import type { ContainerConfig } from "./container.ts";
+import type { InputWriter, ProcessExit, TerminalSize } from "./exec-session.ts";
+import type { PodSandboxConfig } from "./pod-sandbox.ts";
+import type { LinuxContainerResources } from "./resources.ts";
+import type { SignalName } from "./signal-name.ts";
+import type { ContainerStats, PodSandboxStats } from "./stats.ts";
+
+/**
+ * What a driver can do beyond the contract, or how strongly it isolates.
+ *
+ * - `"vm"`: containers run on a kernel of their own
+ * - `"updateResources"`: limits of a running container can be changed
+ * - `"blockRootfs"`: takes a {@link Rootfs} of kind `block`; the other kinds every driver takes
+ * - `"survivesRestart"`: containers go on running while this program is down
+ */
+export type DriverCapability = "vm" | "updateResources" | "blockRootfs" | "survivesRestart";
+
+/** Whether a driver can work on this machine. */
+export type DriverAvailability =
+  | { readonly isAvailable: true; readonly version: string }
+  /** `reason` names what is missing, `fix` the way to get it */
+  | { readonly isAvailable: false; readonly reason: string; readonly fix?: string | undefined };
+
+/**
+ * The few things that differ between kinds of sandboxes; a runtime engine does all the rest once: ids, states, lists,
+ * logs, events, images. A sandbox asks for its driver by name (the CRI's `runtimeHandler`).
+ *
+ * The engine calls one sandbox's methods one after the other, except `exec`, `signal` and the readings, which may overlap
+ * with each other. Different sandboxes overlap freely. A driver keeps nothing that it could not find again by
+ * {@link SandboxDriver.recover}: what must outlive the process lies in the sandbox's directory.
+ */
+export interface SandboxDriver extends AsyncDisposable {
+  /** The handler it answers to, e.g. `"runc"` or `"kata"` */
+  readonly name: string;
+  readonly capabilities: ReadonlySet<DriverCapability>;
+  /** Looks for binaries, devices and kernel features. Never rejects for a lack of them. */
+  probe(options?: Abortable): Promise<DriverAvailability>;
+  /**
+   * Makes a sandbox: namespaces and cgroup, or a VM. When it rejects or is aborted, nothing stays.
+   *
+   * @throws {LongshoreError} `SANDBOX_CREATE_FAILED`, `VM_START_FAILED`, `VIRTIOFS_FAILED`, `RUNTIME_NOT_SUPPORTED` for
+   *   a setting that it cannot honour
+   */
+  prepare(spec: DriverSandboxSpec, options?: Abortable): Promise<DriverSandbox>;
+  /**
+   * Takes over what an earlier process left, given every sandbox the engine still knows; whatever else of this driver's is
+   * on the machine is torn down. A sandbox that died meanwhile is not in the answer.
+   */
+  recover(
+    known: readonly DriverSandboxSpec[],
+    options?: Abortable,
+  ): Promise<ReadonlyMap<string, RecoveredSandbox>>;
+}
+
+export interface DriverSandboxSpec {
+  readonly id: string;
+  /** Exists, belongs to the driver, is removed by the engine after teardown */
+  readonly directory: string;
+  readonly config: PodSandboxConfig;
+  /** Path of a network namespace that is set up; absent with the host's network */
+  readonly networkNamespace?: string | undefined;
+}
+
+/** A sandbox that is up. */
+export interface DriverSandbox {
+  /** Resolves when the sandbox is down, asked for or not */
+  readonly ended: Promise<void>;
+  /** Makes a container and starts its process. When it rejects, nothing of the container stays. */
+  start(spec: DriverContainerSpec, options?: Abortable): Promise<DriverContainer>;
+  stats(options?: Abortable): Promise<PodSandboxStats["linux"]>;
+  /**
+   * Kills all that runs and gives everything back: processes, mounts, cgroups, the VM. Resolves when it is gone. Idempotent,
+   * and no error for what is gone already.
+   */
+  teardown(): Promise<void>;
+}
+
+export interface DriverContainerSpec {
+  readonly id: string;
+  /** Exists, belongs to the driver, is removed by the engine afterwards */
+  readonly directory: string;
+  readonly config: ContainerConfig;
+  readonly rootfs: Rootfs;
+  /** Image and configuration already put together */
+  readonly process: ProcessSpec;
+}
+
+/** A process to start: nothing in it is looked up again, except the user's name. */
+export interface ProcessSpec {
+  /** Program and arguments */
+  readonly argv: readonly string[];
+  /** `KEY=value`, each key once */
+  readonly env: readonly (string | Uint8Array)[];
+  readonly workingDir: string;
+  /** As in an image: `uid`, `user`, `uid:gid` or `user:group`. @default "0" */
+  readonly user?: string | undefined;
+  readonly tty: boolean;
+  readonly terminalSize?: TerminalSize | undefined;
+  /** Whether the process gets an input */
+  readonly stdin: boolean;
+}
+
+/** A process in a sandbox. */
+export interface DriverProcess {
+  readonly stdin: InputWriter;
+  /** As in `StreamSession`: read once, nothing dropped, the process waits for a slow reader */
+  readonly stdout: AsyncIterable<Uint8Array>;
+  readonly stderr: AsyncIterable<Uint8Array>;
+  /** Resolves when the process is gone; rejects only when its end cannot be learned */
+  readonly exit: Promise<ProcessExit & { readonly isOomKilled: boolean }>;
+  resize(size: TerminalSize): Promise<void>;
+  /** To the process alone; `"SIGKILL"` for a container's first process ends every process in it. */
+  signal(signal: SignalName): Promise<void>;
+}
+
+/** A container that was started. */
+export interface DriverContainer extends DriverProcess {
+  exec(process: ProcessSpec, options?: Abortable): Promise<DriverProcess>;
+  /** Present with `"updateResources"`: all changes are made, or none */
+  updateResources?(resources: LinuxContainerResources, options?: Abortable): Promise<void>;
+  stats(options?: Abortable): Promise<Omit<ContainerStats, "attributes">>;
+  /** Kills what still runs, unmounts, and removes the container from the sandbox. Idempotent. */
+  remove(): Promise<void>;
+}
+
+/** What `recover` found of one sandbox. */
+export interface RecoveredSandbox {
+  readonly sandbox: DriverSandbox;
+  /** By container id; output from the time between is in the streams when the driver kept it */
+  readonly containers: ReadonlyMap<string, DriverContainer>;
+}
