@@ -34,6 +34,8 @@ export { memoryJobStore, type MemoryJobStoreOptions } from "./store/memory-job-s
 export * as storeRules from "./store/store-rules.ts";
 export { formatCursor, parseCursor, pageLimit, type JobCursor } from "./store/job-query.ts";
 export type * from "./transport/job-transport.ts";
+export { memoryQueue, memoryTransport } from "./transport/memory-transport.ts";
+export type * from "./transport/memory-transport.ts";
 
 export type * from "./handler/handler.ts";
 export type * from "./handler/handler-context.ts";
@@ -92,3 +94,30 @@ export type { TransportConfig, WorkerOptions } from "./worker/worker-options.ts"
 export type * from "./worker/worker.ts";
 export type { WorkerState } from "./worker/worker-state.ts";
 export type { SignatureVerifier } from "./worker/intake.ts";
+
+export type * from "./runtime/runtime-client.ts";
+export type * from "./runtime/runtime-status.ts";
+export type * from "./runtime/pod-sandbox.ts";
+export type * from "./runtime/container.ts";
+export type * from "./runtime/container-event.ts";
+export type * from "./runtime/mount.ts";
+export type * from "./runtime/resources.ts";
+export type * from "./runtime/security-context.ts";
+export type * from "./runtime/exec-session.ts";
+export type * from "./runtime/stats.ts";
+export type * from "./runtime/metrics.ts";
+export type { SignalName } from "./runtime/signal-name.ts";
+export { nanosecondsFromMs, nanosecondsToMs } from "./runtime/nanoseconds.ts";
+export type { Nanoseconds } from "./runtime/nanoseconds.ts";
+export type * from "./runtime/sandbox-driver.ts";
+export { openSandbox } from "./runtime/open-sandbox.ts";
+export type * from "./runtime/sandbox.ts";
+export type * from "./runtime/sandbox-files.ts";
+export type * from "./image/image.ts";
+export type * from "./image/image-client.ts";
+export type * from "./image/image-config.ts";
+export type * from "./image/rootfs.ts";
+export type * from "./image/rootfs-provider.ts";
+export type * from "./workflow/workflow.ts";
+export type * from "./workflow/workflow-client.ts";
+export type * from "./workflow/workflow-run.ts";

@@ -133,8 +133,7 @@ function versionsOf(interpreters: readonly Interpreter[]): Record<string, readon
   return versions;
 }
 
-function definedIn<T extends object>(value: T): Partial<T> {
-  return Object.fromEntries(
-    Object.entries(value).filter(([, field]) => field !== undefined),
-  ) as Partial<T>;
+function definedIn(declared: DeclaredCapabilities): Partial<Capabilities> {
+  const defined = Object.entries(declared).filter(([, field]) => field !== undefined);
+  return Object.fromEntries(defined) as Partial<Capabilities>;
 }
