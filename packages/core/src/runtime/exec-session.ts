@@ -91,12 +91,12 @@ export interface StreamSession extends AsyncDisposable {
   resize(size: TerminalSize): Promise<void>;
 }
 
-/** A command that runs in a container. Disposing kills it and waits until it is gone. */
+/** A command that runs in a container. Disposing kills it with all that it started, and waits until they are gone. */
 export interface ExecSession extends StreamSession {
   /**
    * Resolves when the process is gone, however it ended and whether or not its output was read.
    *
-   * Rejects with `RUNTIME_UNAVAILABLE` when its end cannot be learned.
+   * Rejects with `RUNTIME_UNAVAILABLE` when its end cannot be learned; nobody needs to look.
    */
   readonly exit: Promise<ProcessExit>;
   /** Sends a signal to the process. No error when it has ended. @default "SIGTERM" */

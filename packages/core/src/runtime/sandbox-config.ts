@@ -2,7 +2,7 @@ import type { ImageSpec } from "../image/image.ts";
 import type { ContainerConfig } from "./container.ts";
 import type { PodSandboxConfig } from "./pod-sandbox.ts";
 import type { LinuxContainerResources } from "./resources.ts";
-import type { LinuxContainerSecurityContext } from "./security-context.ts";
+import type { LinuxContainerSecurityContext, NamespaceOption } from "./security-context.ts";
 import type { SandboxOptions } from "./sandbox.ts";
 
 const cpuPeriodUs = 100_000;
@@ -26,7 +26,7 @@ export function checkSandboxOptions(options: SandboxOptions): void {
 
 /** The sandbox that the options ask for. Its limits are a hint for how large a VM must be. */
 export function podSandboxConfig(options: SandboxOptions, uid: string): PodSandboxConfig {
-  const { name = defaultName, labels, network = "none" } = options;
+  const { name = defaultName, labels } = options;
   return {
     metadata: { name, uid, namespace: "default", attempt: 0 },
     hostname: name,
@@ -34,7 +34,7 @@ export function podSandboxConfig(options: SandboxOptions, uid: string): PodSandb
     linux: {
       resources: resources(options),
       securityContext: {
-        namespaceOptions: { network: network === "none" ? "none" : "pod", pid: "pod", ipc: "pod" },
+        namespaceOptions: namespaces(options),
         seccomp: { profileType: "runtimeDefault" },
       },
     },
@@ -44,7 +44,7 @@ export function podSandboxConfig(options: SandboxOptions, uid: string): PodSandb
 /** The container in it: its first process only holds it open, commands are run beside it. */
 export function containerConfig(options: SandboxOptions, image: ImageSpec): ContainerConfig {
   const { command = ["sleep", "infinity"], cwd, env = {}, mounts = [], labels } = options;
-  const { readonlyRootfs = false, user, network = "none" } = options;
+  const { readonlyRootfs = false, user } = options;
   return {
     metadata: { name: "main", attempt: 0 },
     image,
@@ -60,7 +60,7 @@ export function containerConfig(options: SandboxOptions, image: ImageSpec): Cont
     linux: {
       resources: resources(options),
       securityContext: {
-        namespaceOptions: { network: network === "none" ? "none" : "pod", pid: "pod", ipc: "pod" },
+        namespaceOptions: namespaces(options),
         readonlyRootfs,
         noNewPrivs: true,
         seccomp: { profileType: "runtimeDefault" },
@@ -69,6 +69,10 @@ export function containerConfig(options: SandboxOptions, image: ImageSpec): Cont
     },
     stopSignal: "SIGKILL",
   };
+}
+
+function namespaces({ network = "none" }: SandboxOptions): NamespaceOption {
+  return { network: network === "none" ? "none" : "pod", pid: "pod", ipc: "pod" };
 }
 
 function resources({ memoryMb, cpus, pids }: SandboxOptions): LinuxContainerResources {

@@ -106,7 +106,8 @@ export interface Sandbox extends AsyncDisposable {
   readonly containerId: string;
   readonly files: SandboxFiles;
   /**
-   * Runs a command to its end. An exit code other than 0 is an answer, not an error.
+   * Runs a command to its end. An exit code other than 0 is an answer, not an error. What the command leaves running in
+   * the background is killed; use `spawn` for what is to stay.
    *
    * @param command program and arguments; no shell reads them
    * @throws {LongshoreError} `TIMEOUT` with what was printed so far in `details.stdout` and `details.stderr` (at most the

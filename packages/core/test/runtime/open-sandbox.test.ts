@@ -1,0 +1,174 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { openSandbox, type PullProgress } from "@longshore/core";
+import { describe, expect, it } from "vitest";
+import { tempRuntime } from "./temp-runtime.ts";
+
+describe("openSandbox", () => {
+  it("pulls a missing image and starts in its files", async () => {
+    await using host = await tempRuntime();
+    const { runtime, images } = host;
+    const phases: string[] = [];
+    const onPullProgress = ({ phase }: PullProgress): void => {
+      phases.push(phase);
+    };
+    await using sandbox = await openSandbox(runtime, { image: "base", images, onPullProgress });
+    const { exitCode, stdout } = await sandbox.run(["cat", "etc/motd"]);
+    expect({ exitCode, stdout }).toEqual({ exitCode: 0, stdout: "hello from the image\n" });
+    expect(phases).toEqual(["resolve", "done"]);
+  });
+
+  it("uses an image that is there without pulling it again, unless told to", async () => {
+    await using host = await tempRuntime();
+    const { runtime, images } = host;
+    await images.pullImage({ image: { image: "base" } });
+    const phases: string[] = [];
+    const options = {
+      image: "base",
+      images,
+      onPullProgress: ({ phase }: PullProgress) => void phases.push(phase),
+    };
+    await using first = await openSandbox(runtime, options);
+    expect(phases).toEqual([]);
+    await using second = await openSandbox(runtime, { ...options, pull: "always" });
+    expect(phases).toEqual(["resolve", "done"]);
+    expect(first.id).not.toBe(second.id);
+  });
+
+  it("pins the image by id, and keeps what the user wrote", async () => {
+    await using host = await tempRuntime();
+    const { runtime, images } = host;
+    await using sandbox = await openSandbox(runtime, { image: "base", images });
+    const { containerId } = sandbox;
+    const { status } = await runtime.containerStatus({ containerId });
+    expect(status.image).toMatchObject({ image: status.imageId, userSpecifiedImage: "base" });
+  });
+
+  it("asks for limits, no network and no new privileges", async () => {
+    await using host = await tempRuntime();
+    const { runtime, images } = host;
+    await using sandbox = await openSandbox(runtime, {
+      image: "base",
+      images,
+      memoryMb: 256,
+      cpus: 0.5,
+      pids: 64,
+      labels: { team: "a" },
+    });
+    const { containerId } = sandbox;
+    const { status } = await runtime.containerStatus({ containerId });
+    expect(status.resources?.linux).toEqual({
+      memoryLimitInBytes: 268_435_456,
+      cpuPeriod: 100_000,
+      cpuQuota: 50_000,
+      unified: { "pids.max": "64" },
+    });
+    const pod = await runtime.podSandboxStatus({ podSandboxId: sandbox.id });
+    expect(pod.status.linux?.namespaces.network).toBe("none");
+    expect(await runtime.listPodSandbox({ labelSelector: { team: "a" } })).toHaveLength(1);
+    expect(await runtime.listPodSandbox({ labelSelector: { team: "b" } })).toHaveLength(0);
+  });
+
+  it("leaves nothing behind when the container cannot be made", async () => {
+    await using host = await tempRuntime();
+    const { runtime } = host;
+    await expect(openSandbox(runtime, { image: "base", pull: "never" })).rejects.toMatchObject({
+      code: "IMAGE_NOT_FOUND",
+    });
+    expect(await runtime.listPodSandbox()).toEqual([]);
+  });
+
+  it("leaves nothing behind when the holding process cannot be started", async () => {
+    await using host = await tempRuntime();
+    const { runtime, images, directory } = host;
+    const command = ["/no/such/program"];
+    await expect(openSandbox(runtime, { image: "base", images, command })).rejects.toMatchObject({
+      code: "EXECUTION_ERROR",
+    });
+    expect(await runtime.listPodSandbox()).toEqual([]);
+    expect(await runtime.listContainers()).toEqual([]);
+    expect(await readdir(join(directory, "containers"))).toEqual([]);
+  });
+
+  it("rejects with the abort's reason and leaves nothing behind", async () => {
+    await using host = await tempRuntime();
+    const { runtime, images } = host;
+    const abort = new AbortController();
+    const reason = new Error("enough");
+    const opening = openSandbox(
+      // Aborts between the sandbox and its container.
+      {
+        ...runtime,
+        async runPodSandbox(request, options) {
+          const id = await runtime.runPodSandbox(request, options);
+          abort.abort(reason);
+          return id;
+        },
+      },
+      { image: "base", images, signal: abort.signal },
+    );
+    await expect(opening).rejects.toBe(reason);
+    expect(await runtime.listPodSandbox()).toEqual([]);
+  });
+
+  it("says which sandbox is left when it cannot be removed", async () => {
+    await using host = await tempRuntime();
+    const { runtime } = host;
+    const opening = openSandbox(
+      { ...runtime, removePodSandbox: () => Promise.reject(new Error("daemon gone")) },
+      { image: "base" },
+    );
+    const error = await opening.catch((thrown: unknown) => thrown);
+    const [left] = await runtime.listPodSandbox();
+    expect(error).toMatchObject({
+      code: "SANDBOX_CREATE_FAILED",
+      details: { podSandboxId: left?.id },
+      cause: { code: "IMAGE_NOT_FOUND" },
+    });
+  });
+
+  it("kills everything and removes the files when it is disposed, as often as one likes", async () => {
+    await using host = await tempRuntime();
+    const { runtime, images, directory } = host;
+    const sandbox = await openSandbox(runtime, { image: "base", images });
+    const server = await sandbox.spawn(["sleep", "1000"]);
+    await Promise.all([sandbox[Symbol.asyncDispose](), sandbox[Symbol.asyncDispose]()]);
+    await sandbox[Symbol.asyncDispose]();
+    expect(await server.exit).toEqual({ exitCode: 137, signal: "SIGKILL" });
+    expect(await runtime.listPodSandbox()).toEqual([]);
+    expect(await readdir(join(directory, "containers"))).toEqual([]);
+    await expect(sandbox.run(["true"])).rejects.toMatchObject({ code: "SANDBOX_INVALID_STATE" });
+  });
+
+  it("tries again to remove what could not be removed", async () => {
+    await using host = await tempRuntime();
+    const { runtime, images } = host;
+    let isDown = true;
+    const flaky = {
+      ...runtime,
+      async removePodSandbox(...call: Parameters<typeof runtime.removePodSandbox>) {
+        if (isDown) throw new Error("daemon gone");
+        await runtime.removePodSandbox(...call);
+      },
+    };
+    const sandbox = await openSandbox(flaky, { image: "base", images });
+    await expect(sandbox[Symbol.asyncDispose]()).rejects.toThrow("daemon gone");
+    isDown = false;
+    await sandbox[Symbol.asyncDispose]();
+    expect(await runtime.listPodSandbox()).toEqual([]);
+  });
+
+  it.each([
+    { options: { image: "" } },
+    { options: { image: "base", name: "No Such Name" } },
+    { options: { image: "base", memoryMb: 0 } },
+    { options: { image: "base", cpus: Number.NaN } },
+    { options: { image: "base", command: [] } },
+  ])("refuses nonsense: $options", async ({ options }) => {
+    await using host = await tempRuntime();
+    await expect(openSandbox(host.runtime, options)).rejects.toThrow(
+      /TypeError|RangeError|sandbox|above 0|program/,
+    );
+    expect(await host.runtime.listPodSandbox()).toEqual([]);
+  });
+});

@@ -1,0 +1,323 @@
+import { randomBytes } from "node:crypto";
+import { cp, mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  LongshoreError,
+  nanosecondsFromMs,
+  type ContainerConfig,
+  type ContainerState,
+  type ContainerStatus,
+  type KeyValue,
+  type PodSandbox,
+  type PodSandboxConfig,
+  type RuntimeClient,
+} from "@longshore/core";
+import { runCommand } from "../../src/runtime/run-command.ts";
+import type { DirectoryImages } from "./directory-images.ts";
+import { startHostProcess, type HostProcess } from "./host-process.ts";
+
+export interface ProcessRuntimeOptions {
+  /** Exists, empty; the runtime's own */
+  readonly directory: string;
+  readonly images: DirectoryImages;
+}
+
+interface PodRecord {
+  readonly pod: PodSandbox;
+  readonly config: PodSandboxConfig;
+  isReady: boolean;
+}
+
+interface ContainerRecord {
+  readonly id: string;
+  readonly podSandboxId: string;
+  readonly config: ContainerConfig;
+  readonly imageId: string;
+  readonly rootfs: string;
+  readonly createdAtMs: number;
+  readonly sessions: Set<HostProcess>;
+  state: ContainerState;
+  main?: HostProcess;
+  startedAtMs?: number;
+  finishedAtMs?: number;
+  exitCode?: number;
+  reason?: string;
+}
+
+/**
+ * A runtime whose containers are directories and whose processes are the host's: it isolates nothing, and is for tests
+ * only. A process starts in its container's directory, which is a copy of the image.
+ */
+export function processRuntime({ directory, images }: ProcessRuntimeOptions): RuntimeClient {
+  const pods = new Map<string, PodRecord>();
+  const containers = new Map<string, ContainerRecord>();
+
+  const getPod = (id: string): PodRecord => {
+    const pod = pods.get(checkId(id));
+    if (pod !== undefined) return pod;
+    throw new LongshoreError("SANDBOX_NOT_FOUND", `There is no sandbox ${id}.`);
+  };
+  const getContainer = (id: string): ContainerRecord => {
+    const container = containers.get(checkId(id));
+    if (container !== undefined) return container;
+    throw new LongshoreError("NOT_FOUND", `There is no container ${id}.`);
+  };
+  const ofPod = (id: string) => [...containers.values()].filter((c) => c.podSandboxId === id);
+
+  const stop = async (container: ContainerRecord, timeoutSeconds: number): Promise<void> => {
+    const { main, config, sessions } = container;
+    if (main !== undefined && container.state === "running") {
+      const done = new AbortController();
+      await main.kill(config.stopSignal ?? "SIGTERM");
+      const patience = sleep(timeoutSeconds * 1_000, undefined, { signal: done.signal });
+      await Promise.race([main.exit, patience]);
+      done.abort();
+      await patience.catch(() => undefined);
+    }
+    const all = [...sessions, ...(main === undefined ? [] : [main])];
+    await Promise.all(all.map((session) => session[Symbol.asyncDispose]()));
+  };
+  const remove = async (container: ContainerRecord): Promise<void> => {
+    await stop(container, 0);
+    await rm(join(directory, container.id), { recursive: true, force: true });
+    containers.delete(container.id);
+  };
+  const start = (container: ContainerRecord, argv: readonly string[], extra: Extra) =>
+    startHostProcess({
+      argv,
+      cwd: extra.workingDir ?? container.config.workingDir ?? container.rootfs,
+      env: {
+        PATH: process.env["PATH"],
+        HOME: container.rootfs,
+        ...toEnv(container.config.envs),
+        ...toEnv(extra.envs),
+      },
+      stdin: extra.stdin ?? false,
+      stdout: extra.stdout ?? true,
+      stderr: extra.stderr ?? true,
+    });
+
+  const runtime: RuntimeClient = {
+    async version() {
+      return {
+        version: "0.1.0",
+        runtimeName: "process",
+        runtimeVersion: "1.0.0",
+        runtimeApiVersion: "v1",
+      };
+    },
+    async status() {
+      const conditions = ["RuntimeReady", "NetworkReady"].map((type) => ({ type, status: true }));
+      const features = { recursiveReadOnlyMounts: false, userNamespaces: false };
+      return { conditions, runtimeHandlers: [{ name: "", features }] };
+    },
+
+    async runPodSandbox({ config, runtimeHandler = "" }, { signal } = {}) {
+      signal?.throwIfAborted();
+      if (runtimeHandler !== "") {
+        throw new LongshoreError("RUNTIME_NOT_SUPPORTED", `No handler is "${runtimeHandler}".`);
+      }
+      const key = JSON.stringify(config.metadata);
+      if ([...pods.values()].some(({ pod }) => JSON.stringify(pod.metadata) === key)) {
+        throw new LongshoreError("STATE_CONFLICT", "The sandbox's metadata is in use.");
+      }
+      const id = randomBytes(16).toString("hex");
+      const pod: PodSandbox = {
+        id,
+        metadata: config.metadata,
+        state: "ready",
+        createdAt: nanosecondsFromMs(Date.now()),
+        labels: config.labels ?? {},
+        annotations: config.annotations ?? {},
+        runtimeHandler,
+      };
+      pods.set(id, { pod, config, isReady: true });
+      return id;
+    },
+    async stopPodSandbox({ podSandboxId }) {
+      const pod = pods.get(checkId(podSandboxId));
+      if (pod === undefined) return;
+      await Promise.all(ofPod(podSandboxId).map((container) => stop(container, 0)));
+      pod.isReady = false;
+    },
+    async removePodSandbox({ podSandboxId }) {
+      await runtime.stopPodSandbox({ podSandboxId });
+      await Promise.all(ofPod(podSandboxId).map(remove));
+      pods.delete(podSandboxId);
+    },
+    async podSandboxStatus({ podSandboxId }) {
+      const record = getPod(podSandboxId);
+      const namespaces = record.config.linux?.securityContext?.namespaceOptions ?? {};
+      return { status: { ...shown(record), linux: { namespaces } } };
+    },
+    async listPodSandbox(filter = {}) {
+      return [...pods.values()].map(shown).filter((pod) => isWanted(pod, filter));
+    },
+
+    async createContainer({ podSandboxId, config }, { signal } = {}) {
+      signal?.throwIfAborted();
+      if (!getPod(podSandboxId).isReady) {
+        throw new LongshoreError("SANDBOX_INVALID_STATE", "The sandbox is not ready.");
+      }
+      const image = images.locate(config.image.image);
+      if (image === undefined) {
+        const message = `Image "${config.image.image}" is not in the store; pull it first.`;
+        throw new LongshoreError("IMAGE_NOT_FOUND", message);
+      }
+      const id = randomBytes(16).toString("hex");
+      const rootfs = join(directory, id, "rootfs");
+      await mkdir(join(directory, id));
+      await cp(image.path, rootfs, { recursive: true });
+      containers.set(id, {
+        id,
+        podSandboxId,
+        config,
+        imageId: image.id,
+        rootfs,
+        createdAtMs: Date.now(),
+        sessions: new Set(),
+        state: "created",
+      });
+      return id;
+    },
+    async startContainer({ containerId }, { signal } = {}) {
+      const container = getContainer(containerId);
+      if (container.state !== "created") {
+        throw new LongshoreError("SANDBOX_INVALID_STATE", `The container is ${container.state}.`);
+      }
+      signal?.throwIfAborted();
+      const argv = [...(container.config.command ?? []), ...(container.config.args ?? [])];
+      try {
+        const main = await start(container, argv, { stdout: false, stderr: false });
+        Object.assign(container, { main, state: "running", startedAtMs: Date.now() });
+        void main.exit.then(({ exitCode }) =>
+          Object.assign(container, {
+            state: "exited",
+            exitCode,
+            reason: exitCode === 0 ? "Completed" : "Error",
+            finishedAtMs: Date.now(),
+          }),
+        );
+      } catch (error) {
+        Object.assign(container, { state: "exited", exitCode: 128, reason: "StartError" });
+        throw error;
+      }
+    },
+    async stopContainer({ containerId, timeout = 0 }) {
+      const container = containers.get(checkId(containerId));
+      if (container !== undefined) await stop(container, timeout);
+    },
+    async removeContainer({ containerId }) {
+      const container = containers.get(checkId(containerId));
+      if (container !== undefined) await remove(container);
+    },
+    async containerStatus({ containerId }) {
+      return { status: toStatus(getContainer(containerId)) };
+    },
+    async listContainers(filter = {}) {
+      return [...containers.values()]
+        .map((container) =>
+          Object.assign(toStatus(container), { podSandboxId: container.podSandboxId }),
+        )
+        .filter((container) => isWanted(container, filter))
+        .filter((container) => isAny(filter.podSandboxId, container.podSandboxId));
+    },
+
+    async exec(request, { signal } = {}) {
+      const container = getContainer(request.containerId);
+      if (container.state !== "running") {
+        throw new LongshoreError("SANDBOX_INVALID_STATE", `The container is ${container.state}.`);
+      }
+      if (request.tty === true) {
+        throw new LongshoreError("RUNTIME_NOT_SUPPORTED", "There are no terminals here.");
+      }
+      signal?.throwIfAborted();
+      const session = await start(container, request.cmd, request);
+      container.sessions.add(session);
+      void session.exit.then(() => session.isAlive() || container.sessions.delete(session));
+      if (signal?.aborted !== true) return session;
+      await session[Symbol.asyncDispose]();
+      throw signal.reason;
+    },
+    async execSync({ containerId, cmd, timeout = 0 }, { signal } = {}) {
+      const finished = await runCommand(
+        runtime,
+        { containerId, cmd },
+        { timeoutMs: timeout === 0 ? undefined : timeout * 1_000, maxOutputBytes: 2 ** 24, signal },
+      );
+      const { exit, stdout, stderr } = finished;
+      return { exitCode: exit.exitCode, stdout: stdout.bytes(), stderr: stderr.bytes() };
+    },
+
+    async [Symbol.asyncDispose]() {
+      await Promise.all(
+        [...pods.keys()].map((id) => runtime.removePodSandbox({ podSandboxId: id })),
+      );
+    },
+  };
+  return runtime;
+}
+
+interface Extra {
+  readonly workingDir?: string | undefined;
+  readonly envs?: readonly KeyValue[] | undefined;
+  readonly stdin?: boolean | undefined;
+  readonly stdout?: boolean | undefined;
+  readonly stderr?: boolean | undefined;
+}
+
+function checkId(id: string): string {
+  if (id === "") throw new LongshoreError("VALIDATION_ERROR", "An id is never empty.");
+  return id;
+}
+
+function shown({ pod, isReady }: PodRecord): PodSandbox {
+  return { ...pod, state: isReady ? "ready" : "notready" };
+}
+
+function isAny(wanted: string | undefined, value: string): boolean {
+  return (wanted ?? "") === "" || wanted === value;
+}
+
+function isWanted(
+  item: { id: string; state: string; labels: Readonly<Record<string, string>> },
+  filter: {
+    id?: string | undefined;
+    state?: string | undefined;
+    labelSelector?: object | undefined;
+  },
+): boolean {
+  const labels = Object.entries(filter.labelSelector ?? {});
+  return (
+    isAny(filter.id, item.id) &&
+    isAny(filter.state, item.state) &&
+    labels.every(([key, value]) => item.labels[key] === value)
+  );
+}
+
+function toEnv(envs: readonly KeyValue[] = []): Record<string, string> {
+  return Object.fromEntries(envs.map(({ key, value }) => [key, Buffer.from(value).toString()]));
+}
+
+function toStatus(container: ContainerRecord): ContainerStatus {
+  const { id, config, imageId, state, createdAtMs, startedAtMs = 0, finishedAtMs = 0 } = container;
+  return {
+    id,
+    metadata: config.metadata,
+    state,
+    createdAt: nanosecondsFromMs(createdAtMs),
+    startedAt: nanosecondsFromMs(startedAtMs),
+    finishedAt: nanosecondsFromMs(finishedAtMs),
+    exitCode: container.exitCode ?? 0,
+    reason: container.reason,
+    image: config.image,
+    imageRef: imageId,
+    imageId,
+    labels: config.labels ?? {},
+    annotations: config.annotations ?? {},
+    mounts: config.mounts ?? [],
+    resources: { linux: config.linux?.resources },
+    stopSignal: config.stopSignal,
+  };
+}
