@@ -1,1 +1,10 @@
-export {};
+export { describeJobStoreConformance } from "./job-store/describe-job-store.ts";
+export type { JobStoreSuiteOptions } from "./job-store/describe-job-store.ts";
+export { sampleDocument, sampleJob, sampleResult } from "./sample-job.ts";
+export type { SkippedCases } from "./suite-cases.ts";
+export { describeJobTransportConformance } from "./job-transport/describe-job-transport.ts";
+export type {
+  JobTransportSuiteOptions,
+  TransportHarness,
+} from "./job-transport/describe-job-transport.ts";
+export { recordingSink, type RecordingSink } from "./job-transport/recording-sink.ts";

@@ -1,0 +1,96 @@
+import { createJobDocument, type JobDocument } from "@longshore/core";
+
+/** A job of the demo, and what the demo is about to show with it. */
+export interface DemoJob {
+  readonly shows: string;
+  readonly document: JobDocument;
+}
+
+const wordCount = `
+import collections, json, os, sys, time
+
+params = json.load(sys.stdin)
+words = params["text"].lower().split()
+counts = collections.Counter(words).most_common(params["top"])
+with open(os.path.join(os.environ["WORKER_ARTIFACTS_DIR"], "counts.csv"), "w") as file:
+    file.writelines(f"{word},{count}\\n" for word, count in counts)
+print(json.dumps({"words": len(words), "top": counts[0][0]}))
+`;
+
+/** What a jobs directory may get on an ordinary day. */
+export function demoJobs(diskImage: string): readonly DemoJob[] {
+  const keyed = { operation: "system.echo", data: { charge: 42 } };
+  return [
+    {
+      shows: "an echo",
+      document: createJobDocument({
+        jobId: "echo",
+        operation: "system.echo",
+        data: { message: "hello" },
+      }),
+    },
+    {
+      shows: "Python with parameters and an artifact",
+      document: createJobDocument({
+        jobId: "word-count",
+        operation: "demo.word-count",
+        data: { text: "the tide comes in and the tide goes out", top: 3 },
+        runtime: {
+          mode: "process",
+          runtime: "python",
+          cmd: ["count.py"],
+          files: { "count.py": { content: wordCount } },
+          params: { delivery: "stdin", format: "json" },
+          output: { format: "json", artifacts: ["*.csv"] },
+        },
+      }),
+    },
+    {
+      shows: "a look into a disk image, by a plugin",
+      document: createJobDocument({
+        jobId: "inspect-disk",
+        operation: "disk.inspect",
+        payloadType: "guestkit.inspect.v1",
+        data: { image: { path: diskImage, format: "qcow2" } },
+      }),
+    },
+    {
+      shows: "a time limit of one second",
+      document: createJobDocument({
+        jobId: "too-slow",
+        operation: "demo.sleep",
+        execution: { timeoutSeconds: 1 },
+        runtime: { mode: "process", runtime: "native", cmd: ["sleep", "60"] },
+      }),
+    },
+    {
+      shows: "a cancel while it runs",
+      document: createJobDocument({
+        jobId: "unwanted",
+        operation: "demo.sleep",
+        runtime: { mode: "process", runtime: "native", cmd: ["sleep", "60"] },
+      }),
+    },
+    {
+      shows: "a first job under an idempotency key",
+      document: createJobDocument({
+        jobId: "charge-1",
+        ...keyed,
+        execution: { idempotencyKey: "invoice-7" },
+      }),
+    },
+  ];
+}
+
+/** The same as `charge-1`: to be sent once that one has completed. */
+export function duplicateJob(): DemoJob {
+  return {
+    shows: "the same key again: the first result",
+    document: createJobDocument({
+      jobId: "charge-2",
+      operation: "system.echo",
+      data: { charge: 42 },
+      execution: { idempotencyKey: "invoice-7" },
+    }),
+  };
+}

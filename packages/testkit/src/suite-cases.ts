@@ -1,0 +1,24 @@
+import { describe, it } from "vitest";
+
+/** A case of a suite that an implementation cannot pass, and why. */
+export type SkippedCases = Readonly<Record<string, string>>;
+
+/** Declares a suite's cases; those that are skipped show their reason. */
+export function suite(
+  title: string,
+  skip: SkippedCases,
+  declare: (test: (name: string, run: () => Promise<void>) => void) => void,
+): void {
+  describe(title, () => {
+    const names = new Set<string>();
+    declare((name, run) => {
+      names.add(name);
+      const reason = skip[name];
+      if (reason === undefined) it(name, run);
+      else it.skip(`${name} (skipped: ${reason})`, run);
+    });
+    for (const name of Object.keys(skip)) {
+      if (!names.has(name)) throw new Error(`the suite "${title}" has no case "${name}" to skip`);
+    }
+  });
+}
