@@ -8,3 +8,5 @@ export type {
   TransportHarness,
 } from "./job-transport/describe-job-transport.ts";
 export { recordingSink, type RecordingSink } from "./job-transport/recording-sink.ts";
+export { describeHandlerConformance } from "./handler/describe-handler.ts";
+export type { HandlerSuiteOptions } from "./handler/describe-handler.ts";
