@@ -138,7 +138,11 @@ describe("kill -9 of two workers on one jobs directory", () => {
       for (const worker of workers) await worker.kill();
     }
     await checkAnswers(documents);
-    await checkRuns(new Map(workers.flatMap(({ deathsMs }) => [...deathsMs])));
+    const deaths = new Map<number, number>();
+    for (const { deathsMs } of workers) {
+      for (const [pid, timeMs] of deathsMs) deaths.set(pid, timeMs);
+    }
+    await checkRuns(deaths);
   });
 });
 
@@ -163,7 +167,10 @@ async function checkAnswers(documents: readonly JobDocument[]): Promise<void> {
       expect(key, `${jobId} has no result`).toBeDefined();
       continue;
     }
-    const answer = JSON.parse(text) as { status: string; execution_summary: { deduplicated_from?: string } };
+    const answer = JSON.parse(text) as {
+      status: string;
+      execution_summary: { deduplicated_from?: string };
+    };
     const record = await store.get(jobId);
     expect(record?.state, `${jobId} is answered without a stored result`).toBe(answer.status);
     expect(isTerminal(record?.state ?? "queued")).toBe(true);

@@ -14,5 +14,6 @@ export function* flatten(data: unknown, path = ""): Generator<readonly [string, 
     }
     return;
   }
-  if (path !== "") yield [path, data === null || data === undefined ? "" : String(data)];
+  if (path === "") return;
+  yield [path, typeof data === "string" ? data : data === null ? "" : JSON.stringify(data)];
 }

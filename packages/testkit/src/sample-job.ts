@@ -1,4 +1,11 @@
-import { createJobDocument, type JobDocument, type JobInput, type JobResult, type NewJob, type TerminalJobState } from "@longshore/core";
+import {
+  createJobDocument,
+  type JobDocument,
+  type JobInput,
+  type JobResult,
+  type NewJob,
+  type TerminalJobState,
+} from "@longshore/core";
 
 /** A valid document, as plain as can be. */
 export function sampleDocument(input: Partial<JobInput> = {}): JobDocument {
@@ -40,9 +47,7 @@ export function sampleResult(
       workerVersion: "0.0.0",
     },
     data: { answer: document.jobId },
-    history: [
-      { attempt: 1, workerId: "w", startedAt: finishedAt, finishedAt, status },
-    ],
+    history: [{ attempt: 1, workerId: "w", startedAt: finishedAt, finishedAt, status }],
     ...(status !== "completed" && {
       error: {
         code: "EXECUTION_ERROR",

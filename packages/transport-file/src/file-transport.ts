@@ -1,16 +1,14 @@
 import { access, constants, mkdir, rm, stat } from "node:fs/promises";
-import { join, parse } from "node:path";
+import { join } from "node:path";
 import {
-  encodeJobError,
   encodeJobResult,
   isJobId,
   toJobError,
-  type JobError,
   type JobTransport,
   type LeaseSink,
 } from "@longshore/core";
 import PQueue from "p-queue";
-import { moveWithoutOverwriting, writeFileAtomically } from "./atomic-file.ts";
+import { writeFileAtomically } from "./atomic-file.ts";
 import { parseClaimName } from "./claim-name.ts";
 import { leaseLost, openClaims, type Claim, type Claims } from "./claims.ts";
 import {
@@ -18,12 +16,14 @@ import {
   type FileTransportOptions,
   type ResolvedOptions,
 } from "./file-transport-options.ts";
-import { hasCode, toTransportError } from "./fs-error.ts";
+import { fileAsFailed, fileAway } from "./filing.ts";
+import { toTransportError } from "./fs-error.ts";
 import { namesIn, watchDirectory } from "./inbox-watch.ts";
 import { peek, readJobFile, type JobFile } from "./job-file.ts";
 import { contentTypeOf, isJobFileName, layoutOf, makeLayout, type Layout } from "./layout.ts";
 import { lockOwner, type OwnerLock } from "./owner-lock.ts";
 import { progressFiles } from "./progress-file.ts";
+import { RecentSet } from "./recent-set.ts";
 
 /** Answers that are remembered, so that one that is given twice is no error */
 const rememberedAnswers = 10_000;
@@ -45,7 +45,7 @@ class FileTransport implements JobTransport {
   readonly #held = new Map<string, Claim>();
   /** Lease of each job that is held */
   readonly #leases = new Map<string, string>();
-  readonly #answered = new Set<string>();
+  readonly #answered = new RecentSet<string>(rememberedAnswers);
   /** Files of the inbox that wait for their turn or are looked at */
   readonly #pending = new Set<string>();
   readonly #seen = new Map<string, { readonly file: JobFile; readonly atMs: number }>();
@@ -118,17 +118,11 @@ class FileTransport implements JobTransport {
       await this.#touch(claim);
       const path = join(this.#layout.results, `${result.jobId}-result.json`);
       await writeFileAtomically(path, `${JSON.stringify(encodeJobResult(result), null, 2)}\n`);
-      if (result.error === undefined) await this.#file(claim, this.#layout.done);
-      else await this.#fileAsFailed(claim, result.error);
+      if (result.error === undefined) await fileAway(claim, this.#layout.done);
+      else await fileAsFailed(claim, this.#layout.failed, result.error);
     });
     this.#forget(claim);
     this.#answered.add(leaseId);
-    if (this.#answered.size > rememberedAnswers) {
-      for (const oldest of this.#answered) {
-        this.#answered.delete(oldest);
-        break;
-      }
-    }
   }
 
   async nack(...[leaseId, error, options]: Parameters<JobTransport["nack"]>): Promise<void> {
@@ -137,7 +131,7 @@ class FileTransport implements JobTransport {
     await this.#io(`${claim.name} could not be given back`, async () => {
       if (!requeue) {
         await this.#touch(claim);
-        await this.#fileAsFailed(claim, error);
+        await fileAsFailed(claim, this.#layout.failed, error);
         return;
       }
       const at = new Date(Date.now() + delayMs);
@@ -371,26 +365,7 @@ class FileTransport implements JobTransport {
   async #refuse(claim: Claim, thrown: unknown): Promise<void> {
     const error = toJobError(thrown, "IO_ERROR");
     this.#options.logger.warn({ name: claim.name, code: error.code }, "job file refused");
-    await this.#fileAsFailed(claim, error);
-  }
-
-  async #fileAsFailed(claim: Claim, error: JobError): Promise<void> {
-    const name = await this.#file(claim, this.#layout.failed);
-    const stem = join(this.#layout.failed, parse(name).name);
-    await writeFileAtomically(`${stem}.reason.txt`, `${error.code}: ${error.message}\n`);
-    await writeFileAtomically(
-      `${stem}.error.json`,
-      `${JSON.stringify(encodeJobError(error), null, 2)}\n`,
-    );
-  }
-
-  async #file(claim: Claim, directory: string): Promise<string> {
-    try {
-      return await moveWithoutOverwriting(claim.path, directory, claim.name);
-    } catch (error) {
-      if (hasCode(error, "ENOENT")) throw leaseLost(claim.name);
-      throw error;
-    }
+    await fileAsFailed(claim, this.#layout.failed, error);
   }
 
   /** Hands a cancel request on when the job is here; keeps it in mind until the job may come. */

@@ -135,5 +135,5 @@ function versionsOf(interpreters: readonly Interpreter[]): Record<string, readon
 
 function definedIn(declared: DeclaredCapabilities): Partial<Capabilities> {
   const defined = Object.entries(declared).filter(([, field]) => field !== undefined);
-  return Object.fromEntries(defined) as Partial<Capabilities>;
+  return Object.fromEntries(defined);
 }

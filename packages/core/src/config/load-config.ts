@@ -38,6 +38,12 @@ const aliases: Readonly<Record<string, string>> = {
 };
 const plan = renamePlan(configSchema);
 
+/** What the schema gives: without the values that depend on the machine. */
+type ParsedConfig = Omit<WorkerConfig, "home" | "worker"> & {
+  readonly home?: string;
+  readonly worker: Omit<WorkerConfig["worker"], "id"> & { readonly id?: string };
+};
+
 /**
  * The configuration of a worker: flags over environment over file over defaults, key by key.
  *
@@ -70,7 +76,7 @@ export async function loadConfig(options: LoadConfigOptions = {}): Promise<Loade
 
   const parsed = configSchema.safeParse(merged);
   if (!parsed.success) throw configError(parsed.error, file);
-  const config = rename(parsed.data, plan, "toApi") as WorkerConfig;
+  const config = rename(parsed.data, plan, "toApi") as ParsedConfig;
   return { config: complete(config, { directory, cwd, sources }), sources, warnings, directory };
 }
 
@@ -92,7 +98,7 @@ export function defaultHome(
 
 /** Fills in what depends on the machine, and makes paths absolute: those of the file start at the file. */
 function complete(
-  config: WorkerConfig,
+  config: ParsedConfig,
   at: { directory: string; cwd: string; sources: Readonly<Record<string, ConfigSource>> },
 ): WorkerConfig {
   const absolute = (path: string, key: string): string =>
@@ -100,13 +106,10 @@ function complete(
   const { worker, policy } = config;
   return {
     ...config,
-    home:
-      (config.home as string | undefined) === undefined
-        ? defaultHome({})
-        : absolute(config.home, "home"),
+    home: config.home === undefined ? defaultHome({}) : absolute(config.home, "home"),
     worker: {
       ...worker,
-      id: (worker.id as string | undefined) ?? `worker-${safeHostname()}`,
+      id: worker.id ?? `worker-${safeHostname()}`,
       resultsDir: absolute(worker.resultsDir, "worker.results_dir"),
       ...(worker.workDir !== undefined && {
         workDir: absolute(worker.workDir, "worker.work_dir"),

@@ -1,15 +1,20 @@
 import type { EventEnvelope, OverflowPolicy } from "./event-bus.ts";
 
-/** A bounded queue of events for one subscriber. */
+/** Events that `block` takes beyond its capacity, from publishers that wait for room or ought to. */
+const maxOverfill = 10_000;
+const firstSlots = 8;
+
+/** A bounded queue of events for one subscriber: a ring that grows up to its bound. */
 export class EventQueue {
   readonly #capacity: number;
   readonly #overflow: OverflowPolicy;
-  #events: EventEnvelope[] = [];
-  /** Events before this place have been taken */
+  #slots: (EventEnvelope | undefined)[] = [];
   #first = 0;
+  #size = 0;
   #droppedCount = 0;
   #waiting: (() => void)[] = [];
 
+  /** @throws {RangeError} for a capacity that is not a whole number of 1 or more */
   constructor(capacity: number, overflow: OverflowPolicy) {
     if (!Number.isSafeInteger(capacity) || capacity < 1) {
       throw new RangeError(`queueCapacity must be 1 or more, got ${capacity}`);
@@ -19,39 +24,44 @@ export class EventQueue {
   }
 
   get size(): number {
-    return this.#events.length - this.#first;
+    return this.#size;
   }
 
   get droppedCount(): number {
     return this.#droppedCount;
   }
 
-  /** Puts an event in. With `block` it goes in anyway; {@link room} then tells the publisher when to go on. */
+  /**
+   * Puts an event in. With `block` a full queue takes it too, for {@link room} tells the publisher to wait; publishers
+   * that do not wait cannot grow it without end, though.
+   */
   push(event: EventEnvelope): void {
-    if (this.size >= this.#capacity && this.#overflow !== "block") {
-      this.#droppedCount += 1;
-      if (this.#overflow === "drop_newest") return;
-      this.#first += 1;
-    }
-    this.#events.push(event);
-    if (this.#first > this.#capacity) this.#compact();
+    if (this.#size >= this.#capacity && !this.#makeRoom()) return;
+    if (this.#size === this.#slots.length) this.#grow();
+    this.#slots[(this.#first + this.#size) & (this.#slots.length - 1)] = event;
+    this.#size += 1;
   }
 
   shift(): EventEnvelope | undefined {
-    const event = this.#events[this.#first];
-    if (event === undefined) return undefined;
-    this.#first += 1;
-    if (this.#first === this.#events.length) {
-      this.#events = [];
-      this.#first = 0;
-    }
-    if (this.#waiting.length > 0 && this.size < this.#capacity) this.release();
+    if (this.#size === 0) return undefined;
+    const event = this.#slots[this.#first];
+    this.#slots[this.#first] = undefined;
+    this.#first = (this.#first + 1) & (this.#slots.length - 1);
+    this.#size -= 1;
+    if (this.#waiting.length > 0 && this.#size < this.#capacity) this.release();
     return event;
+  }
+
+  /** Drops what waits, without counting it: nobody will take it any more. */
+  clear(): void {
+    this.#slots = [];
+    this.#first = 0;
+    this.#size = 0;
   }
 
   /** A promise to wait for before publishing more; `undefined` when there is room. */
   room(): Promise<void> | undefined {
-    if (this.#overflow !== "block" || this.size < this.#capacity) return undefined;
+    if (this.#overflow !== "block" || this.#size < this.#capacity) return undefined;
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
@@ -62,8 +72,31 @@ export class EventQueue {
     for (const resolve of waiting) resolve();
   }
 
-  #compact(): void {
-    this.#events = this.#events.slice(this.#first);
+  /** Says whether the new event may go in although the queue is full. */
+  #makeRoom(): boolean {
+    switch (this.#overflow) {
+      case "block":
+        if (this.#size < this.#capacity + maxOverfill) return true;
+        break;
+      case "drop_oldest":
+        this.shift();
+        this.#droppedCount += 1;
+        return true;
+      case "drop_newest":
+        break;
+      default:
+        return this.#overflow satisfies never;
+    }
+    this.#droppedCount += 1;
+    return false;
+  }
+
+  /** The number of slots stays a power of two, so that a place wraps around by a mask. */
+  #grow(): void {
+    const slots = this.#slots.slice(this.#first).concat(this.#slots.slice(0, this.#first));
+    const oldLength = slots.length;
+    slots.length = Math.max(firstSlots, oldLength * 2);
+    this.#slots = slots.fill(undefined, oldLength);
     this.#first = 0;
   }
 }

@@ -1,10 +1,14 @@
 import { LongshoreError } from "../errors/longshore-error.ts";
 
-const partPattern = /^[A-Za-z0-9_:@%-]{1,384}$/;
+/** Three times what an id may have: each of its characters may be written as `%XX`. */
+const topicPattern = /^[A-Za-z0-9_:@%-]{1,384}\.[A-Za-z0-9_:@%-]{1,384}\.[A-Za-z0-9_:@%-]{1,384}$/;
 const unsafe = /[^A-Za-z0-9_:@-]/;
 const unsafeAll = /[^A-Za-z0-9_:@-]/gu;
 
-/** The topic `{source}.{id}.{event}`; whatever in the id is not `A-Z a-z 0-9 _ : @ -` is percent-encoded. */
+/**
+ * The topic `{source}.{id}.{event}`; whatever in the id is not `A-Z a-z 0-9 _ : @ -` is percent-encoded. With `"*"` as
+ * the event it is the pattern of all events of that id.
+ */
 export function eventTopic(source: string, id: string, event: string): string {
   return `${source}.${unsafe.test(id) ? encodeId(id) : id}.${event}`;
 }
@@ -22,23 +26,16 @@ export function decodeTopicId(part: string): string {
 
 /** @throws {LongshoreError} `VALIDATION_ERROR` */
 export function splitTopic(topic: string): readonly [string, string, string] {
-  const [source, id, event, more] = topic.split(".");
-  if (
-    source === undefined ||
-    id === undefined ||
-    event === undefined ||
-    more !== undefined ||
-    !partPattern.test(source) ||
-    !partPattern.test(id) ||
-    !partPattern.test(event)
-  ) {
+  if (!topicPattern.test(topic)) {
     throw new LongshoreError(
       "VALIDATION_ERROR",
       `"${topic.slice(0, 200)}" is not a topic of the form {source}.{id}.{event}.`,
       { details: { topic: topic.slice(0, 200) } },
     );
   }
-  return [source, id, event];
+  const first = topic.indexOf(".");
+  const second = topic.indexOf(".", first + 1);
+  return [topic.slice(0, first), topic.slice(first + 1, second), topic.slice(second + 1)];
 }
 
 function encodeId(id: string): string {

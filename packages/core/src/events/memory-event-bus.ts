@@ -1,5 +1,7 @@
 import { EventEmitter } from "eventemitter3";
 import { LongshoreError } from "../errors/longshore-error.ts";
+import { deliveryTurn } from "./delivery-turn.ts";
+import { envelopeMaker, topicHead, type TopicHead } from "./envelope-maker.ts";
 import type {
   EventBus,
   EventEnvelope,
@@ -9,9 +11,10 @@ import type {
   SubscribeOptions,
   Subscription,
 } from "./event-bus.ts";
+import { eventStream } from "./event-stream.ts";
 import { EventQueue } from "./event-queue.ts";
 import { splitTopic } from "./event-topic.ts";
-import { LiveEnvelope } from "./live-envelope.ts";
+import { listenerDelivery } from "./listener-delivery.ts";
 import { TopicIndex } from "./topic-index.ts";
 
 export interface MemoryEventBusOptions {
@@ -21,48 +24,72 @@ export interface MemoryEventBusOptions {
   readonly maxRetainedTopics?: number | undefined;
 }
 
-type Receiver = (event: EventEnvelope) => Promise<void> | undefined;
+type Receiver = (event: EventEnvelope) => void;
 
-/** Topics whose patterns are remembered; the topics of a busy source repeat. */
-const maxCachedTopics = 4_096;
+/** The subscribers of one pattern */
+type PatternEmitter = EventEmitter<{ event: Receiver }>;
+
+/** Where the events of a topic go */
+interface Route extends TopicHead {
+  readonly receivers: readonly Receiver[];
+}
+
+/** Topics whose way is remembered: those of a busy source repeat. */
+const maxKnownRoutes = 2_048;
 const done = Promise.resolve();
 
-/** The event bus inside one process. */
+/**
+ * The event bus inside one process. What is published in one go, without a pause, carries the time of its first event.
+ *
+ * @throws {RangeError} for options that make no sense
+ */
 export function memoryEventBus(options: MemoryEventBusOptions = {}): EventBus {
   const { onListenerError, maxRetainedTopics = 10_000 } = options;
-  // The index finds the patterns that match a topic; the emitter knows who listens to each pattern.
-  const emitter = new EventEmitter<Record<string, (event: EventEnvelope, room: Rooms) => void>>();
-  const index = new TopicIndex<string>();
-  const matchCache = new Map<string, readonly string[]>();
+  if (!Number.isSafeInteger(maxRetainedTopics) || maxRetainedTopics < 0) {
+    throw new RangeError(`maxRetainedTopics must be 0 or more, got ${maxRetainedTopics}`);
+  }
+  // The index finds the patterns that match a topic; each pattern's emitter knows its subscribers.
+  const index = new TopicIndex<PatternEmitter>();
+  const routes = new Map<string, Route>();
   const retained = new Map<string, EventEnvelope>();
   const subscriptions = new Set<Subscription>();
+  const turn = deliveryTurn();
+  const makeEnvelope = envelopeMaker(turn.nowMs);
+  /** Full queues that the event being published has met */
+  let rooms: Promise<void>[] = [];
   let isClosed = false;
+  let lastRoute: Route | undefined;
 
-  function patternsFor(topic: string): readonly string[] {
-    const cached = matchCache.get(topic);
-    if (cached !== undefined) return cached;
-    const patterns: string[] = [];
-    index.match(splitTopic(topic), (pattern) => patterns.push(pattern));
-    if (matchCache.size >= maxCachedTopics) matchCache.clear();
-    matchCache.set(topic, patterns);
-    return patterns;
+  function findRoute(topic: string): Route {
+    const segments = splitTopic(topic);
+    const receivers = index.match(segments).flatMap((emitter) => emitter.listeners("event"));
+    const route = { ...topicHead(topic, segments), receivers };
+    if (routes.size >= maxKnownRoutes) routes.clear();
+    if (routes.size < 1) routes.set(topic, route);
+    return route;
   }
 
   function publish(topic: string, data: unknown, publishOptions?: PublishOptions): Promise<void> {
-    let patterns: readonly string[];
-    try {
-      if (isClosed) throw new LongshoreError("IO_ERROR", "The event bus is closed.");
-      patterns = patternsFor(topic);
-    } catch (error) {
-      return rejected(error);
+    if (isClosed) return rejected(closedError());
+    let route = lastRoute?.topic === topic ? lastRoute : routes.get(topic);
+    if (route === undefined) {
+      try {
+        route = findRoute(topic);
+      } catch (error) {
+        return rejected(error);
+      }
     }
+    lastRoute = route;
+    const { receivers } = route;
     const isRetained = publishOptions?.retain === true;
-    if (patterns.length === 0 && !isRetained) return done;
-    const event = new LiveEnvelope(topic, data, publishOptions);
+    if (receivers.length === 0 && !isRetained) return done;
+    const event = makeEnvelope(route, data, publishOptions);
     if (isRetained) retain(event);
-    const rooms: Rooms = [];
-    for (const pattern of patterns) emitter.emit(pattern, event, rooms);
-    return rooms.length === 0 ? done : Promise.all(rooms).then(() => undefined);
+    for (const receive of receivers) receive(event);
+    if (rooms.length === 0) return done;
+    const waited = Promise.all(rooms);
+    rooms = [];
+    return waited.then(() => undefined);
   }
 
   function retain(event: EventEnvelope): void {
@@ -75,64 +102,64 @@ export function memoryEventBus(options: MemoryEventBusOptions = {}): EventBus {
     }
   }
 
-  function attach(
-    pattern: string,
-    receive: Receiver,
-    { retained: wantsRetained = false }: SubscribeOptions,
-  ): () => void {
-    if (isClosed) throw new LongshoreError("IO_ERROR", "The event bus is closed.");
-    const listener = (event: EventEnvelope, rooms: Rooms): void => {
-      const room = receive(event);
-      if (room !== undefined) rooms.push(room);
-    };
-    if (emitter.listenerCount(pattern) === 0) {
-      index.add(pattern, pattern);
-      matchCache.clear();
+  /** Adds a subscriber to a pattern and returns what takes it away. */
+  function attach(pattern: string, receive: (event: EventEnvelope) => void): () => void {
+    const known = index.get(pattern);
+    const emitter: PatternEmitter = known ?? new EventEmitter();
+    if (known === undefined) {
+      index.set(pattern, emitter);
+      routes.clear();
     }
-    emitter.on(pattern, listener);
-    if (wantsRetained) replay(pattern, receive);
+    emitter.on("event", receive);
     return () => {
-      emitter.off(pattern, listener);
-      if (emitter.listenerCount(pattern) > 0) return;
-      index.delete(pattern, pattern);
-      matchCache.clear();
+      emitter.off("event", receive);
+      if (emitter.listenerCount("event") > 0) return;
+      index.delete(pattern);
+      routes.clear();
     };
   }
 
-  function replay(pattern: string, receive: Receiver): void {
-    const only = new TopicIndex<string>();
-    only.add(pattern, pattern);
+  function replay(pattern: string, queue: EventQueue): void {
+    const only = new TopicIndex<true>();
+    only.set(pattern, true);
     for (const event of retained.values()) {
-      only.match(splitTopic(event.topic), () => void receive(event));
+      if (only.match(splitTopic(event.topic)).length > 0) queue.push(event);
     }
   }
 
-  /** A queue, and a consumer that is woken when something is in it. */
-  function open(pattern: string, subscribeOptions: SubscribeOptions, wake: () => void) {
+  /** A queue that fills until it is ended. `wake` is called when there is something to take, `ended` once at the end. */
+  function open(
+    pattern: string,
+    subscribeOptions: SubscribeOptions,
+    consumer: (queue: EventQueue) => { wake(): void; ended(): void },
+  ): Subscription {
     const { queueCapacity = 1_000, overflow = "drop_oldest", signal } = subscribeOptions;
     signal?.throwIfAborted();
+    if (isClosed) throw closedError();
     const queue = new EventQueue(queueCapacity, overflow);
+    const { wake, ended } = consumer(queue);
+    const detach = attach(pattern, (event) => {
+      queue.push(event);
+      wake();
+      const room = queue.room();
+      if (room !== undefined) rooms.push(room);
+    });
+    if (subscribeOptions.retained === true) {
+      replay(pattern, queue);
+      if (queue.size > 0) wake();
+    }
     let isEnded = false;
-    const detach = attach(
-      pattern,
-      (event) => {
-        queue.push(event);
-        wake();
-        return queue.room();
-      },
-      subscribeOptions,
-    );
-    const end = (): Promise<void> => {
+    function end(): Promise<void> {
       if (!isEnded) {
         isEnded = true;
         detach();
         signal?.removeEventListener("abort", end);
-        queue.release();
         subscriptions.delete(subscription);
-        wake();
+        queue.release();
+        ended();
       }
       return done;
-    };
+    }
     const subscription: Subscription = {
       pattern,
       get droppedCount() {
@@ -145,75 +172,21 @@ export function memoryEventBus(options: MemoryEventBusOptions = {}): EventBus {
     };
     subscriptions.add(subscription);
     signal?.addEventListener("abort", end, { once: true });
-    return { queue, subscription, end, isEnded: () => isEnded };
+    return subscription;
   }
 
-  function on(pattern: string, listener: EventListener, listenOptions: SubscribeOptions = {}) {
-    let isDraining = false;
-    // The queue may be filled with retained events before `open` has returned.
-    let feed: ReturnType<typeof open> | undefined;
-
-    async function drain(): Promise<void> {
-      // Whoever publishes goes on first.
-      await done;
-      for (let event = feed?.queue.shift(); event !== undefined; event = feed?.queue.shift()) {
-        if (feed?.isEnded() === true) break;
-        try {
-          const pending = listener(event);
-          if (pending !== undefined) await pending;
-        } catch (error) {
-          onListenerError?.(error, event);
-        }
-      }
-      isDraining = false;
-    }
-
-    feed = open(pattern, listenOptions, wake);
-    if (feed.queue.size > 0) wake();
-    return feed.subscription;
-
-    function wake(): void {
-      if (isDraining || feed === undefined) return;
-      isDraining = true;
-      void drain();
-    }
+  function on(
+    pattern: string,
+    listener: EventListener,
+    listenOptions: SubscribeOptions = {},
+  ): Subscription {
+    return open(pattern, listenOptions, (queue) =>
+      listenerDelivery(queue, listener, { turn, onListenerError }),
+    );
   }
 
   function subscribe(pattern: string, streamOptions: SubscribeOptions = {}): EventStream {
-    let wakeUp: (() => void) | undefined;
-    const { queue, subscription, end, isEnded } = open(pattern, streamOptions, () => {
-      wakeUp?.();
-    });
-
-    async function* events(): AsyncGenerator<EventEnvelope> {
-      try {
-        for (;;) {
-          const event = queue.shift();
-          if (event !== undefined) {
-            yield event;
-            continue;
-          }
-          if (isEnded()) return;
-          await new Promise<void>((resolve) => {
-            wakeUp = resolve;
-          });
-        }
-      } finally {
-        await end();
-      }
-    }
-
-    return {
-      pattern,
-      get droppedCount() {
-        return subscription.droppedCount;
-      },
-      get queuedCount() {
-        return subscription.queuedCount;
-      },
-      [Symbol.asyncIterator]: events,
-      [Symbol.asyncDispose]: end,
-    };
+    return eventStream((consumer) => open(pattern, streamOptions, consumer));
   }
 
   return {
@@ -224,13 +197,14 @@ export function memoryEventBus(options: MemoryEventBusOptions = {}): EventBus {
       isClosed = true;
       for (const subscription of subscriptions) await subscription[Symbol.asyncDispose]();
       retained.clear();
-      matchCache.clear();
+      routes.clear();
     },
   };
 }
 
-/** What a publisher waits for: one promise for each subscriber that blocks it. */
-type Rooms = Promise<void>[];
+function closedError(): LongshoreError {
+  return new LongshoreError("IO_ERROR", "The event bus is closed.", { retryable: false });
+}
 
 /** A publisher need not wait; a bad topic must not end its process then. */
 function rejected(error: unknown): Promise<never> {

@@ -3,21 +3,33 @@ import { LongshoreError } from "../errors/longshore-error.ts";
 interface Level<T> {
   /** By segment; `*` is a key like any other */
   readonly next: Map<string, Level<T>>;
-  /** Patterns that end here */
-  readonly here: Set<T>;
-  /** Patterns that end here with `**` */
-  readonly below: Set<T>;
+  /** Of the pattern that ends here */
+  here: T | undefined;
+  /** Of the pattern that ends here with `**` */
+  below: T | undefined;
+}
+
+interface Walk<T> {
+  readonly segments: readonly string[];
+  readonly found: T[];
 }
 
 /**
  * Finds the patterns that match a topic by walking its segments: the cost depends on the topic, not on how many
- * patterns there are.
+ * patterns there are. Holds one value for each pattern.
  */
 export class TopicIndex<T> {
   readonly #root: Level<T> = newLevel();
 
-  /** @throws {LongshoreError} `VALIDATION_ERROR` */
-  add(pattern: string, value: T): void {
+  get(pattern: string): T | undefined {
+    const { segments, isOpen } = parsePattern(pattern);
+    let level: Level<T> | undefined = this.#root;
+    for (const segment of segments) level = level?.next.get(segment);
+    return isOpen ? level?.below : level?.here;
+  }
+
+  /** @throws {LongshoreError} `VALIDATION_ERROR` for a pattern that is not one */
+  set(pattern: string, value: T): void {
     const { segments, isOpen } = parsePattern(pattern);
     let level = this.#root;
     for (const segment of segments) {
@@ -28,10 +40,11 @@ export class TopicIndex<T> {
       }
       level = next;
     }
-    (isOpen ? level.below : level.here).add(value);
+    if (isOpen) level.below = value;
+    else level.here = value;
   }
 
-  delete(pattern: string, value: T): void {
+  delete(pattern: string): void {
     const { segments, isOpen } = parsePattern(pattern);
     const path: [Level<T>, string][] = [];
     let level = this.#root;
@@ -41,49 +54,46 @@ export class TopicIndex<T> {
       path.push([level, segment]);
       level = next;
     }
-    (isOpen ? level.below : level.here).delete(value);
+    if (isOpen) level.below = undefined;
+    else level.here = undefined;
     for (let step = path.pop(); step !== undefined; step = path.pop()) {
+      if (level.next.size > 0 || level.here !== undefined || level.below !== undefined) return;
       const [parent, segment] = step;
-      if (level.next.size + level.here.size + level.below.size > 0) return;
       parent.next.delete(segment);
       level = parent;
     }
   }
 
-  /** Calls `visit` once for each value whose pattern matches. */
-  match(segments: readonly string[], visit: (value: T) => void): void {
-    this.#walk(this.#root, segments, { depth: 0, visit });
+  /** The value of each pattern that matches. */
+  match(segments: readonly string[]): T[] {
+    const found: T[] = [];
+    walk(this.#root, 0, { segments, found });
+    return found;
   }
+}
 
-  #walk(
-    level: Level<T>,
-    segments: readonly string[],
-    at: { readonly depth: number; readonly visit: (value: T) => void },
-  ): void {
-    const { depth, visit } = at;
-    const segment = segments[depth];
-    if (segment === undefined) {
-      for (const value of level.here) visit(value);
-      return;
-    }
-    for (const value of level.below) visit(value);
-    if (level.next.size === 0) return;
-    const deeper = { depth: depth + 1, visit };
-    const exact = level.next.get(segment);
-    if (exact !== undefined) this.#walk(exact, segments, deeper);
-    const any = level.next.get("*");
-    if (any !== undefined && segment !== "*") this.#walk(any, segments, deeper);
+function walk<T>(level: Level<T>, depth: number, query: Walk<T>): void {
+  const segment = query.segments[depth];
+  if (segment === undefined) {
+    if (level.here !== undefined) query.found.push(level.here);
+    return;
   }
+  if (level.below !== undefined) query.found.push(level.below);
+  if (level.next.size === 0) return;
+  const exact = level.next.get(segment);
+  if (exact !== undefined) walk(exact, depth + 1, query);
+  const any = level.next.get("*");
+  if (any !== undefined) walk(any, depth + 1, query);
 }
 
 function newLevel<T>(): Level<T> {
-  return { next: new Map(), here: new Set(), below: new Set() };
+  return { next: new Map(), here: undefined, below: undefined };
 }
 
-const segmentPattern = /^([A-Za-z0-9_:@%-]{1,384}|\*)$/;
+const segmentPattern = /^(?:[A-Za-z0-9_:@%-]{1,384}|\*)$/;
 
 function parsePattern(pattern: string): { segments: readonly string[]; isOpen: boolean } {
-  const segments = pattern.split(".");
+  const segments = pattern.split(".", 5);
   const isOpen = segments.at(-1) === "**";
   if (isOpen) segments.pop();
   if (segments.length <= 3 && segments.every((segment) => segmentPattern.test(segment))) {

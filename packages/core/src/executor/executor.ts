@@ -51,7 +51,7 @@ const storeRetryDelaysMs = [100, 500, 2_000, 5_000];
 export function createExecutor(options: ExecutorOptions): Executor {
   const { workerId, store, telemetry, logger, now } = options;
 
-  async function run(job: ActiveJob): Promise<"ended" | "queued"> {
+  async function runJob(job: ActiveJob): Promise<"ended" | "queued"> {
     const startedAtMs = now();
     const timeoutMs = effectiveTimeoutMs(job.document, options.rules, startedAtMs);
     if (timeoutMs <= 0) {
@@ -300,7 +300,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
   }
 
   return {
-    run,
+    run: runJob,
     end: endSafely,
     stop(job, reason) {
       if (job.isEnding) return;

@@ -116,9 +116,9 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       delayed.pop();
       job.place = ready.push(job);
     }
-    while (!isPaused && running.size < maxConcurrentJobs) {
+    while (running.size < maxConcurrentJobs) {
       const job = ready.peek();
-      if (job === undefined) break;
+      if (job === undefined || isPaused) break;
       takeOut(job);
       start(job.entry.jobId);
     }

@@ -108,5 +108,5 @@ function checkNames({ operation, jobId }: JobDocument): void {
 
 function definedIn(rest: Omit<JobInput, "operation" | "data">): Partial<JobDocument> {
   const defined = Object.entries(rest).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(defined) as Partial<JobDocument>;
+  return Object.fromEntries(defined);
 }

@@ -66,7 +66,7 @@ export function withPayloadDefaults(document: JobDocument): JobDocument {
     ...document,
     payload: {
       ...payload,
-      type: (payload.type as string | undefined) ?? `${operation}.v1`,
+      type: payload.type ?? `${operation}.v1`,
       data: payload.data === undefined ? {} : payload.data,
     },
   };

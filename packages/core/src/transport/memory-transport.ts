@@ -136,9 +136,13 @@ class MemoryBroker implements MemoryQueue {
   async open(consumer: Consumer): Promise<void> {
     for (const { workerId, isOpen } of this.#consumers) {
       if (isOpen && workerId === consumer.workerId) {
-        throw new LongshoreError("WORKER_ID_IN_USE", `"${workerId}" leases from this queue already.`, {
-          details: { workerId },
-        });
+        throw new LongshoreError(
+          "WORKER_ID_IN_USE",
+          `"${workerId}" leases from this queue already.`,
+          {
+            details: { workerId },
+          },
+        );
       }
     }
     const left = [...this.#leased.values()].filter(
@@ -204,7 +208,9 @@ class MemoryBroker implements MemoryQueue {
   #messageOf(leaseId: string): Message {
     const message = this.#leased.get(leaseId);
     if (message !== undefined) return message;
-    throw new LongshoreError("LEASE_LOST", `The lease ${leaseId} is over.`, { details: { leaseId } });
+    throw new LongshoreError("LEASE_LOST", `The lease ${leaseId} is over.`, {
+      details: { leaseId },
+    });
   }
 
   #unlease(message: Message): void {

@@ -8,11 +8,11 @@ import { createJobDocument } from "../job/create-job-document.ts";
 import { payloadDigest } from "../job/digest.ts";
 import type { JobEvent } from "../job/job-event.ts";
 import type { JobResult } from "../job/job-result.ts";
-import { isTerminal, type JobState } from "../job/job-state.ts";
-import type { JobRecord } from "../store/job-store.ts";
+import { isTerminal } from "../job/job-state.ts";
 import { logJobEvent } from "../telemetry/log-job-event.ts";
 import { createAdoption } from "./adoption.ts";
 import { createAnswers } from "./answers.ts";
+import { createCancellation } from "./cancellation.ts";
 import { createIntake } from "./intake.ts";
 import { createJobBoard } from "./job-board.ts";
 import { createLeaseDesk } from "./lease-desk.ts";
@@ -22,6 +22,8 @@ import type { JobHandle, StopOptions, Worker } from "./worker.ts";
 import type { WorkerState } from "./worker-state.ts";
 import { checkHealth } from "./worker-health.ts";
 import { raceAbort } from "./abort-race.ts";
+import { noSuchJob } from "./no-such-job.ts";
+import { createRecovery } from "./recovery.ts";
 import { removeDir, removeStaleWorkDirs } from "./work-dirs.ts";
 
 /** Handlers end by themselves within the kill grace; this much later they are given up on. */
@@ -102,6 +104,28 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
     enqueue: (job, notBeforeMs) => {
       enqueue(job, Math.max(notBeforeMs ?? 0, now()));
     },
+  });
+  const recovery = createRecovery({
+    workerId: id,
+    leaseMs,
+    store,
+    board,
+    adoption,
+    transports,
+    arriving,
+    logger,
+    now,
+    isOpen,
+    abandon,
+  });
+  const cancel = createCancellation({
+    workerId: id,
+    store,
+    board,
+    scheduler,
+    executor,
+    telemetry,
+    logger,
   });
   const desk = createLeaseDesk({
     workerId: id,
@@ -257,7 +281,7 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
       return {
         jobId,
         isDeduplicated: isTerminal(record.state),
-        result: (resultOptions) => result(jobId, resultOptions),
+        result: (resultOptions) => resultOf(jobId, resultOptions),
         cancel: (cancelOptions) => cancel(jobId, cancelOptions?.reason),
       };
     } finally {
@@ -265,7 +289,7 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
     }
   }
 
-  async function result(
+  async function resultOf(
     ...[jobId, options = {}]: Parameters<Worker["result"]>
   ): Promise<JobResult> {
     const departure = board.departure(jobId);
@@ -275,78 +299,11 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
       return left.result;
     }
     const record = await store.get(jobId);
-    if (record === undefined) throw notFound(jobId);
+    if (record === undefined) throw noSuchJob(jobId);
     if (record.result !== undefined) return record.result;
     throw new LongshoreError("JOB_NOT_FINISHED", `Job ${jobId} is ${record.state} elsewhere.`, {
       details: { state: record.state, owner: record.owner },
     });
-  }
-
-  async function cancel(jobId: string, why: string | undefined): Promise<JobState> {
-    const job = board.get(jobId);
-    if (job === undefined) {
-      const record = await store.get(jobId);
-      if (record === undefined) throw notFound(jobId);
-      if (isTerminal(record.state)) return record.state;
-      throw new LongshoreError("NOT_CANCELLABLE", `Job ${jobId} belongs to ${record.owner}.`);
-    }
-    const reason = new LongshoreError("CANCELLED", why ?? "The job was cancelled.");
-    if (scheduler.remove(jobId)) {
-      telemetry.jobDequeued();
-      await executor.end(job, { status: "cancelled", error: toJobError(reason) });
-      return "cancelled";
-    }
-    if (job.isEnding || job.state === "cancelling") return "cancelling";
-    if (!job.document.execution.cancellable) {
-      throw new LongshoreError("NOT_CANCELLABLE", `Job ${jobId} runs and may not be cancelled.`);
-    }
-    if (job.state === "running") {
-      job.state = "cancelling";
-      // The store keeps the order: the attempt's end is written after this.
-      store
-        .transition({
-          jobId,
-          from: "running",
-          to: "cancelling",
-          fence: { owner: id, attempt: job.attempt },
-          patch: { nextSequence: job.events.nextSequence + 1 },
-        })
-        .catch((error: unknown) => {
-          logger.error({ jobId, err: error }, "cancelling could not be written");
-        });
-      job.events.state("cancelling", reason.message);
-    }
-    executor.stop(job, reason);
-    return "cancelling";
-  }
-
-  /** Takes over what is left unfinished in the store and is not this process's doing. */
-  async function recover(): Promise<readonly JobRecord[]> {
-    const left = await store.recover({
-      owner: id,
-      nowMs: now(),
-      leaseExpiresAtMs: now() + leaseMs,
-    });
-    return left.filter(({ jobId }) => board.get(jobId) === undefined && !arriving.has(jobId));
-  }
-
-  /** After the transports brought back what they still held for this worker. */
-  async function recoverAtStart(): Promise<void> {
-    const names = new Set(transports.map((transport) => transport.name));
-    const reason = new LongshoreError("WORKER_LOST", "Another worker took the job over.");
-    for (const record of await recover()) {
-      const { jobId, source } = record;
-      if (source === undefined) await adoption.resume(record, undefined);
-      else if (names.has(source.transport)) await abandon(board.add(record, undefined), reason);
-      else logger.warn({ jobId, source }, "job waits for a transport that is not configured");
-    }
-  }
-
-  /** Jobs of workers that died, in a store that several workers share. */
-  async function takeOver(): Promise<void> {
-    for (const record of await recover()) {
-      if (record.source === undefined && isOpen()) await adoption.resume(record, undefined);
-    }
   }
 
   async function start(signal: AbortSignal | undefined): Promise<void> {
@@ -356,10 +313,10 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
       await transport.start(desk.sinkFor(transport), { workerId: id, signal });
     }
     hasIdentity = true;
-    await recoverAtStart();
+    await recovery.atStart();
     signal?.throwIfAborted();
     every(leaseMs / 3, "leases not renewed", () => store.renewLeases(id, now() + leaseMs));
-    every(leaseMs, "no take-over", takeOver);
+    every(leaseMs, "no take-over", () => recovery.takeOver());
     every(pruneEveryMs, "no pruning", () =>
       store.prune({ finishedBeforeMs: now() - setup.defaults.resultRetentionMs }),
     );
@@ -460,17 +417,13 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
     submit,
     get: (jobId) => store.get(jobId),
     list: (query, options) => store.list(query, options),
-    result,
+    result: resultOf,
     cancel: (jobId, options = {}) => cancel(jobId, options.reason),
     stop,
     health: () => checkHealth(worker, { store, transports }),
     [Symbol.asyncDispose]: () => stop(),
   };
   return { worker, start };
-}
-
-function notFound(jobId: string): LongshoreError {
-  return new LongshoreError("NOT_FOUND", `There is no job ${jobId}.`, { details: { jobId } });
 }
 
 function toMs(time: string | undefined): number {

@@ -41,13 +41,24 @@ interface Attempt {
 
 /** What a worker expects of a handler, as tests. For authors of handlers: call it in a test file. */
 export function describeHandlerConformance(name: string, options: HandlerSuiteOptions): void {
-  const { handler, validPayload, invalidPayload, longPayload, abortMs = 5_000, skip = {} } = options;
+  const {
+    handler,
+    validPayload,
+    invalidPayload,
+    longPayload,
+    abortMs = 5_000,
+    skip = {},
+  } = options;
   const operation = options.operation ?? handler.operations.find((known) => !known.endsWith("*"));
   if (operation === undefined) throw new TypeError("name an operation that the patterns cover");
 
   suite(`Handler: ${name}`, skip, (test) => {
     const withHandler =
-      (run: (attempt: (payload: unknown, signal?: AbortSignal) => Promise<Attempt>) => Promise<void>) =>
+      (
+        run: (
+          attempt: (payload: unknown, signal?: AbortSignal) => Promise<Attempt>,
+        ) => Promise<void>,
+      ) =>
       async () => {
         const root = await mkdtemp(join(tmpdir(), "longshore-handler-"));
         await handler.setup?.({});
@@ -139,7 +150,11 @@ export function describeHandlerConformance(name: string, options: HandlerSuiteOp
     payload: unknown,
     signal: AbortSignal = new AbortController().signal,
   ): Promise<Attempt> {
-    const document = createJobDocument({ ...options.document, operation: operation ?? "", data: payload });
+    const document = createJobDocument({
+      ...options.document,
+      operation: operation ?? "",
+      data: payload,
+    });
     const events: JobEvent[] = [];
     const workRoot = join(root, "work", document.jobId);
     using emitter = jobEventEmitter({

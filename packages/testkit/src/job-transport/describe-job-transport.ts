@@ -1,4 +1,10 @@
-import { toJobError, LongshoreError, type JobDocument, type JobResult, type JobTransport } from "@longshore/core";
+import {
+  toJobError,
+  LongshoreError,
+  type JobDocument,
+  type JobResult,
+  type JobTransport,
+} from "@longshore/core";
 import { expect, vi } from "vitest";
 import { sampleDocument, sampleResult } from "../sample-job.ts";
 import { suite, type SkippedCases } from "../suite-cases.ts";
@@ -149,30 +155,33 @@ export function describeJobTransportConformance(
       expect((await harness.resultOf(document.jobId))?.status).toBe("completed");
     });
 
-    check("gives a dead worker's message to another, and refuses the dead one's answer", async (harness) => {
-      await using dead = harness.open(shortLeaseMs);
-      const deadSink = recordingSink();
-      await dead.start(deadSink, { workerId: "w1" });
-      const document = sampleDocument();
-      await harness.send(document);
-      const { leaseId } = await deadSink.nth(1);
-      await dead.pause();
-      await using heir = harness.open(shortLeaseMs);
-      const heirSink = recordingSink();
-      await heir.start(heirSink, { workerId: "w2" });
-      await harness.die(dead, "w1");
-      const taken = await heirSink.nth(1);
-      expect(taken.attempt).toBe(2);
-      for (const late of [
-        dead.ack(leaseId, sampleResult(document, "failed")),
-        dead.nack(leaseId, someError, { requeue: true }),
-        dead.extend(leaseId),
-      ]) {
-        await expect(late).rejects.toMatchObject({ code: "LEASE_LOST" });
-      }
-      await heir.ack(taken.leaseId, sampleResult(document));
-      expect((await harness.resultOf(document.jobId))?.status).toBe("completed");
-    });
+    check(
+      "gives a dead worker's message to another, and refuses the dead one's answer",
+      async (harness) => {
+        await using dead = harness.open(shortLeaseMs);
+        const deadSink = recordingSink();
+        await dead.start(deadSink, { workerId: "w1" });
+        const document = sampleDocument();
+        await harness.send(document);
+        const { leaseId } = await deadSink.nth(1);
+        await dead.pause();
+        await using heir = harness.open(shortLeaseMs);
+        const heirSink = recordingSink();
+        await heir.start(heirSink, { workerId: "w2" });
+        await harness.die(dead, "w1");
+        const taken = await heirSink.nth(1);
+        expect(taken.attempt).toBe(2);
+        for (const late of [
+          dead.ack(leaseId, sampleResult(document, "failed")),
+          dead.nack(leaseId, someError, { requeue: true }),
+          dead.extend(leaseId),
+        ]) {
+          await expect(late).rejects.toMatchObject({ code: "LEASE_LOST" });
+        }
+        await heir.ack(taken.leaseId, sampleResult(document));
+        expect((await harness.resultOf(document.jobId))?.status).toBe("completed");
+      },
+    );
 
     check("keeps a message with a worker that extends its lease", async (harness) => {
       await using transport = harness.open(shortLeaseMs);
