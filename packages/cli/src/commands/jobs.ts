@@ -101,7 +101,7 @@ async function knownState(jobId: string, flags: HomeFlags): Promise<JobState | u
   return (await store.get(jobId))?.state;
 }
 
-export function storePath(home: string): string {
+function storePath(home: string): string {
   return join(resolve(home), "jobs.db");
 }
 

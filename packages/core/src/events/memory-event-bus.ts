@@ -1,4 +1,3 @@
-import { EventEmitter } from "eventemitter3";
 import { LongshoreError } from "../errors/longshore-error.ts";
 import { deliveryTurn } from "./delivery-turn.ts";
 import { envelopeMaker, topicHead, type TopicHead } from "./envelope-maker.ts";
@@ -15,6 +14,7 @@ import { eventStream } from "./event-stream.ts";
 import { EventQueue } from "./event-queue.ts";
 import { splitTopic } from "./event-topic.ts";
 import { listenerDelivery } from "./listener-delivery.ts";
+import { patternSubscribers, type Receiver, type Subscribers } from "./pattern-subscribers.ts";
 import { TopicIndex } from "./topic-index.ts";
 
 export interface MemoryEventBusOptions {
@@ -24,18 +24,15 @@ export interface MemoryEventBusOptions {
   readonly maxRetainedTopics?: number | undefined;
 }
 
-type Receiver = (event: EventEnvelope) => void;
-
-/** The subscribers of one pattern */
-type PatternEmitter = EventEmitter<{ event: Receiver }>;
-
 /** Where the events of a topic go */
-interface Route extends TopicHead {
+interface Route {
+  readonly head: TopicHead;
   readonly receivers: readonly Receiver[];
 }
 
-/** Topics whose way is remembered: those of a busy source repeat. */
+/** Topics whose route is remembered, and how many unknown ones are met for each that is. */
 const maxKnownRoutes = 2_048;
+const missesPerKnownRoute = 8;
 const done = Promise.resolve();
 
 /**
@@ -48,8 +45,8 @@ export function memoryEventBus(options: MemoryEventBusOptions = {}): EventBus {
   if (!Number.isSafeInteger(maxRetainedTopics) || maxRetainedTopics < 0) {
     throw new RangeError(`maxRetainedTopics must be 0 or more, got ${maxRetainedTopics}`);
   }
-  // The index finds the patterns that match a topic; each pattern's emitter knows its subscribers.
-  const index = new TopicIndex<PatternEmitter>();
+  // The index finds the patterns that match a topic; each pattern knows its subscribers.
+  const index = new TopicIndex<Subscribers>();
   const routes = new Map<string, Route>();
   const retained = new Map<string, EventEnvelope>();
   const subscriptions = new Set<Subscription>();
@@ -57,21 +54,32 @@ export function memoryEventBus(options: MemoryEventBusOptions = {}): EventBus {
   const makeEnvelope = envelopeMaker(turn.nowMs);
   /** Full queues that the event being published has met */
   let rooms: Promise<void>[] = [];
-  let isClosed = false;
   let lastRoute: Route | undefined;
+  let misses = 0;
+  let isClosed = false;
 
   function findRoute(topic: string): Route {
     const segments = splitTopic(topic);
-    const receivers = index.match(segments).flatMap((emitter) => emitter.listeners("event"));
-    const route = { ...topicHead(topic, segments), receivers };
-    if (routes.size >= maxKnownRoutes) routes.clear();
-    if (routes.size < 1) routes.set(topic, route);
+    const matching = index.match(segments);
+    const receivers = matching.flatMap((subscribers) => subscribers.receivers());
+    const route = { head: topicHead(topic, segments), receivers };
+    misses += 1;
+    // A topic that repeats gets in soon; keeping every topic of every job would cost more than it saves.
+    if (misses % missesPerKnownRoute === 0) {
+      if (routes.size >= maxKnownRoutes) routes.clear();
+      routes.set(topic, route);
+    }
     return route;
+  }
+
+  function forgetRoutes(): void {
+    routes.clear();
+    lastRoute = undefined;
   }
 
   function publish(topic: string, data: unknown, publishOptions?: PublishOptions): Promise<void> {
     if (isClosed) return rejected(closedError());
-    let route = lastRoute?.topic === topic ? lastRoute : routes.get(topic);
+    let route = lastRoute?.head.topic === topic ? lastRoute : routes.get(topic);
     if (route === undefined) {
       try {
         route = findRoute(topic);
@@ -83,7 +91,7 @@ export function memoryEventBus(options: MemoryEventBusOptions = {}): EventBus {
     const { receivers } = route;
     const isRetained = publishOptions?.retain === true;
     if (receivers.length === 0 && !isRetained) return done;
-    const event = makeEnvelope(route, data, publishOptions);
+    const event = makeEnvelope(route.head, data, publishOptions);
     if (isRetained) retain(event);
     for (const receive of receivers) receive(event);
     if (rooms.length === 0) return done;
@@ -103,19 +111,18 @@ export function memoryEventBus(options: MemoryEventBusOptions = {}): EventBus {
   }
 
   /** Adds a subscriber to a pattern and returns what takes it away. */
-  function attach(pattern: string, receive: (event: EventEnvelope) => void): () => void {
-    const known = index.get(pattern);
-    const emitter: PatternEmitter = known ?? new EventEmitter();
-    if (known === undefined) {
-      index.set(pattern, emitter);
-      routes.clear();
+  function attach(pattern: string, receive: Receiver): () => void {
+    let subscribers = index.get(pattern);
+    if (subscribers === undefined) {
+      subscribers = patternSubscribers();
+      index.set(pattern, subscribers);
     }
-    emitter.on("event", receive);
+    const remove = subscribers.add(receive);
+    forgetRoutes();
     return () => {
-      emitter.off("event", receive);
-      if (emitter.listenerCount("event") > 0) return;
-      index.delete(pattern);
-      routes.clear();
+      const isEmpty = remove();
+      if (isEmpty) index.delete(pattern);
+      forgetRoutes();
     };
   }
 
@@ -197,7 +204,7 @@ export function memoryEventBus(options: MemoryEventBusOptions = {}): EventBus {
       isClosed = true;
       for (const subscription of subscriptions) await subscription[Symbol.asyncDispose]();
       retained.clear();
-      routes.clear();
+      forgetRoutes();
     },
   };
 }

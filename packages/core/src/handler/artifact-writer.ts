@@ -132,7 +132,7 @@ export function artifactWriter(
 }
 
 /** @throws {LongshoreError} `VALIDATION_ERROR` for a path that is not below the artifacts, or not portable */
-export function assertArtifactPath(path: string): void {
+function assertArtifactPath(path: string): void {
   const isGood =
     path !== "" &&
     Buffer.byteLength(path) <= maxPathBytes &&

@@ -151,7 +151,7 @@ function oddities(document: JobDocument, nowMs: number): readonly string[] {
 }
 
 /** Whether the value nests deeper than `depth`; never looks further than that. */
-export function isDeeperThan(value: unknown, depth: number): boolean {
+function isDeeperThan(value: unknown, depth: number): boolean {
   if (typeof value !== "object" || value === null) return false;
   if (depth === 0) return true;
   return Object.values(value).some((item) => isDeeperThan(item, depth - 1));

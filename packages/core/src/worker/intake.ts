@@ -25,7 +25,7 @@ export interface IntakeOptions {
   readonly now: () => number;
 }
 
-export interface AdmitOptions extends Abortable {
+interface AdmitOptions extends Abortable {
   /** Who submits the job */
   readonly subject: string;
 }

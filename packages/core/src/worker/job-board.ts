@@ -6,7 +6,7 @@ import type { JobResult } from "../job/job-result.ts";
 import type { JobRecord } from "../store/job-store.ts";
 
 /** How a job left the board. */
-export type JobDeparture =
+type JobDeparture =
   | { readonly kind: "ended"; readonly result: JobResult }
   /** It is not this worker's to finish */
   | { readonly kind: "gone"; readonly error: LongshoreError };
