@@ -1,6 +1,6 @@
 import type { Abortable } from "../abortable.ts";
 
-/** A fact that was made known. Field names follow CloudEvents 1.0. */
+/** A fact that was made known: a plain object, to copy and to write as JSON. Field names follow CloudEvents 1.0. */
 export interface EventEnvelope<Data = unknown> {
   readonly specversion: "1.0";
   readonly id: string;
@@ -8,7 +8,7 @@ export interface EventEnvelope<Data = unknown> {
   readonly time: string;
   /** First part of the topic */
   readonly source: string;
-  /** `{source}.{id}.{event}`, each part `[A-Za-z0-9_:@%-]{1,128}` */
+  /** `{source}.{id}.{event}`, each part `[A-Za-z0-9_:@%-]{1,384}` */
   readonly topic: string;
   /** `{source}.{event}` */
   readonly type: string;
@@ -27,7 +27,11 @@ export interface PublishOptions {
   readonly retain?: boolean | undefined;
 }
 
-/** What happens when a subscriber's queue is full. `block` makes the publisher wait. */
+/**
+ * What happens when a subscriber's queue is full. `block` makes the publisher wait: the queue takes its event and
+ * `publish` resolves when there is room again. Publishers that do not wait can overfill it by 10,000 events; what comes
+ * then is dropped and counted.
+ */
 export type OverflowPolicy = "drop_oldest" | "drop_newest" | "block";
 
 export interface SubscribeOptions extends Abortable {
@@ -39,7 +43,10 @@ export interface SubscribeOptions extends Abortable {
   readonly retained?: boolean | undefined;
 }
 
-/** A live subscription. Dispose ends it; an async iteration then finishes after what is queued. */
+/**
+ * A live subscription. Dispose, like an abort of its signal, ends it: a listener is not called again, though a call under
+ * way is not waited for; an async iteration finishes after what is queued.
+ */
 export interface Subscription extends AsyncDisposable {
   readonly pattern: string;
   /** Events this subscriber did not get because its queue was full */

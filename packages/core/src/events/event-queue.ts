@@ -38,15 +38,18 @@ export class EventQueue {
   push(event: EventEnvelope): void {
     if (this.#size >= this.#capacity && !this.#makeRoom()) return;
     if (this.#size === this.#slots.length) this.#grow();
-    this.#slots[(this.#first + this.#size) & (this.#slots.length - 1)] = event;
+    const slots = this.#slots;
+    slots[(this.#first + this.#size) & (slots.length - 1)] = event;
     this.#size += 1;
   }
 
   shift(): EventEnvelope | undefined {
     if (this.#size === 0) return undefined;
-    const event = this.#slots[this.#first];
-    this.#slots[this.#first] = undefined;
-    this.#first = (this.#first + 1) & (this.#slots.length - 1);
+    const slots = this.#slots;
+    const first = this.#first;
+    const event = slots[first];
+    slots[first] = undefined;
+    this.#first = (first + 1) & (slots.length - 1);
     this.#size -= 1;
     if (this.#waiting.length > 0 && this.#size < this.#capacity) this.release();
     return event;

@@ -44,9 +44,9 @@ export function listenerDelivery(
     deliver();
   }
 
-  function report(error: unknown, event: EventEnvelope): void {
+  function report(thrown: unknown, event: EventEnvelope): void {
     if (onListenerError === undefined) return;
-    const hook = async (): Promise<void> => onListenerError(error, event);
+    const hook = async (): Promise<void> => onListenerError(thrown, event);
     hook().catch(() => {
       // The hook is the last to hear of errors; its own have nowhere to go.
     });

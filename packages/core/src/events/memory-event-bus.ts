@@ -144,10 +144,12 @@ export function memoryEventBus(options: MemoryEventBusOptions = {}): EventBus {
     signal?.throwIfAborted();
     if (isClosed) throw closedError();
     const queue = new EventQueue(queueCapacity, overflow);
+    const isBlocking = overflow === "block";
     const { wake, ended } = consumer(queue);
     const detach = attach(pattern, (event) => {
       queue.push(event);
       wake();
+      if (!isBlocking) return;
       const room = queue.room();
       if (room !== undefined) rooms.push(room);
     });
@@ -156,16 +158,14 @@ export function memoryEventBus(options: MemoryEventBusOptions = {}): EventBus {
       if (queue.size > 0) wake();
     }
     let isEnded = false;
-    function end(): Promise<void> {
-      if (!isEnded) {
-        isEnded = true;
-        detach();
-        signal?.removeEventListener("abort", end);
-        subscriptions.delete(subscription);
-        queue.release();
-        ended();
-      }
-      return done;
+    function end(): void {
+      if (isEnded) return;
+      isEnded = true;
+      detach();
+      signal?.removeEventListener("abort", end);
+      subscriptions.delete(subscription);
+      queue.release();
+      ended();
     }
     const subscription: Subscription = {
       pattern,
@@ -175,7 +175,10 @@ export function memoryEventBus(options: MemoryEventBusOptions = {}): EventBus {
       get queuedCount() {
         return queue.size;
       },
-      [Symbol.asyncDispose]: end,
+      [Symbol.asyncDispose]() {
+        end();
+        return done;
+      },
     };
     subscriptions.add(subscription);
     signal?.addEventListener("abort", end, { once: true });
@@ -214,8 +217,8 @@ function closedError(): LongshoreError {
 }
 
 /** A publisher need not wait; a bad topic must not end its process then. */
-function rejected(error: unknown): Promise<never> {
-  const promise = Promise.reject<never>(error);
+function rejected(reason: unknown): Promise<never> {
+  const promise = Promise.reject(reason);
   promise.catch(() => {
     // Whoever awaits the promise still gets the error.
   });
