@@ -59,7 +59,7 @@ export { memoryEventBus, type MemoryEventBusOptions } from "./events/memory-even
 
 export type * from "./policy/policy.ts";
 export { allowAllPolicy, denyAllPolicy } from "./policy/fixed-policies.ts";
-export { auditedPolicy } from "./policy/audited-policy.ts";
+export { auditedPolicy, type PolicyDenial } from "./policy/audited-policy.ts";
 export { admissionRules, checkAdmission, effectiveTimeoutMs } from "./policy/admission-rules.ts";
 export type { AdmissionOverrides, AdmissionRules } from "./policy/admission-rules.ts";
 export { isImageMatch, normalizeImage } from "./policy/image-pattern.ts";

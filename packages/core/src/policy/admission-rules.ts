@@ -1,14 +1,18 @@
+import type { ErrorCode } from "../errors/error-codes.ts";
 import { LongshoreError } from "../errors/longshore-error.ts";
 import type { JobDocument, RuntimeMode } from "../job/job-document.ts";
-import { isImageMatch } from "./image-pattern.ts";
+import { assertImagePattern, isImageMatch } from "./image-pattern.ts";
 
 /** What a worker lets in besides what its policy says about subjects. */
 export interface AdmissionRules {
-  /** A mode that is not named is refused: `process` runs without isolation. @default ["handler"] */
+  /**
+   * A mode that is not named is refused. Handlers are the host program's own code; every other mode runs what the job
+   * brings, and `process` does so without isolation. @default ["handler"]
+   */
   readonly allowedModes: readonly RuntimeMode[];
   /** Operations, or patterns like `disk.*`. @default ["*"] */
   readonly allowedOperations: readonly string[];
-  /** See `isImageMatch`. @default [] – no image at all */
+  /** See `isImageMatch`; `["*"]` is every image. @default [] – no image at all */
   readonly allowedImages: readonly string[];
   /** For jobs that ask for nothing else */
   readonly defaults: {
@@ -35,14 +39,23 @@ export interface AdmissionRules {
   readonly requireSignature: boolean;
 }
 
+const modes: ReadonlySet<string> = new Set<RuntimeMode>([
+  "handler",
+  "process",
+  "image",
+  "build",
+  "sandbox",
+]);
+
 /** The rules a caller names, the others at their defaults. */
 export interface AdmissionOverrides extends Partial<Omit<AdmissionRules, "defaults" | "max">> {
   readonly defaults?: Partial<AdmissionRules["defaults"]> | undefined;
   readonly max?: Partial<AdmissionRules["max"]> | undefined;
 }
 
+/** @throws {LongshoreError} `CONFIG_ERROR` for a rule that makes no sense */
 export function admissionRules(overrides: AdmissionOverrides = {}): AdmissionRules {
-  return {
+  const rules: AdmissionRules = {
     allowedModes: overrides.allowedModes ?? ["handler"],
     allowedOperations: overrides.allowedOperations ?? ["*"],
     allowedImages: overrides.allowedImages ?? [],
@@ -50,15 +63,31 @@ export function admissionRules(overrides: AdmissionOverrides = {}): AdmissionRul
     max: { timeoutSeconds: 86_400, payloadBytes: 1_048_576, ...overrides.max },
     requireSignature: overrides.requireSignature ?? false,
   };
+  for (const mode of rules.allowedModes) {
+    if (!modes.has(mode)) throw ruleError("allowed_modes", `"${mode}" is not a mode`);
+  }
+  rules.allowedImages.forEach(assertImagePattern);
+  for (const group of ["defaults", "max"] as const) {
+    for (const [name, value] of Object.entries(rules[group])) {
+      if (value === undefined || value > 0) continue;
+      throw ruleError(`${group}.${name}`, `${value} is not more than 0`);
+    }
+  }
+  return rules;
 }
 
 /**
  * Refuses a document that the rules do not let in.
  *
- * @throws {LongshoreError} `POLICY_DENIED`, `RUNTIME_NOT_SUPPORTED`, `IMAGE_NOT_ALLOWED`, `LIMIT_EXCEEDED`,
- *   `DEADLINE_EXCEEDED`; each message names the setting
+ * @param nowMs for the deadline, in ms since the epoch. @default the clock
+ * @throws {LongshoreError} `POLICY_DENIED`, `BAD_RUNTIME_MODE`, `RUNTIME_NOT_SUPPORTED`, `IMAGE_NOT_ALLOWED`,
+ *   `LIMIT_EXCEEDED`, `DEADLINE_EXCEEDED`; each message names the setting
  */
-export function checkAdmission(document: JobDocument, rules: AdmissionRules): void {
+export function checkAdmission(
+  document: JobDocument,
+  rules: AdmissionRules,
+  nowMs: number = Date.now(),
+): void {
   const { operation, runtime, execution } = document;
   if (!rules.allowedOperations.some((pattern) => isOperationMatch(operation, pattern))) {
     throw refusal("POLICY_DENIED", `"${operation}" is not in policy.allowed_operations.`, {
@@ -66,15 +95,10 @@ export function checkAdmission(document: JobDocument, rules: AdmissionRules): vo
     });
   }
   const mode = runtime?.mode ?? "handler";
-  if (!rules.allowedModes.includes(mode)) {
-    throw refusal("RUNTIME_NOT_SUPPORTED", `The mode "${mode}" is not in policy.allowed_modes.`, {
-      mode,
-      allowedModes: rules.allowedModes,
-    });
-  }
-  if (mode === "image" || mode === "sandbox") checkImage(runtime?.image, rules);
+  if (!rules.allowedModes.includes(mode)) throw modeRefusal(mode, rules);
+  if (mode === "image" || runtime?.image !== undefined) checkImage(runtime?.image, rules);
   checkLimits(document, rules);
-  if (execution.deadline !== undefined && Date.parse(execution.deadline) <= Date.now()) {
+  if (execution.deadline !== undefined && !(Date.parse(execution.deadline) > nowMs)) {
     throw refusal("DEADLINE_EXCEEDED", "execution.deadline has passed already.", {
       deadline: execution.deadline,
     });
@@ -100,34 +124,85 @@ export function effectiveTimeoutMs(
   return deadline === undefined ? timeoutMs : Math.min(timeoutMs, Date.parse(deadline) - nowMs);
 }
 
+function modeRefusal(mode: string, rules: AdmissionRules): LongshoreError {
+  if (!modes.has(mode)) {
+    return refusal(
+      "BAD_RUNTIME_MODE",
+      `"${mode}" is not a mode; there are ${[...modes].join(", ")}.`,
+      {
+        mode,
+      },
+    );
+  }
+  return refusal("RUNTIME_NOT_SUPPORTED", `The mode "${mode}" is not in policy.allowed_modes.`, {
+    mode,
+    allowedModes: rules.allowedModes,
+  });
+}
+
 function checkImage(image: string | undefined, rules: AdmissionRules): void {
   if (image !== undefined && rules.allowedImages.some((pattern) => isImageMatch(image, pattern))) {
     return;
   }
   throw refusal(
     "IMAGE_NOT_ALLOWED",
-    `The image "${image ?? ""}" is not in policy.allowed_images.`,
+    image === undefined
+      ? "The job names no image."
+      : `The image "${image}" is not in policy.allowed_images.`,
     { image: image ?? null },
   );
 }
 
-function checkLimits({ execution, runtime }: JobDocument, { max }: AdmissionRules): void {
+function checkLimits({ execution, runtime, payload }: JobDocument, { max }: AdmissionRules): void {
   const limits = runtime?.limits;
-  const wanted: readonly (readonly [string, number | undefined, number | undefined])[] = [
-    ["execution.timeout_seconds", execution.timeoutSeconds, max.timeoutSeconds],
-    ["runtime.limits.max_runtime_seconds", limits?.maxRuntimeSeconds, max.timeoutSeconds],
-    ["runtime.limits.memory_mb", limits?.memoryMb, max.memoryMb],
-    ["runtime.limits.cpus", limits?.cpus, max.cpus],
-    ["runtime.limits.pids", limits?.pids, max.pids],
+  const sandbox = sandboxSize(runtime?.sandbox);
+  const wanted: readonly (readonly [path: string, setting: keyof typeof max, value: unknown])[] = [
+    ["execution.timeout_seconds", "timeoutSeconds", execution.timeoutSeconds],
+    ["runtime.limits.max_runtime_seconds", "timeoutSeconds", limits?.maxRuntimeSeconds],
+    ["runtime.limits.memory_mb", "memoryMb", limits?.memoryMb],
+    ["runtime.limits.cpus", "cpus", limits?.cpus],
+    ["runtime.limits.pids", "pids", limits?.pids],
+    ["runtime.sandbox.memory_mb", "memoryMb", sandbox.memoryMb],
+    ["runtime.sandbox.vcpus", "cpus", sandbox.vcpus],
+    ["payload.data", "payloadBytes", jsonBytes(payload.data)],
   ];
-  for (const [path, value, maximum] of wanted) {
-    if (value === undefined || maximum === undefined || value <= maximum) continue;
-    throw refusal("LIMIT_EXCEEDED", `${path} is ${value}; policy.max allows ${maximum}.`, {
-      path,
-      value,
-      maximum,
-    });
+  for (const [path, setting, value] of wanted) {
+    const maximum = max[setting];
+    if (value === undefined || maximum === undefined) continue;
+    // What is not a number cannot be compared, so it is not let through.
+    if (typeof value === "number" && value <= maximum) continue;
+    const shown = typeof value === "number" ? value : "not a number";
+    throw refusal(
+      "LIMIT_EXCEEDED",
+      `${path} is ${shown}; policy.max.${wireName(setting)} allows ${maximum}.`,
+      { path, value: shown, maximum },
+    );
   }
+}
+
+/** The size of a sandbox, which keeps its wire names: its form belongs to whoever runs it. */
+function sandboxSize(sandbox: unknown): { readonly memoryMb: unknown; readonly vcpus: unknown } {
+  if (typeof sandbox !== "object" || sandbox === null) {
+    return { memoryMb: undefined, vcpus: undefined };
+  }
+  return {
+    memoryMb: "memory_mb" in sandbox ? sandbox.memory_mb : undefined,
+    vcpus: "vcpus" in sandbox ? sandbox.vcpus : undefined,
+  };
+}
+
+function jsonBytes(data: unknown): number {
+  return Buffer.byteLength(JSON.stringify(data) ?? "");
+}
+
+function wireName(setting: string): string {
+  return setting.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+function ruleError(setting: string, problem: string): LongshoreError {
+  return new LongshoreError("CONFIG_ERROR", `policy.${wireName(setting)}: ${problem}.`, {
+    details: { setting: `policy.${wireName(setting)}` },
+  });
 }
 
 function isOperationMatch(operation: string, pattern: string): boolean {
@@ -136,12 +211,7 @@ function isOperationMatch(operation: string, pattern: string): boolean {
 }
 
 function refusal(
-  code:
-    | "POLICY_DENIED"
-    | "RUNTIME_NOT_SUPPORTED"
-    | "IMAGE_NOT_ALLOWED"
-    | "LIMIT_EXCEEDED"
-    | "DEADLINE_EXCEEDED",
+  code: ErrorCode,
   message: string,
   details: Readonly<Record<string, unknown>>,
 ): LongshoreError {

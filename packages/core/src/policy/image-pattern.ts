@@ -3,6 +3,8 @@ import { LongshoreError } from "../errors/longshore-error.ts";
 const referencePattern =
   /^[A-Za-z0-9][A-Za-z0-9._:-]*(\/[a-z0-9]+([._-]+[a-z0-9]+)*)*(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$/;
 
+const digestPattern = /^\*@sha256:[0-9a-f]{64}$/;
+
 /**
  * The full name of an image: `alpine` is `docker.io/library/alpine:latest`. A digest stays as it is, and a reference that
  * has one gets no tag.
@@ -21,7 +23,7 @@ export function normalizeImage(reference: string): string {
   const slash = name.indexOf("/");
   const first = slash === -1 ? "" : name.slice(0, slash);
   const hasHost = first.includes(".") || first.includes(":") || first === "localhost";
-  const host = hasHost ? first : "docker.io";
+  const host = hasHost && !isDockerHub(first) ? first : "docker.io";
   const path = hasHost ? name.slice(slash + 1) : name;
   const fullPath = host === "docker.io" && !path.includes("/") ? `library/${path}` : path;
   const isTagged = fullPath.slice(fullPath.lastIndexOf("/") + 1).includes(":");
@@ -32,20 +34,52 @@ export function normalizeImage(reference: string): string {
 /**
  * Whether an image is meant by a pattern: an exact reference, `name:*` for any tag of that name, `registry/path/*` for
  * everything below, `*@sha256:<digest>` for those bytes under any name, or `*`.
+ *
+ * @throws {LongshoreError} `VALIDATION_ERROR` for what is not an image reference
  */
 export function isImageMatch(reference: string, pattern: string): boolean {
   const image = normalizeImage(reference);
   if (pattern === "*") return true;
-  if (pattern.startsWith("*@")) return image.endsWith(pattern.slice(1));
-  if (pattern.endsWith("/*")) {
-    const below = normalizeImage(`${pattern.slice(0, -1)}x`);
-    return image.startsWith(below.slice(0, below.lastIndexOf("/") + 1));
-  }
+  if (pattern.startsWith("*@"))
+    return digestPattern.test(pattern) && image.endsWith(pattern.slice(1));
+  if (pattern.endsWith("/*")) return image.startsWith(pathBelow(pattern.slice(0, -1)));
   if (pattern.endsWith(":*")) {
     const name = withoutTag(normalizeImage(pattern.slice(0, -2)));
     return withoutTag(image) === name && !image.includes("@");
   }
   return image === normalizeImage(pattern);
+}
+
+/** @throws {LongshoreError} `CONFIG_ERROR` for a pattern that {@link isImageMatch} cannot read */
+export function assertImagePattern(pattern: string): void {
+  if (pattern.startsWith("*@") && !digestPattern.test(pattern)) throw patternError(pattern);
+  try {
+    isImageMatch("any", pattern);
+  } catch (error) {
+    throw patternError(pattern, error);
+  }
+}
+
+/** What the full names of all images below a path begin with. */
+function pathBelow(path: string): string {
+  const full = normalizeImage(`${path}x`);
+  // `docker.io/` is the whole registry, although `docker.io/x` is short for `docker.io/library/x`.
+  if (path.indexOf("/") === path.length - 1 && full.startsWith("docker.io/library/")) {
+    return isDockerHub(path.slice(0, -1)) ? "docker.io/" : `docker.io/${path}`;
+  }
+  return full.slice(0, full.lastIndexOf("/") + 1);
+}
+
+function isDockerHub(host: string): boolean {
+  return host === "docker.io" || host === "index.docker.io";
+}
+
+function patternError(pattern: string, cause?: unknown): LongshoreError {
+  return new LongshoreError(
+    "CONFIG_ERROR",
+    `${JSON.stringify(pattern.slice(0, 200))} in policy.allowed_images is not an image pattern.`,
+    { cause, details: { pattern: pattern.slice(0, 200) } },
+  );
 }
 
 function withoutTag(image: string): string {
