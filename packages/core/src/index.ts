@@ -65,6 +65,20 @@ export type { AdmissionOverrides, AdmissionRules } from "./policy/admission-rule
 export { isImageMatch, normalizeImage } from "./policy/image-pattern.ts";
 export { eventObject, jobObject } from "./policy/resource-names.ts";
 
+export { canonicalJson } from "./envelope/canonical-json.ts";
+export { envelopePurposes } from "./envelope/envelope.ts";
+export type { EnvelopeBody, EnvelopePurpose, SignedEnvelope } from "./envelope/envelope.ts";
+export type { EnvelopeRefusal } from "./envelope/envelope-error.ts";
+export { jobSignatureVerifier, signJob, verifyJobSignature } from "./envelope/job-signature.ts";
+export type { JobSigner, VerifyJobOptions } from "./envelope/job-signature.ts";
+export { loadKeySet, parseKeySet, type KeySet, type VerifyKey } from "./envelope/key-set.ts";
+export { memoryReplayCache } from "./envelope/replay-cache.ts";
+export type { NonceUse, ReplayCache, ReplayCacheOptions } from "./envelope/replay-cache.ts";
+export { signEnvelope, type EnvelopeInput } from "./envelope/sign-envelope.ts";
+export { loadSigningKey, parseSigningKey, type SigningKey } from "./envelope/signing-key.ts";
+export { verifyEnvelope } from "./envelope/verify-envelope.ts";
+export type { VerifiedEnvelope, VerifyOptions } from "./envelope/verify-envelope.ts";
+
 export type { Capabilities, Interpreter } from "./capability/capabilities.ts";
 export { detectCapabilities } from "./capability/detect-capabilities.ts";
 export type {
@@ -93,7 +107,7 @@ export { startWorker } from "./worker/start-worker.ts";
 export type { TransportConfig, WorkerOptions } from "./worker/worker-options.ts";
 export type * from "./worker/worker.ts";
 export type { WorkerState } from "./worker/worker-state.ts";
-export type { SignatureVerifier } from "./worker/intake.ts";
+export type { SignatureVerifier, SignedBy } from "./worker/intake.ts";
 
 export type * from "./runtime/runtime-client.ts";
 export type * from "./runtime/runtime-status.ts";

@@ -1,6 +1,6 @@
 import { parseDocument } from "yaml";
 import { LongshoreError } from "../errors/longshore-error.ts";
-import { decodeJobDocument, jobDocumentPlan } from "./codec.ts";
+import { decodeJobDocument, jobDocumentPlan, type WireDocument } from "./codec.ts";
 import { maxJsonDepth } from "./job-document-schema.ts";
 import type { JobDocument } from "./job-document.ts";
 import { unknownFields } from "./rename-plan.ts";
@@ -18,6 +18,8 @@ export interface ParseOptions {
 
 export interface ParsedJob {
   readonly document: JobDocument;
+  /** What came in, before defaults and names were changed: what a signature covers */
+  readonly wire: WireDocument;
   /** What is odd, but no reason to refuse */
   readonly warnings: readonly string[];
   /** 0 for a document that was converted; the original is in `document.original` */
@@ -51,6 +53,7 @@ export function parseJobDocument(body: Uint8Array | string, options: ParseOption
   }
   return {
     document: withPayloadDefaults(document),
+    wire,
     warnings: [
       ...(isV0 ? [] : unknown.map((path) => `${path} is not a known field; it is kept`)),
       ...oddities(document, now()),

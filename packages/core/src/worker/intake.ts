@@ -4,13 +4,25 @@ import { matches, type Taint } from "../capability/matches.ts";
 import { LongshoreError } from "../errors/longshore-error.ts";
 import type { Handler } from "../handler/handler.ts";
 import type { HandlerRegistry } from "../handler/handler-registry.ts";
+import { encodeJobDocument, type WireDocument } from "../job/codec.ts";
 import type { JobDocument } from "../job/job-document.ts";
 import { checkAdmission, type AdmissionRules } from "../policy/admission-rules.ts";
 import type { Policy } from "../policy/policy.ts";
 import { jobObject } from "../policy/resource-names.ts";
 
-/** Checks a job's signature; throws `SIGNATURE_INVALID` or a relative of it. */
-export type SignatureVerifier = (document: JobDocument) => Promise<void> | void;
+/** Whom a signature speaks for. */
+export interface SignedBy {
+  readonly subject: string;
+}
+
+/**
+ * Checks a job's signature, which covers the wire form; throws `SIGNATURE_INVALID` or a relative of it. The policy then
+ * judges the signer it names, instead of whoever brought the job.
+ */
+export type SignatureVerifier = (
+  document: JobDocument,
+  wire: WireDocument,
+) => Promise<SignedBy | void> | SignedBy | void;
 
 export interface IntakeOptions {
   readonly workerId: string;
@@ -28,6 +40,8 @@ export interface IntakeOptions {
 interface AdmitOptions extends Abortable {
   /** Who submits the job */
   readonly subject: string;
+  /** The document as it came in. @default the document, encoded */
+  readonly wire?: WireDocument | undefined;
 }
 
 /** Decides whether a valid document becomes a job of this worker. */
@@ -97,8 +111,9 @@ export function createIntake(options: IntakeOptions): Intake {
 
   return {
     findHandler,
-    async admit(document, { subject, signal }) {
-      await checkSignature(document);
+    async admit(document, { subject: sender, wire, signal }) {
+      const signer = await checkSignature(document, wire);
+      const subject = signer?.subject ?? sender;
       const decision = await policy.check(
         {
           subject,
@@ -121,17 +136,21 @@ export function createIntake(options: IntakeOptions): Intake {
     },
   };
 
-  async function checkSignature(document: JobDocument): Promise<void> {
-    if (document.signature === undefined && !rules.requireSignature) return;
+  async function checkSignature(
+    document: JobDocument,
+    wire: WireDocument | undefined,
+  ): Promise<SignedBy | undefined> {
+    if (document.signature === undefined && !rules.requireSignature) return undefined;
     if (verifySignature === undefined) {
       // A signature that nobody asked for and nobody can check gives no rights, and takes none.
-      if (!rules.requireSignature) return;
+      if (!rules.requireSignature) return undefined;
       throw new LongshoreError(
         "SIGNATURE_INVALID",
         "Jobs must be signed, but this worker was given no keys to check them with.",
       );
     }
-    await verifySignature(document);
+    const signer = await verifySignature(document, wire ?? encodeJobDocument(document));
+    return signer ?? undefined;
   }
 }
 

@@ -57,11 +57,11 @@ export function createLeaseDesk(options: LeaseDeskOptions): LeaseDesk {
     if (options.isDraining()) {
       throw new LongshoreError("WORKER_DRAINING", "The worker takes no more jobs.");
     }
-    const { document } = parseJobDocument(delivery.body, {
+    const { document, wire } = parseJobDocument(delivery.body, {
       contentType: delivery.contentType,
       maxBytes: options.maxPayloadBytes,
     });
-    await intake.admit(document, { subject: delivery.subject });
+    await intake.admit(document, { subject: delivery.subject, wire });
     const { jobId } = document;
     options.arriving.add(jobId);
     try {
