@@ -61,6 +61,7 @@ export async function openExtFilesystem(disk: DiskReader): Promise<ExtFilesystem
       let links = 0;
       // Inodes from the root to where we are: ".." is a step back, and never leads out.
       let trail = [await readInode(rootInode)];
+      if (trail[0]?.type !== "directory") throw diskError("The root is not a directory.");
       const names = split(path);
       for (let name = names.shift(); name !== undefined; name = names.shift()) {
         const here = trail.at(-1);

@@ -1,5 +1,5 @@
-import { promisify } from "node:util";
-import { constants, inflateRaw, zstdDecompress } from "node:zlib";
+import type { Transform } from "node:stream";
+import { constants, createInflateRaw, createZstdDecompress } from "node:zlib";
 import { diskError } from "./disk-error.ts";
 import { checkRange, type DiskReader } from "./disk-reader.ts";
 import type { Qcow2Header } from "./qcow2-header.ts";
@@ -8,8 +8,6 @@ const offsetMask = 0x00ff_ffff_ffff_fe00n;
 const compressedFlag = 1n << 62n;
 const zeroFlag = 1n;
 const maxCachedTables = 16;
-const inflate = promisify(inflateRaw);
-const unzstd = promisify(zstdDecompress);
 
 /**
  * The disk inside a qcow2 file: two levels of tables lead from a place on the disk to a cluster of the file. A cluster
@@ -53,12 +51,12 @@ export async function qcow2Disk(
     const sectors = Number((entry & (compressedFlag - 1n)) >> offsetBits) + 1;
     const length = Math.min(sectors * 512 - (offset % 512), file.size - offset);
     const packed = await file.read(offset, length);
+    const unpack =
+      compression === "zstd"
+        ? createZstdDecompress()
+        : createInflateRaw({ finishFlush: constants.Z_SYNC_FLUSH });
     try {
-      const limits = { maxOutputLength: clusterSize };
-      // What follows the cluster in its last sector belongs to another one.
-      return compression === "zstd"
-        ? await unzstd(packed, { ...limits, finishFlush: constants.ZSTD_e_flush })
-        : await inflate(packed, { ...limits, finishFlush: constants.Z_SYNC_FLUSH });
+      return await firstBytes(unpack, packed, clusterSize);
     } catch (error) {
       throw diskError(`The compressed cluster at byte ${offset} is broken.`, error);
     }
@@ -103,4 +101,16 @@ export async function qcow2Disk(
       return Buffer.concat(parts);
     },
   };
+}
+
+/** Unpacks until there is enough: what follows a cluster in its last sector belongs to another one. */
+async function firstBytes(unpack: Transform, packed: Buffer, length: number): Promise<Buffer> {
+  const result = Buffer.alloc(length);
+  let filled = 0;
+  unpack.end(packed);
+  for await (const chunk of unpack as AsyncIterable<Buffer>) {
+    filled += chunk.copy(result, filled);
+    if (filled === length) break;
+  }
+  return result.subarray(0, filled);
 }
