@@ -50,8 +50,9 @@ interface Waiting {
   readonly entry: QueueEntry;
   readonly rank: number;
   readonly order: number;
-  /** Where it waits for its turn, or for its time to come */
+  /** Its place among those whose turn can come, or those whose time has not come */
   place: HeapNode<Waiting> | undefined;
+  isDelayed: boolean;
   expiry: HeapNode<Waiting> | undefined;
 }
 
@@ -91,16 +92,17 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       rank: entry.acceptedAtMs - entry.priority * agingMs,
       order: order++,
       place: undefined,
+      isDelayed: (entry.notBeforeMs ?? 0) > now(),
       expiry: undefined,
     };
-    job.place = ((entry.notBeforeMs ?? 0) <= now() ? ready : delayed).push(job);
+    job.place = (job.isDelayed ? delayed : ready).push(job);
     job.expiry = expiring.push(job);
     waiting.set(entry.jobId, job);
   }
 
   function takeOut(job: Waiting): void {
     waiting.delete(job.entry.jobId);
-    if (job.place !== undefined && !ready.remove(job.place)) delayed.remove(job.place);
+    if (job.place !== undefined) (job.isDelayed ? delayed : ready).remove(job.place);
     if (job.expiry !== undefined) expiring.remove(job.expiry);
   }
 
@@ -114,6 +116,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     for (let job = delayed.peek(); job !== undefined; job = delayed.peek()) {
       if (startsAt(job) > timeMs) break;
       delayed.pop();
+      job.isDelayed = false;
       job.place = ready.push(job);
     }
     while (running.size < maxConcurrentJobs) {

@@ -1,0 +1,20 @@
+import { availableParallelism } from "node:os";
+import { benchEchoJobs } from "./echo-jobs.ts";
+import { benchEventBus } from "./event-bus.ts";
+import { benchJobFiles } from "./job-files.ts";
+import { benchMemoryGrowth } from "./memory-growth.ts";
+import { printTable, type Row } from "./table.ts";
+
+/** Every benchmark, or those named on the command line. */
+const benchmarks: Readonly<Record<string, readonly [string, () => Promise<readonly Row[]>]>> = {
+  jobs: ["Echo jobs (ratio: against BullMQ in this run)", benchEchoJobs],
+  files: ["Jobs as files", benchJobFiles],
+  events: ["Event bus (ratio: bare eventemitter3 emit against this)", benchEventBus],
+  memory: ["Memory over 100,000 jobs on the SQLite store", benchMemoryGrowth],
+};
+
+console.log(`Node ${process.version}, ${availableParallelism()} processors`);
+const wanted = process.argv.slice(2);
+for (const [name, [title, run]] of Object.entries(benchmarks)) {
+  if (wanted.length === 0 || wanted.includes(name)) printTable(title, await run());
+}
