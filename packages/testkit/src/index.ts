@@ -10,3 +10,8 @@ export type {
 export { recordingSink, type RecordingSink } from "./job-transport/recording-sink.ts";
 export { describeHandlerConformance } from "./handler/describe-handler.ts";
 export type { HandlerSuiteOptions } from "./handler/describe-handler.ts";
+export { describeEventBusConformance } from "./event-bus/describe-event-bus.ts";
+export type { EventBusSuiteOptions } from "./event-bus/describe-event-bus.ts";
+export type { BusHooks, CreateBus } from "./event-bus/bus-fixture.ts";
+export { describePolicyConformance } from "./policy/describe-policy.ts";
+export type { PolicySuiteOptions } from "./policy/describe-policy.ts";

@@ -1,8 +1,8 @@
 import { LongshoreError } from "../errors/longshore-error.ts";
 
+/** Optional host and port, path, optional tag, optional digest. */
 const referencePattern =
-  /^[A-Za-z0-9][A-Za-z0-9._:-]*(\/[a-z0-9]+([._-]+[a-z0-9]+)*)*(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$/;
-
+  /^(?:[A-Za-z0-9]+(?:[.-]+[A-Za-z0-9]+)*(?::\d{1,5})?\/)?[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:\/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(?:@sha256:[0-9a-f]{64})?$/;
 const digestPattern = /^\*@sha256:[0-9a-f]{64}$/;
 
 /**
