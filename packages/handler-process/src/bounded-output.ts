@@ -8,10 +8,13 @@ export interface CapturedOutput {
   readonly truncatedBytes: number;
 }
 
+const firstCapacity = 4_096;
+
 /** Reads a stream to its end and keeps no more than its beginning. */
 export class BoundedOutput {
   readonly #maxBytes: number;
-  readonly #chunks: Buffer[] = [];
+  // One buffer that grows: a list of chunks costs far more than their bytes when a program writes byte by byte.
+  #kept = Buffer.alloc(0);
   #keptBytes = 0;
   #droppedBytes = 0;
 
@@ -27,7 +30,7 @@ export class BoundedOutput {
 
   /** The text so far. A character that the limit cuts is left out; bytes that are no UTF-8 become U+FFFD. */
   capture(): CapturedOutput {
-    const bytes = Buffer.concat(this.#chunks, this.#keptBytes);
+    const bytes = this.#kept.subarray(0, this.#keptBytes);
     const isTruncated = this.#droppedBytes > 0;
     const end = isTruncated ? lastCharacterEnd(bytes) : bytes.length;
     return {
@@ -38,12 +41,17 @@ export class BoundedOutput {
   }
 
   #add(chunk: Buffer): void {
-    const room = this.#maxBytes - this.#keptBytes;
-    const kept = chunk.length <= room ? chunk : chunk.subarray(0, Math.max(0, room));
-    // A copy: a slice would keep the stream's whole buffer alive.
-    if (kept.length > 0) this.#chunks.push(kept === chunk ? chunk : Buffer.from(kept));
-    this.#keptBytes += kept.length;
-    this.#droppedBytes += chunk.length - kept.length;
+    const count = Math.min(chunk.length, this.#maxBytes - this.#keptBytes);
+    this.#droppedBytes += chunk.length - count;
+    const needed = this.#keptBytes + count;
+    if (needed > this.#kept.length) {
+      const capacity = Math.max(needed, firstCapacity, 2 * this.#kept.length);
+      const grown = Buffer.allocUnsafeSlow(Math.min(capacity, this.#maxBytes));
+      this.#kept.copy(grown, 0, 0, this.#keptBytes);
+      this.#kept = grown;
+    }
+    chunk.copy(this.#kept, this.#keptBytes, 0, count);
+    this.#keptBytes = needed;
   }
 }
 

@@ -1,15 +1,26 @@
 import { constants } from "node:fs";
-import { open, readdir } from "node:fs/promises";
+import { lstat, open, readdir, readlink, realpath, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
-import { LongshoreError, type HandlerContext, type JobRuntime } from "@longshore/core";
+import {
+  isLongshoreError,
+  LongshoreError,
+  type HandlerContext,
+  type JobRuntime,
+} from "@longshore/core";
 import picomatch from "picomatch";
 
 const maxEntries = 100_000;
 const maxDepth = 32;
+/** Longer ones are no artifacts */
+const maxPathLength = 1_024;
+const maxStarsPerName = 3;
+const maxGlobstars = 2;
 
 /**
  * Stores the files of the artifacts directory that match `runtime.output.artifacts`. Links, devices and pipes are left
  * out: they could show what the job may not see.
+ *
+ * @throws {LongshoreError} `LIMIT_EXCEEDED`, `EXECUTION_ERROR`, `IO_ERROR`
  */
 export async function collectArtifacts(
   context: HandlerContext,
@@ -18,21 +29,64 @@ export async function collectArtifacts(
 ): Promise<void> {
   const globs = runtime.output?.artifacts ?? [];
   if (globs.length === 0) return;
-  const isWanted = picomatch([...globs], { dot: true });
-  for await (const path of filesBelow(directory)) {
-    if (!isWanted(path)) continue;
-    const file = await open(
-      join(directory, path),
-      constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
-    );
-    try {
-      if ((await file.stat()).isFile()) {
-        await context.artifact(path, file.createReadStream({ autoClose: false }));
-      }
-    } finally {
-      await file.close();
+  const isWanted = artifactMatcher(globs);
+  try {
+    if (!(await lstat(directory)).isDirectory()) throw replaced(directory);
+    const root = await realpath(directory);
+    for await (const path of filesBelow(root)) {
+      context.signal.throwIfAborted();
+      if (path.length > maxPathLength || !isWanted(path)) continue;
+      await store(context, root, path);
     }
+  } catch (error) {
+    context.signal.throwIfAborted();
+    if (isLongshoreError(error)) throw error;
+    throw new LongshoreError("IO_ERROR", "The artifacts could not be read.", { cause: error });
   }
+}
+
+/**
+ * Whether a path is an artifact by these globs; those with a `!` in front take paths out.
+ *
+ * @throws {LongshoreError} `VALIDATION_ERROR` for a glob that could take very long to match
+ */
+export function artifactMatcher(globs: readonly string[]): (path: string) => boolean {
+  for (const glob of globs) assertCheap(glob);
+  const ignore = globs.filter((glob) => glob.startsWith("!")).map((glob) => glob.slice(1));
+  const wanted = globs.filter((glob) => !glob.startsWith("!"));
+  return picomatch(wanted, { dot: true, noextglob: true, nonegate: true, ignore });
+}
+
+/** A glob becomes a backtracking pattern: each further star multiplies the time by the length of the name. */
+function assertCheap(glob: string): void {
+  const globstars = glob.match(/\*{2,}/g)?.length ?? 0;
+  const names = glob.split("/").map((name) => name.replaceAll(/^\*\*$/g, ""));
+  const stars = Math.max(...names.map((name) => name.match(/\*+/g)?.length ?? 0));
+  if (globstars <= maxGlobstars && stars <= maxStarsPerName) return;
+  throw new LongshoreError(
+    "VALIDATION_ERROR",
+    `runtime.output.artifacts: "${glob}" has more than ${maxStarsPerName} stars in one name, or more than ${maxGlobstars} "**"`,
+    { phase: "validation", details: { glob } },
+  );
+}
+
+async function store(context: HandlerContext, root: string, path: string): Promise<void> {
+  const file = await open(
+    join(root, path),
+    constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
+  );
+  try {
+    if (!(await file.stat()).isFile()) return;
+    if ((await pathOf(file, join(root, path))) !== join(root, path)) throw replaced(path);
+    await context.artifact(path, file.createReadStream({ autoClose: false }));
+  } finally {
+    await file.close();
+  }
+}
+
+/** Where an open file really is, so that a directory that became a link in between leads nowhere. */
+async function pathOf(file: FileHandle, expected: string): Promise<string> {
+  return process.platform === "linux" ? readlink(`/proc/self/fd/${file.fd}`) : expected;
 }
 
 async function* filesBelow(root: string): AsyncGenerator<string> {
@@ -53,4 +107,11 @@ async function* filesBelow(root: string): AsyncGenerator<string> {
       }
     }
   }
+}
+
+function replaced(path: string): LongshoreError {
+  return new LongshoreError("EXECUTION_ERROR", `"${path}" was replaced by something else.`, {
+    phase: "output",
+    retryable: false,
+  });
 }

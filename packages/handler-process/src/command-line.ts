@@ -1,6 +1,10 @@
+import { stat } from "node:fs/promises";
+import { resolve } from "node:path";
 import { findCommand, LongshoreError, normalizeRuntime, type JobRuntime } from "@longshore/core";
 import type { ProcessHandlerOptions, ProcessRuntime } from "./process-handler-options.ts";
 import { builtInRuntimes } from "./process-handler-options.ts";
+import { limitFlags } from "./limit-flags.ts";
+import type { SystemTools } from "./system-tools.ts";
 
 /** A program with its arguments; nothing in it is ever read by a shell. */
 export interface CommandLine {
@@ -8,44 +12,58 @@ export interface CommandLine {
   readonly args: readonly string[];
 }
 
+export interface CommandLineParts {
+  readonly options: ProcessHandlerOptions;
+  readonly tools: SystemTools;
+  /** Time the attempt may take */
+  readonly timeoutSeconds: number;
+  /** Directory the process starts in */
+  readonly cwd: string;
+  /** `PATH` of the process */
+  readonly path: string;
+  /** User the process runs as */
+  readonly uid: number;
+}
+
 /**
  * What a job runs: the runtime's interpreter with the job's `cmd` and `args`, under the limits the job asks for.
  *
- * @throws {LongshoreError} `RUNTIME_NOT_SUPPORTED`, `VALIDATION_ERROR`
+ * @throws {LongshoreError} `RUNTIME_NOT_SUPPORTED`, `VALIDATION_ERROR`, `EXECUTION_ERROR` for a program that is not there
  */
 export async function commandLine(
   runtime: JobRuntime,
-  options: ProcessHandlerOptions,
-  timeoutSeconds: number,
+  parts: CommandLineParts,
 ): Promise<CommandLine> {
+  const { options, tools } = parts;
   const known = findRuntime(runtime, options);
   const memoryMb = runtime.limits?.memoryMb ?? options.memoryMb;
   const isV8 = known.memoryLimit === "v8-heap";
-  const words = [
+  const given = [...(runtime.cmd ?? []), ...(runtime.args ?? [])];
+  assertWords(given);
+  const [name = "", ...args] = [
     ...known.command,
     ...(isV8 && memoryMb !== undefined ? [`--max-old-space-size=${memoryMb}`] : []),
-    ...(runtime.cmd ?? []),
-    ...(runtime.args ?? []),
+    ...given,
   ];
-  const [program = "", ...args] = words;
-  if (words.length === known.command.length || program === "") {
-    throw new LongshoreError("VALIDATION_ERROR", "runtime.cmd: names nothing to run", {
-      phase: "validation",
-      details: { issues: [{ path: "runtime.cmd", code: "too_small", message: "is empty" }] },
-    });
-  }
-  if (words.some((word) => word.includes("\0"))) {
-    throw new LongshoreError("VALIDATION_ERROR", "runtime.cmd: must not contain NUL", {
-      phase: "validation",
-    });
-  }
-  const limits = limitFlags({
-    runtime,
-    options,
-    timeoutSeconds,
-    memoryMb: isV8 ? undefined : memoryMb,
+  const isInterpreter = known.command.length > 0;
+  const program = await findProgram(name, { ...parts, isInterpreter });
+  const flags = await wantedLimits(runtime, parts, isV8 ? undefined : memoryMb);
+  return withParentDeath(withLimits({ program, args }, flags, tools), tools);
+}
+
+function assertWords(words: readonly string[]): void {
+  const [first = ""] = words;
+  const problem =
+    first === ""
+      ? "names nothing to run"
+      : words.some((word) => word.includes("\0"))
+        ? "must not contain NUL"
+        : undefined;
+  if (problem === undefined) return;
+  throw new LongshoreError("VALIDATION_ERROR", `runtime.cmd: ${problem}`, {
+    phase: "validation",
+    details: { issues: [{ path: "runtime.cmd", code: "custom", message: problem }] },
   });
-  return withParentDeath(await withLimits({ program, args }, limits, options));
 }
 
 function findRuntime(runtime: JobRuntime, options: ProcessHandlerOptions): ProcessRuntime {
@@ -60,49 +78,79 @@ function findRuntime(runtime: JobRuntime, options: ProcessHandlerOptions): Proce
   );
 }
 
-/** Flags of prlimit(1). No limit is ever raised: prlimit fails when asked to, and so does the job. */
-function limitFlags(wanted: {
-  runtime: JobRuntime;
-  options: ProcessHandlerOptions;
-  timeoutSeconds: number;
-  memoryMb: number | undefined;
-}): readonly string[] {
-  const { runtime, options, timeoutSeconds, memoryMb } = wanted;
-  const { cpus, diskMb } = runtime.limits ?? {};
-  const pids = runtime.limits?.pids ?? options.pids;
-  const flags: string[] = [];
-  if (memoryMb !== undefined) flags.push(`--as=${memoryMb * 1_048_576}`);
-  if (pids !== undefined) flags.push(`--nproc=${pids}`);
-  if (diskMb !== undefined) flags.push(`--fsize=${diskMb * 1_048_576}`);
-  if (cpus !== undefined) flags.push(`--cpu=${Math.ceil(cpus * timeoutSeconds)}`);
-  return flags;
+/** The file to run, found before anything starts: a shell's or tool's "not found" would look like the program's own failure. */
+async function findProgram(
+  name: string,
+  { cwd, path, isInterpreter }: CommandLineParts & { readonly isInterpreter: boolean },
+): Promise<string> {
+  const file = name.includes("/")
+    ? await findCommand(resolve(cwd, name), "")
+    : await findCommand(name, path);
+  if (file !== undefined && (await stat(file)).isFile()) return file;
+  const where = name.includes("/") ? "is not an executable file" : "is not on the PATH";
+  throw isInterpreter
+    ? new LongshoreError("RUNTIME_NOT_SUPPORTED", `The interpreter ${name} ${where}.`, {
+        details: { program: name },
+      })
+    : new LongshoreError("EXECUTION_ERROR", `The program "${name}" ${where}.`, {
+        retryable: false,
+        details: { program: name },
+      });
 }
 
-async function withLimits(
-  { program, args }: CommandLine,
-  flags: readonly string[],
-  { ignoreMissingLimits = false }: ProcessHandlerOptions,
-): Promise<CommandLine> {
-  if (flags.length === 0) return { program, args };
-  const prlimit = await findTool("prlimit");
-  if (prlimit === undefined) {
-    if (ignoreMissingLimits) return { program, args };
-    throw new LongshoreError(
-      "RUNTIME_NOT_SUPPORTED",
-      "The job asks for limits, and this machine has no prlimit to keep them; install util-linux.",
-      { details: { limits: flags } },
-    );
+async function wantedLimits(
+  runtime: JobRuntime,
+  { options, tools, timeoutSeconds, uid }: CommandLineParts,
+  memoryMb: number | undefined,
+): Promise<readonly string[]> {
+  const { cpus, diskMb, network = "host" } = runtime.limits ?? {};
+  const isOptional = options.ignoreMissingLimits === true;
+  const limits = {
+    memoryMb,
+    diskMb,
+    pids: runtime.limits?.pids ?? options.pids,
+    cpuSeconds: cpus === undefined ? undefined : cpus * timeoutSeconds,
+  };
+  if (network !== "host" && !isOptional) {
+    throw unsupported(`a process has the network of its host, not "${network}"`, "network");
   }
-  return { program: prlimit, args: ["--core=0", ...flags, "--", program, ...args] };
+  if (limits.pids !== undefined && uid === 0) {
+    // RLIMIT_NPROC counts nothing for root.
+    if (!isOptional)
+      throw unsupported("set runtime.user, or run the worker as another user", "pids");
+    limits.pids = undefined;
+  }
+  const [name] = Object.entries(limits).find(([, value]) => value !== undefined) ?? [];
+  if (name === undefined) return [];
+  if (tools.prlimit !== undefined) return limitFlags(limits, uid);
+  if (isOptional) return [];
+  throw unsupported("this machine has no prlimit; install util-linux", name);
 }
 
-/** Where setpriv(1) is there, the kernel kills the process when its worker dies, however that happens. */
-async function withParentDeath({ program, args }: CommandLine): Promise<CommandLine> {
-  const setpriv = await findTool("setpriv");
-  if (setpriv === undefined) return { program, args };
-  return { program: setpriv, args: ["--pdeathsig", "KILL", "--", program, ...args] };
+function unsupported(reason: string, limit: string): LongshoreError {
+  return new LongshoreError(
+    "RUNTIME_NOT_SUPPORTED",
+    `The limit ${limit} cannot be kept: ${reason}.`,
+    {
+      phase: "validation",
+      details: { limit },
+    },
+  );
 }
 
-function findTool(name: string): Promise<string | undefined> {
-  return findCommand(name, "/usr/bin:/bin:/usr/sbin:/sbin");
+function withLimits(
+  command: CommandLine,
+  flags: readonly string[],
+  { prlimit }: SystemTools,
+): CommandLine {
+  if (flags.length === 0 || prlimit === undefined) return command;
+  return { program: prlimit, args: [...flags, "--", command.program, ...command.args] };
+}
+
+function withParentDeath(command: CommandLine, { setpriv }: SystemTools): CommandLine {
+  if (setpriv === undefined) return command;
+  return {
+    program: setpriv,
+    args: ["--pdeathsig", "KILL", "--", command.program, ...command.args],
+  };
 }

@@ -1,21 +1,29 @@
-import { chown, lstat, mkdir, realpath, writeFile } from "node:fs/promises";
+import { chmod, lchown, mkdir, realpath, writeFile } from "node:fs/promises";
 import { dirname, join, resolve, sep } from "node:path";
 import { LongshoreError, type JobRuntime } from "@longshore/core";
+import type { JobUser } from "./job-user.ts";
 
 export interface JobFilesOptions {
   readonly workDir: string;
   readonly maxBytes: number;
   /** Who is to own the files, when not the worker */
-  readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
+  readonly user: JobUser | undefined;
+}
+
+/** Where a job puts the files it wants to keep. */
+export function artifactsDirOf(workDir: string): string {
+  return join(workDir, "artifacts");
 }
 
 /**
- * Lays down `runtime.files` in the work directory, which nobody else can write to yet.
+ * Lays down `runtime.files` and the artifacts directory in the work directory, which nobody else can write to yet.
  *
  * @throws {LongshoreError} `VALIDATION_ERROR`, `LIMIT_EXCEEDED`
  */
 export async function layDownFiles(runtime: JobRuntime, options: JobFilesOptions): Promise<void> {
-  const { workDir, maxBytes, owner } = options;
+  const { workDir, maxBytes, user } = options;
+  await mkdir(artifactsDirOf(workDir));
+  await give(artifactsDirOf(workDir), workDir, user);
   let byteCount = 0;
   for (const [path, { content, base64, url, mode = "0644" }] of Object.entries(
     runtime.files ?? {},
@@ -29,60 +37,67 @@ export async function layDownFiles(runtime: JobRuntime, options: JobFilesOptions
       throw new LongshoreError(
         "LIMIT_EXCEEDED",
         `runtime.files have more than ${maxBytes} bytes.`,
-        {
-          phase: "validation",
-          details: { maxBytes },
-        },
+        { phase: "validation", details: { maxBytes } },
       );
     }
-    const target = resolve(workDir, path);
-    if (!target.startsWith(workDir + sep)) {
-      throw invalid(`runtime.files.${path}`, "must be below the work directory");
+    const target = below(workDir, path, `runtime.files.${path}`);
+    try {
+      await mkdir(dirname(target), { recursive: true });
+      await writeFile(target, bytes, { flag: "wx" });
+    } catch (error) {
+      // E.g. a file where another one needs a directory; whatever it is, another attempt does not help.
+      throw invalid(`runtime.files.${path}`, "cannot be written", error);
     }
-    await mkdir(dirname(target), { recursive: true });
-    await writeFile(target, bytes, { flag: "wx", mode: Number.parseInt(mode, 8) });
-    if (owner !== undefined) await chownUpTo(target, workDir, owner);
+    await chmod(target, Number.parseInt(mode, 8));
+    await give(target, workDir, user);
   }
-  if (owner !== undefined) await chown(workDir, owner.uid, owner.gid);
+  if (user !== undefined) await lchown(workDir, user.uid, user.gid);
 }
 
 /**
- * The directory a job starts in: below the work directory, links resolved.
+ * The directory a job starts in: below the work directory, links resolved; made when it is not there.
  *
  * @throws {LongshoreError} `VALIDATION_ERROR`
  */
-export async function startDirectory(workDir: string, cwd: string | undefined): Promise<string> {
-  if (cwd === undefined) return workDir;
-  const wanted = resolve(workDir, cwd);
-  const root = await realpath(workDir);
-  if (wanted !== workDir && !wanted.startsWith(workDir + sep)) {
-    throw invalid("runtime.cwd", "must be below the work directory");
+export async function startDirectory(
+  workDir: string,
+  cwd: string | undefined,
+  user: JobUser | undefined,
+): Promise<string> {
+  if (cwd === undefined || resolve(workDir, cwd) === workDir) return workDir;
+  if (cwd.includes("\0")) throw invalid("runtime.cwd", "must not contain NUL");
+  const wanted = below(workDir, cwd, "runtime.cwd");
+  try {
+    await mkdir(wanted, { recursive: true });
+  } catch (error) {
+    throw invalid("runtime.cwd", "is not a directory", error);
   }
-  await mkdir(wanted, { recursive: true });
   const actual = await realpath(wanted);
-  if (actual !== root && !actual.startsWith(root + sep)) {
+  if (!actual.startsWith((await realpath(workDir)) + sep)) {
     throw invalid("runtime.cwd", "must be below the work directory");
   }
-  return actual;
+  await give(wanted, workDir, user);
+  return wanted;
 }
 
-async function chownUpTo(
-  path: string,
-  root: string,
-  { uid, gid }: { readonly uid: number; readonly gid: number },
-): Promise<void> {
+/** Hands a path over to the job's user, with the directories that lead to it. */
+export async function give(path: string, root: string, user: JobUser | undefined): Promise<void> {
+  if (user === undefined) return;
   for (let current = path; current !== root; current = dirname(current)) {
-    if (!(await lstat(current)).isSymbolicLink()) await chown(current, uid, gid);
+    await lchown(current, user.uid, user.gid);
   }
 }
 
-export function artifactsDirOf(workDir: string): string {
-  return join(workDir, "artifacts");
+function below(root: string, path: string, field: string): string {
+  const target = resolve(root, path);
+  if (target.startsWith(root + sep)) return target;
+  throw invalid(field, "must be below the work directory");
 }
 
-function invalid(path: string, message: string): LongshoreError {
+function invalid(path: string, message: string, cause?: unknown): LongshoreError {
   return new LongshoreError("VALIDATION_ERROR", `${path}: ${message}`, {
     phase: "validation",
     details: { issues: [{ path, code: "custom", message }] },
+    cause,
   });
 }

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
@@ -31,8 +32,9 @@ export async function jobInput(
   payload: unknown,
 ): Promise<JobInput> {
   const { params, input } = runtime;
-  if (params === undefined)
+  if (params === undefined) {
     return { stdin: stdinText(context, input?.stdin ?? "payload"), env: {} };
+  }
   const text = formatParams(payload, params.format);
   switch (params.delivery) {
     case "stdin":
@@ -45,7 +47,9 @@ export async function jobInput(
       }
       return { stdin: text, env: {} };
     case "file": {
-      const path = join(context.workDir, `.params.${params.format}`);
+      // A name that no file of the job has.
+      const name = `.params-${randomBytes(6).toString("hex")}.${params.format}`;
+      const path = join(context.workDir, name);
       await writeFile(path, text, { mode: 0o400, flag: "wx" });
       return {
         stdin: stdinText(context, input?.stdin ?? "none"),
@@ -97,15 +101,22 @@ function stdinText(
 
 function paramVariables(data: unknown): Record<string, string> {
   const variables: Record<string, string> = {};
-  for (const [name, value] of flatten(data)) {
-    variables[`WORKER_PARAM_${name.toUpperCase().replaceAll(/[^A-Z0-9]/g, "_")}`] = value;
+  for (const [path, value] of flatten(data)) {
+    const name = `WORKER_PARAM_${path.toUpperCase().replaceAll(/[^A-Z0-9]/g, "_")}`;
+    if (Object.hasOwn(variables, name)) {
+      throw new LongshoreError("VALIDATION_ERROR", `Two parameters would both be ${name}.`, {
+        phase: "validation",
+        details: { name },
+      });
+    }
+    variables[name] = value;
   }
   return bounded(variables);
 }
 
 function bounded(variables: Record<string, string>): Record<string, string> {
   for (const [name, value] of Object.entries(variables)) {
-    if (Buffer.byteLength(value) > maxEnvBytes || value.includes("\0")) {
+    if (Buffer.byteLength(value) > maxEnvBytes) {
       throw new LongshoreError(
         "LIMIT_EXCEEDED",
         `The parameter ${name} does not fit into an environment variable; deliver it by file.`,

@@ -1,5 +1,8 @@
 import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
-import { readdir, readFile } from "node:fs/promises";
+import { once } from "node:events";
+import { setTimeout as delay } from "node:timers/promises";
+import { attemptVariable, createAttemptToken } from "./attempt-token.ts";
+import { isGroupRunning, killAttempt } from "./leftovers.ts";
 
 export interface ProcessGroupOptions {
   readonly program: string;
@@ -8,8 +11,7 @@ export interface ProcessGroupOptions {
   readonly env: Readonly<Record<string, string>>;
   readonly uid?: number | undefined;
   readonly gid?: number | undefined;
-  /** A variable that only this attempt's processes have, `NAME=value`: finds those that left the group */
-  readonly token: string;
+  /** Time from SIGTERM to SIGKILL, in milliseconds */
   readonly killGraceMs: number;
   readonly signal: AbortSignal;
 }
@@ -22,104 +24,97 @@ export interface ProcessEnd {
 /** A process with everything it starts. */
 export interface ProcessGroup {
   readonly child: ChildProcessWithoutNullStreams;
-  /** Resolves when the process has ended, its output is read, and nothing it started is left; rejects when it never started. */
+  /** Resolves when the process has ended, its output is read, and nothing it started is left. Never rejects. */
   readonly ended: Promise<ProcessEnd>;
 }
 
 /** How long output may still come from a pipe whose writers were killed. */
-const drainMs = 2_000;
+const drainMs = 1_000;
+const pollMs = 50;
 
 /**
- * Starts a process in a group of its own. When the signal aborts, the group gets SIGTERM, and SIGKILL after the grace
- * time. Whatever the process leaves behind is killed too.
+ * Starts a process in a session and group of its own. When the signal aborts, the group gets SIGTERM, and SIGKILL after
+ * the grace time. Whatever the process leaves behind is killed too: the rest of the group, and what left the group but
+ * still carries the attempt's variable in its environment. Rejects when the process cannot be started.
  */
-export function startProcessGroup(options: ProcessGroupOptions): ProcessGroup {
-  const { program, args, cwd, env, uid, gid, token, killGraceMs, signal } = options;
+export async function startProcessGroup(options: ProcessGroupOptions): Promise<ProcessGroup> {
+  const { program, args, cwd, env, uid, gid, killGraceMs, signal } = options;
+  const token = await createAttemptToken();
+  signal.throwIfAborted();
   const child = spawn(program, args, {
     cwd,
-    env: { ...env },
+    env: { ...env, [attemptVariable]: token },
     stdio: ["pipe", "pipe", "pipe"],
     detached: true,
     ...(uid !== undefined && { uid }),
     ...(gid !== undefined && { gid }),
   });
+  const { pid } = child;
+  if (pid === undefined) {
+    const [error] = await once(child, "error");
+    throw error;
+  }
+  child.on("error", () => {
+    // Nothing but a failed start can be reported here, and it has started.
+  });
+
+  let killAtMs = Infinity;
   let killTimer: NodeJS.Timeout | undefined;
   const onAbort = (): void => {
-    killGroup(child.pid, "SIGTERM");
+    killAtMs = performance.now() + killGraceMs;
+    killGroup(pid, "SIGTERM");
     killTimer = setTimeout(() => {
-      killGroup(child.pid, "SIGKILL");
+      killGroup(pid, "SIGKILL");
     }, killGraceMs);
   };
+  signal.addEventListener("abort", onAbort, { once: true });
 
-  const ended = new Promise<ProcessEnd>((resolve, reject) => {
+  /** After the main process: nothing else stays. */
+  const clear = async (): Promise<void> => {
+    signal.removeEventListener("abort", onAbort);
+    if (killTimer === undefined) {
+      // At once: the group's number stays taken only as long as it has members.
+      killGroup(pid, "SIGKILL");
+    } else {
+      // The others were told to end as well, and have the same time for it.
+      let isRunning = await isGroupRunning(pid);
+      while (isRunning && performance.now() < killAtMs) {
+        await delay(pollMs);
+        isRunning = await isGroupRunning(pid);
+      }
+      clearTimeout(killTimer);
+      if (isRunning) killGroup(pid, "SIGKILL");
+    }
+    await killAttempt(token);
+  };
+
+  const ended = new Promise<ProcessEnd>((resolve) => {
     let drainTimer: NodeJS.Timeout | undefined;
-    child.once("error", (error) => {
-      if (child.pid === undefined) reject(error);
-    });
+    let cleared: Promise<void> | undefined;
     child.once("exit", () => {
-      // The result waits for the end of the output, not for the exit: what is in the pipes is not lost.
-      void killLeftovers(child.pid, token);
-      drainTimer = setTimeout(() => {
-        child.stdout.destroy();
-        child.stderr.destroy();
-      }, drainMs);
-    });
-    child.once("close", (exitCode, endSignal) => {
-      clearTimeout(drainTimer);
-      if (child.pid === undefined) return;
-      // Once more: a process may have been between fork and exec the first time.
-      void killLeftovers(child.pid, token).then(() => {
-        resolve({ exitCode, signal: endSignal });
+      cleared = clear().finally(() => {
+        drainTimer = setTimeout(() => {
+          child.stdout.destroy();
+          child.stderr.destroy();
+        }, drainMs);
       });
     });
-  }).finally(() => {
-    clearTimeout(killTimer);
-    signal.removeEventListener("abort", onAbort);
+    // Not the exit ends the job but the end of its output: what is in the pipes is not lost.
+    child.once("close", (exitCode, endSignal) => {
+      const end = (): void => {
+        clearTimeout(drainTimer);
+        resolve({ exitCode, signal: endSignal });
+      };
+      void (cleared ?? Promise.resolve()).then(end, end);
+    });
   });
-  if (signal.aborted) onAbort();
-  else signal.addEventListener("abort", onAbort, { once: true });
   return { child, ended };
 }
 
-function killGroup(pid: number | undefined, signal: NodeJS.Signals): void {
-  if (pid === undefined) return;
+function killGroup(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-pid, signal);
   } catch {
     // The group is gone.
   }
-}
-
-/** Kills what is left of the group, and, on Linux, what left the group: it still has the token in its environment. */
-async function killLeftovers(pid: number | undefined, token: string): Promise<void> {
-  killGroup(pid, "SIGKILL");
-  if (process.platform !== "linux") return;
-  // A process that forks while we look may be missed once, not twice.
-  for (let round = 0; round < 3; round += 1) {
-    const escaped = await findByToken(token);
-    if (escaped.length === 0) return;
-    for (const found of escaped) {
-      try {
-        process.kill(found, "SIGKILL");
-      } catch {
-        // It ended by itself.
-      }
-    }
-  }
-}
-
-async function findByToken(token: string): Promise<readonly number[]> {
-  const names = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
-  const found = await Promise.all(
-    names.map(async (name) => {
-      try {
-        const environ = await readFile(`/proc/${name}/environ`, "latin1");
-        return environ.split("\0").includes(token) ? Number(name) : undefined;
-      } catch {
-        // Ended, or another user's: not ours.
-        return undefined;
-      }
-    }),
-  );
-  return found.filter((pid) => pid !== undefined);
 }

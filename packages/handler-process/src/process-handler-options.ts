@@ -1,3 +1,5 @@
+import type { HandlerContext } from "@longshore/core";
+
 /** How programs of one runtime are started. */
 export interface ProcessRuntime {
   /** Program and first arguments; the job's `cmd` follows. Empty: `cmd` itself is the program */
@@ -7,8 +9,14 @@ export interface ProcessRuntime {
 }
 
 export interface ProcessHandlerOptions {
-  /** Added to `shell`, `python`, `node` and `native`, by normalised name */
+  /** Added to the built-in ones (`shell`, `python`, `node`, `native`, `perl`, `ruby`, `r`), by normalised name */
   readonly runtimes?: Readonly<Record<string, ProcessRuntime>> | undefined;
+  /** Variables of the host's own for a job, e.g. `WORKER_API_URL` and a `WORKER_API_TOKEN` made for it */
+  readonly environment?:
+    | ((context: HandlerContext) => Readonly<Record<string, string>>)
+    | undefined;
+  /** Whether lines of output become log events of the job: at most 10 a second, the others are counted. @default "lines" */
+  readonly logOutput?: "lines" | "none" | undefined;
   /** Time from SIGTERM to SIGKILL. @default 5_000 */
   readonly killGraceMs?: number | undefined;
   /** Bytes of output to keep when the job does not say. @default 10_485_760 */
@@ -17,11 +25,13 @@ export interface ProcessHandlerOptions {
   readonly maxStderrBytes?: number | undefined;
   /** MiB of memory when the job does not say. @default none */
   readonly memoryMb?: number | undefined;
-  /** Processes when the job does not say; counted per user by the kernel, and not for root. @default none */
+  /** Processes and threads when the job does not say; impossible for jobs of root. @default none */
   readonly pids?: number | undefined;
+  /** Run time behind a job's CPU limit when it has no time limit of its own. @default 300 */
+  readonly timeoutSeconds?: number | undefined;
   /** Bytes of all `runtime.files` of a job. @default 16_777_216 */
   readonly maxFileBytes?: number | undefined;
-  /** Run a job without the limits it asks for when this machine cannot keep them. @default false: refuse it */
+  /** Run a job without the limits it asks for where they cannot be kept. @default false: refuse it */
   readonly ignoreMissingLimits?: boolean | undefined;
 }
 
@@ -30,4 +40,26 @@ export const builtInRuntimes: Readonly<Record<string, ProcessRuntime>> = {
   python: { command: ["python3"] },
   node: { command: [process.execPath], memoryLimit: "v8-heap" },
   native: { command: [] },
+  perl: { command: ["perl"] },
+  ruby: { command: ["ruby"] },
+  r: { command: ["Rscript"] },
 };
+
+/** @throws {RangeError} for a number that cannot be meant */
+export function assertOptions(options: ProcessHandlerOptions): void {
+  const least = {
+    killGraceMs: 0,
+    maxStdoutBytes: 0,
+    maxStderrBytes: 0,
+    maxFileBytes: 0,
+    memoryMb: 1,
+    pids: 1,
+    timeoutSeconds: 1,
+  };
+  for (const [name, minimum] of Object.entries(least)) {
+    const value = options[name as keyof typeof least];
+    if (value !== undefined && !(value >= minimum)) {
+      throw new RangeError(`${name} must be ${minimum} or more, got ${value}`);
+    }
+  }
+}

@@ -1,7 +1,4 @@
-import { randomBytes } from "node:crypto";
-import { chown, mkdir } from "node:fs/promises";
 import {
-  activeTraceparent,
   defineHandler,
   LongshoreError,
   type Handler,
@@ -9,91 +6,85 @@ import {
   type JobRuntime,
 } from "@longshore/core";
 import { BoundedOutput, type CapturedOutput } from "./bounded-output.ts";
-import { collectArtifacts } from "./collect-artifacts.ts";
+import { artifactMatcher, collectArtifacts } from "./collect-artifacts.ts";
 import { commandLine } from "./command-line.ts";
-import { artifactsDirOf, layDownFiles, startDirectory } from "./job-files.ts";
+import { artifactsDirOf, give, layDownFiles, startDirectory } from "./job-files.ts";
 import { jobInput } from "./job-input.ts";
+import { assertReachable, jobUser } from "./job-user.ts";
+import { killOrphans } from "./leftovers.ts";
+import { onLine } from "./output-lines.ts";
 import { parseOutput } from "./parse-output.ts";
-import type { ProcessHandlerOptions } from "./process-handler-options.ts";
-import { startProcessGroup, type ProcessEnd } from "./process-group.ts";
+import { processEnvironment } from "./process-environment.ts";
+import { startProcessGroup, type ProcessEnd, type ProcessGroup } from "./process-group.ts";
+import { assertOptions, type ProcessHandlerOptions } from "./process-handler-options.ts";
+import { findSystemTools, type SystemTools } from "./system-tools.ts";
 
 const defaultMaxOutputBytes = 10_485_760;
 const defaultMaxFileBytes = 16_777_216;
-const assumedTimeoutSeconds = 300;
 
 /**
  * Runs jobs of mode `process` as operating-system processes. This is not isolation: a process may do whatever the
  * worker's user may do, so the mode must be allowed by the worker's admission rules.
+ *
+ * @throws {RangeError} for options that cannot be meant
  */
 export function processHandler(options: ProcessHandlerOptions = {}): Handler {
+  assertOptions(options);
+  let tools: Promise<SystemTools> | undefined;
   return defineHandler({
     name: "process",
     operations: ["process.run"],
-    execute: (context, payload) => runProcess(context, payload, options),
+    // What a worker that was killed left running would be in the way of the jobs it left behind.
+    setup: killOrphans,
+    async execute(context, payload) {
+      tools ??= findSystemTools();
+      return runProcess(context, payload, { options, tools: await tools });
+    },
   });
 }
 
 async function runProcess(
   context: HandlerContext,
   payload: unknown,
-  options: ProcessHandlerOptions,
+  { options, tools }: { readonly options: ProcessHandlerOptions; readonly tools: SystemTools },
 ): Promise<unknown> {
-  const runtime: JobRuntime = { ...context.document.runtime, mode: "process" };
-  const { workDir, signal } = context;
-  const owner = ownerOf(runtime.user);
-  const timeoutSeconds =
-    runtime.limits?.maxRuntimeSeconds ??
-    context.document.execution.timeoutSeconds ??
-    assumedTimeoutSeconds;
-  const command = await commandLine(runtime, options, timeoutSeconds);
+  const { signal, workDir } = context;
+  const runtime = assertMode(context.document.runtime);
+  const user = jobUser(runtime.user);
+  artifactMatcher(runtime.output?.artifacts ?? []);
+  if (user !== undefined) await assertReachable(workDir, user);
   const artifactsDir = artifactsDirOf(workDir);
-  await mkdir(artifactsDir);
-  await layDownFiles(runtime, {
-    workDir,
-    maxBytes: options.maxFileBytes ?? defaultMaxFileBytes,
-    owner,
-  });
+  const maxBytes = options.maxFileBytes ?? defaultMaxFileBytes;
+  await layDownFiles(runtime, { workDir, maxBytes, user });
+  const cwd = await startDirectory(workDir, runtime.cwd, user);
   const input = await jobInput(context, runtime, payload);
-  if (owner !== undefined) {
-    await chown(artifactsDir, owner.uid, owner.gid);
-    const paramsFile = input.env["WORKER_PARAMS_FILE"];
-    if (paramsFile !== undefined) await chown(paramsFile, owner.uid, owner.gid);
-  }
-  const cwd = await startDirectory(workDir, runtime.cwd);
-  const token = `LONGSHORE_ATTEMPT=${randomBytes(16).toString("hex")}`;
-  signal.throwIfAborted();
+  const paramsFile = input.env["WORKER_PARAMS_FILE"];
+  if (paramsFile !== undefined) await give(paramsFile, workDir, user);
+  const host = options.environment?.(context) ?? {};
+  const env = processEnvironment(context, { runtime, artifactsDir, params: input.env, host });
+  const command = await commandLine(runtime, {
+    options,
+    tools,
+    timeoutSeconds: timeoutSecondsOf(context, options),
+    cwd,
+    path: env["PATH"] ?? "",
+    uid: user?.uid ?? process.getuid?.() ?? 0,
+  });
 
-  const { child, ended } = startProcessGroup({
+  const group = await startProcessGroup({
     ...command,
     cwd,
-    env: environment({ context, runtime, artifactsDir, input: input.env, token }),
-    ...owner,
-    token,
+    env,
+    ...user,
     killGraceMs: options.killGraceMs ?? 5_000,
     signal,
-  });
-  const { limits } = runtime;
-  const stdout = new BoundedOutput(
-    child.stdout,
-    limits?.maxStdoutBytes ?? options.maxStdoutBytes ?? defaultMaxOutputBytes,
-  );
-  const stderr = new BoundedOutput(
-    child.stderr,
-    limits?.maxStderrBytes ?? options.maxStderrBytes ?? defaultMaxOutputBytes,
-  );
-  child.stdin.on("error", () => {
-    // A program need not read its input.
-  });
-  child.stdin.end(input.stdin);
-  const heartbeat = (): void => {
-    context.heartbeat();
-  };
-  child.stdout.on("data", heartbeat);
-  child.stderr.on("data", heartbeat);
-
-  const end = await ended.catch((error: unknown) => {
+  }).catch((error: unknown) => {
+    signal.throwIfAborted();
     throw cannotStart(error, command.program);
   });
+  const { stdout, stderr } = listen(context, group, options);
+  group.child.stdin.end(input.stdin);
+  const end = await group.ended;
   const output = stdout.capture();
   report(context, end, { output, errors: stderr.capture() });
   signal.throwIfAborted();
@@ -102,41 +93,54 @@ async function runProcess(
   return parseOutput(output, runtime);
 }
 
-/** What a process finds in its environment. Nothing of the worker's own but where programs are, and the locale. */
-function environment(parts: {
-  context: HandlerContext;
-  runtime: JobRuntime;
-  artifactsDir: string;
-  input: Readonly<Record<string, string>>;
-  token: string;
-}): Record<string, string> {
-  const { context, runtime, artifactsDir, input, token } = parts;
-  const env: Record<string, string> = { HOME: context.workDir };
-  for (const name of ["PATH", "LANG", "TZ"]) {
-    const value = process.env[name];
-    if (value !== undefined) env[name] = value;
-  }
-  for (const [name, value] of Object.entries(runtime.env ?? {})) {
-    if (value === null) delete env[name];
-    else if (String(value).includes("\0")) {
-      throw new LongshoreError("VALIDATION_ERROR", `runtime.env.${name}: must not contain NUL`, {
-        phase: "validation",
+/** The mode is what admission rules allow or refuse: a document without it must not get here by its operation's name. */
+function assertMode(runtime: JobRuntime | undefined): JobRuntime {
+  if (runtime?.mode === "process") return runtime;
+  throw new LongshoreError(
+    "RUNTIME_NOT_SUPPORTED",
+    `Processes are only run for runtime.mode "process", not "${runtime?.mode ?? "handler"}".`,
+    { phase: "validation" },
+  );
+}
+
+function timeoutSecondsOf({ document }: HandlerContext, options: ProcessHandlerOptions): number {
+  const seconds = Math.min(
+    document.runtime?.limits?.maxRuntimeSeconds ?? Infinity,
+    document.execution.timeoutSeconds ?? Infinity,
+  );
+  return Number.isFinite(seconds) ? seconds : (options.timeoutSeconds ?? 300);
+}
+
+/** Both streams at once: a process that fills the one nobody reads would stand still. */
+function listen(
+  context: HandlerContext,
+  { child }: ProcessGroup,
+  options: ProcessHandlerOptions,
+): { readonly stdout: BoundedOutput; readonly stderr: BoundedOutput } {
+  const { limits, output } = context.document.runtime ?? {};
+  const maxStdoutBytes = limits?.maxStdoutBytes ?? options.maxStdoutBytes ?? defaultMaxOutputBytes;
+  const maxStderrBytes = limits?.maxStderrBytes ?? options.maxStderrBytes ?? defaultMaxOutputBytes;
+  const heartbeat = (): void => {
+    context.heartbeat();
+  };
+  child.stdin.on("error", () => {
+    // A program need not read its input.
+  });
+  child.stdout.on("data", heartbeat);
+  child.stderr.on("data", heartbeat);
+  if ((options.logOutput ?? "lines") === "lines") {
+    const isText = (output?.format ?? "text") === "text";
+    if (isText)
+      onLine(child.stdout, (line) => {
+        context.log(line, { stream: "stdout" });
       });
-    } else env[name] = String(value);
+    onLine(child.stderr, (line) => {
+      context.log(line, { stream: "stderr" });
+    });
   }
-  const traceparent = activeTraceparent() ?? context.document.observability?.traceparent;
-  const [tokenName = "", tokenValue = ""] = token.split("=");
   return {
-    ...env,
-    ...input,
-    WORKER_JOB_ID: context.jobId,
-    WORKER_OPERATION: context.operation,
-    WORKER_ATTEMPT: String(context.attempt),
-    WORKER_ID: context.workerId,
-    WORKER_WORK_DIR: context.workDir,
-    WORKER_ARTIFACTS_DIR: artifactsDir,
-    ...(traceparent !== undefined && { TRACEPARENT: traceparent }),
-    [tokenName]: tokenValue,
+    stdout: new BoundedOutput(child.stdout, maxStdoutBytes),
+    stderr: new BoundedOutput(child.stderr, maxStderrBytes),
   };
 }
 
@@ -168,22 +172,6 @@ function assertSuccess({ exitCode, signal }: ProcessEnd): void {
   throw new LongshoreError("NON_ZERO_EXIT", `The process ${how}.`, {
     details: { exitCode, signal },
   });
-}
-
-/** A numeric `uid` or `uid:gid`; only root may become somebody else. */
-function ownerOf(user: string | undefined): { uid: number; gid: number } | undefined {
-  if (user === undefined) return undefined;
-  const [, uid, gid = uid] = /^(\d{1,10})(?::(\d{1,10}))?$/.exec(user) ?? [];
-  if (uid === undefined || process.getuid?.() !== 0) {
-    throw new LongshoreError(
-      "RUNTIME_NOT_SUPPORTED",
-      uid === undefined
-        ? `runtime.user must be a number, or two like 1000:1000; got "${user}".`
-        : "Only a worker that runs as root can run a job as another user.",
-      { phase: "validation" },
-    );
-  }
-  return { uid: Number(uid), gid: Number(gid) };
 }
 
 function cannotStart(error: unknown, program: string): LongshoreError {
