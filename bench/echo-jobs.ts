@@ -63,7 +63,7 @@ async function measureLongshore(store: JobStore): Promise<Measured> {
     store,
     maxConcurrentJobs: concurrency,
   });
-  return measure(async (index) => {
+  return await measure(async (index) => {
     const job = await worker.submit({ operation: "system.echo", data: { index } });
     const { status, error } = await job.result();
     if (status !== "completed") throw new Error(`the job ${status}: ${error?.message ?? ""}`);

@@ -30,8 +30,10 @@ export interface JobBoard {
   leave(job: ActiveJob, departure: JobDeparture): void;
   /** Resolves when the job leaves; `undefined` when it is not on the board. */
   departure(jobId: string): Promise<JobDeparture> | undefined;
-  /** Resolves when the board is not full. */
+  /** Resolves when the board is not full, or takes no more. */
   room(): Promise<void>;
+  /** Lets everybody go on who waits for room: the worker takes no more jobs. */
+  close(): void;
 }
 
 export function createJobBoard(options: JobBoardOptions): JobBoard {
@@ -39,6 +41,7 @@ export function createJobBoard(options: JobBoardOptions): JobBoard {
   const jobs = new Map<string, ActiveJob>();
   const departures = new Map<string, PromiseWithResolvers<JobDeparture>>();
   const waitingForRoom: (() => void)[] = [];
+  let isClosed = false;
 
   return {
     get size() {
@@ -99,10 +102,14 @@ export function createJobBoard(options: JobBoardOptions): JobBoard {
       return known.promise;
     },
     async room() {
-      while (jobs.size >= capacity) {
+      // Several may be woken for one place; the board may be over its capacity by that many.
+      while (jobs.size >= capacity && !isClosed) {
         await new Promise<void>((resolve) => waitingForRoom.push(resolve));
       }
-      // Several may have been woken for one place; the board may be over its capacity by that many.
+    },
+    close() {
+      isClosed = true;
+      for (const resolve of waitingForRoom.splice(0)) resolve();
     },
   };
 }

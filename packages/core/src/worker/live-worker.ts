@@ -4,6 +4,7 @@ import { eventTopic } from "../events/event-topic.ts";
 import type { ActiveJob, JobLease } from "../executor/active-job.ts";
 import { createExecutor } from "../executor/executor.ts";
 import { createScheduler, type QueueEntry } from "../executor/scheduler.ts";
+import { partialArtifactsDir } from "../handler/artifact-writer.ts";
 import { createJobDocument } from "../job/create-job-document.ts";
 import { payloadDigest } from "../job/digest.ts";
 import type { JobEvent } from "../job/job-event.ts";
@@ -45,6 +46,7 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
   let hasIdentity = false;
   const timers: NodeJS.Timeout[] = [];
   const givingBack: Promise<void>[] = [];
+  const submitting = new Set<Promise<unknown>>();
   /** Jobs that are being stored and are not on the board yet */
   const arriving = new Set<string>();
 
@@ -175,7 +177,9 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
   }
 
   function enqueue(job: ActiveJob, notBeforeMs: number): void {
-    scheduler.enqueue(entryFor(job, notBeforeMs));
+    // The stop may have begun while the job was being stored.
+    if (isOpen()) scheduler.enqueue(entryFor(job, notBeforeMs));
+    else givingBack.push(giveBack(job));
   }
 
   function entryFor(job: ActiveJob, notBeforeMs: number): QueueEntry {
@@ -214,7 +218,7 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
   /** Lets a waiting job go: a leased one to its transport, any other to the next process with this store. */
   async function giveBack(job: ActiveJob): Promise<void> {
     const { lease } = job;
-    const error = new LongshoreError("SHUTDOWN", "The worker stopped before the job ended.");
+    const error = shutdownError();
     if (lease === undefined) {
       board.leave(job, { kind: "gone", error });
       return;
@@ -255,7 +259,17 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
     }
   }
 
-  async function submit(
+  async function submit(...job: Parameters<Worker["submit"]>): Promise<JobHandle> {
+    const accepting = accept(...job);
+    submitting.add(accepting);
+    try {
+      return await accepting;
+    } finally {
+      submitting.delete(accepting);
+    }
+  }
+
+  async function accept(
     ...[input, options = {}]: Parameters<Worker["submit"]>
   ): Promise<JobHandle> {
     const { subject = setup.localSubject, signal } = options;
@@ -301,6 +315,7 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
     const record = await store.get(jobId);
     if (record === undefined) throw noSuchJob(jobId);
     if (record.result !== undefined) return record.result;
+    if (record.owner === id && !isOpen()) throw shutdownError();
     throw new LongshoreError("JOB_NOT_FINISHED", `Job ${jobId} is ${record.state} elsewhere.`, {
       details: { state: record.state, owner: record.owner },
     });
@@ -321,6 +336,7 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
       store.prune({ finishedBeforeMs: now() - setup.defaults.resultRetentionMs }),
     );
     await removeStaleWorkDirs(setup.workRoot);
+    await removeDir(partialArtifactsDir(setup.artifactsRoot, id));
     lifecycle = "ready";
     publishNodeEvent("ready");
     logger.info({ workerId: id, pool, operations: registry.operations() }, "worker is ready");
@@ -354,6 +370,7 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
     lifecycle = "draining";
     publishNodeEvent("draining");
     logger.info({ runningJobs: scheduler.runningCount }, "worker drains");
+    board.close();
     await settleAll("transport did not pause", transports, (transport) => transport.pause());
     for (const jobId of scheduler.clear()) {
       const job = board.get(jobId);
@@ -367,11 +384,14 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
     const reason = new LongshoreError("SHUTDOWN", "The worker stopped.");
     for (const job of board.values()) executor.stop(job, reason);
     await scheduler.idle();
+    await Promise.allSettled(submitting);
     await Promise.all(givingBack);
     await answers.settled();
     for (const timer of timers) clearInterval(timer);
     leases[Symbol.dispose]();
-    await registry.teardown();
+    await registry.teardown().catch((error: unknown) => {
+      logger.error({ err: error }, "handlers not torn down");
+    });
     await settleAll("transport did not close", transports, (transport) =>
       transport[Symbol.asyncDispose](),
     );
@@ -424,6 +444,10 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
     [Symbol.asyncDispose]: () => stop(),
   };
   return { worker, start };
+}
+
+function shutdownError(): LongshoreError {
+  return new LongshoreError("SHUTDOWN", "The worker stopped before the job ended.");
 }
 
 function toMs(time: string | undefined): number {

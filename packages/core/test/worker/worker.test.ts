@@ -438,6 +438,25 @@ describe("stop", () => {
     expect((await next.result(second.jobId)).status).toBe("completed");
   });
 
+  it("leaves no job behind that was being stored when the stop began", async () => {
+    const store = memoryJobStore();
+    const worker = await start({ id: "w", store });
+    const submitted = Array.from({ length: 50 }, () => worker.submit({ operation: "system.echo" }));
+    const stopped = worker.stop({ timeoutMs: 0 });
+    const ends = await Promise.allSettled(
+      submitted.map(async (submitting) => (await submitting).result()),
+    );
+    await stopped;
+    for (const end of ends) {
+      if (end.status === "fulfilled") expect(end.value.status).toBe("completed");
+      else expect(["SHUTDOWN", "WORKER_DRAINING"]).toContain(end.reason.code);
+    }
+    const next = await start({ id: "w", store });
+    for (const { jobId } of (await store.list({ limit: 500 })).records) {
+      expect((await next.result(jobId)).status).toBe("completed");
+    }
+  });
+
   it("hurries when it is told a second time", async () => {
     const { handler, running } = gate();
     const worker = await start({ handlers: [handler], shutdownTimeoutMs: 600_000 });
@@ -551,7 +570,7 @@ describe("start", () => {
           },
         ],
       }),
-    ).rejects.toThrow('The handler "broken" could not be set up.');
+    ).rejects.toThrow('The handler "broken" could not be set up');
     expect(teardown).toHaveBeenCalledTimes(1);
   });
 
