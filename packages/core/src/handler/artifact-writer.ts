@@ -1,11 +1,12 @@
 import { createHash, randomBytes } from "node:crypto";
 import { lstat, mkdir, open, rename, rm } from "node:fs/promises";
-import { dirname, extname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { Abortable } from "../abortable.ts";
 import { LongshoreError } from "../errors/longshore-error.ts";
 import type { Artifact } from "../job/job-result.ts";
+import { artifactMediaType, assertArtifactPath } from "./artifact-path.ts";
 import type { ArtifactOptions, ArtifactSource } from "./handler-context.ts";
 
 export interface ArtifactLimits {
@@ -15,8 +16,16 @@ export interface ArtifactLimits {
   readonly maxArtifacts?: number | undefined;
 }
 
+export interface ArtifactWriterOptions extends ArtifactLimits {
+  /** Names the directory of half-written files, which only this worker clears */
+  readonly workerId: string;
+  /** Throws when nothing may be written any more; asked before, while and after an artifact is written */
+  assertOpen?(): void;
+}
+
 /** Writes one attempt's artifacts into one directory. */
 export interface ArtifactWriter {
+  /** Streams a file into place; a file that was there is replaced. An aborted or failed write leaves nothing behind. */
   write(
     path: string,
     source: ArtifactSource,
@@ -26,25 +35,12 @@ export interface ArtifactWriter {
   list(): readonly Artifact[];
 }
 
-const mediaTypes: Readonly<Record<string, string>> = {
-  ".csv": "text/csv",
-  ".gz": "application/gzip",
-  ".html": "text/html",
-  ".json": "application/json",
-  ".jsonl": "application/jsonl",
-  ".log": "text/plain",
-  ".md": "text/markdown",
-  ".pdf": "application/pdf",
-  ".png": "image/png",
-  ".svg": "image/svg+xml",
-  ".tar": "application/x-tar",
-  ".txt": "text/plain",
-  ".xml": "application/xml",
-  ".yaml": "application/yaml",
-  ".yml": "application/yaml",
-  ".zip": "application/zip",
-};
-const maxPathBytes = 1_024;
+/** Where a worker keeps artifacts that are not complete; no job id starts with a dot. */
+export function partialArtifactsDir(root: string, workerId: string): string {
+  return join(root, partialName, workerId);
+}
+
+const partialName = ".partial";
 
 /**
  * @param root directory of all artifacts; made when needed
@@ -53,15 +49,33 @@ const maxPathBytes = 1_024;
 export function artifactWriter(
   root: string,
   jobId: string,
-  limits: ArtifactLimits = {},
+  options: ArtifactWriterOptions,
 ): ArtifactWriter {
-  const { maxArtifactBytes = 1_073_741_824, maxArtifacts = 1_000 } = limits;
+  const { maxArtifactBytes = 1_073_741_824, maxArtifacts = 1_000, workerId } = options;
+  const assertOpen = (): void => options.assertOpen?.();
   const written = new Map<string, Artifact>();
-  const jobDir = join(root, jobId);
+  const underWay = new Set<string>();
+  /** Bytes of what is listed and of what is being written */
   let byteCount = 0;
 
-  function countBytes(chunk: Uint8Array): void {
-    byteCount += chunk.byteLength;
+  function reserve(path: string): void {
+    if (underWay.has(path)) {
+      throw new LongshoreError(
+        "STATE_CONFLICT",
+        `The artifact "${path}" is being written already.`,
+      );
+    }
+    const newPaths = [...underWay].filter((other) => !written.has(other)).length;
+    if (!written.has(path) && written.size + newPaths >= maxArtifacts) {
+      throw new LongshoreError("LIMIT_EXCEEDED", `More than ${maxArtifacts} artifacts.`, {
+        details: { maxArtifacts },
+      });
+    }
+    underWay.add(path);
+  }
+
+  function countBytes(byteLength: number): void {
+    byteCount += byteLength;
     if (byteCount <= maxArtifactBytes) return;
     throw new LongshoreError(
       "LIMIT_EXCEEDED",
@@ -70,18 +84,19 @@ export function artifactWriter(
     );
   }
 
+  /** Writes the source through to the disk, and counts it. */
   async function stream(
     temporary: string,
     source: ArtifactSource,
-    signal: AbortSignal | undefined,
-  ): Promise<{ size: number; sha256: string }> {
+    file: { size: number; signal: AbortSignal | undefined },
+  ): Promise<string> {
     const hash = createHash("sha256");
-    let size = 0;
     const meter = new Transform({
       transform(chunk: Uint8Array, _encoding, done) {
         try {
-          countBytes(chunk);
-          size += chunk.byteLength;
+          assertOpen();
+          file.size += chunk.byteLength;
+          countBytes(chunk.byteLength);
           hash.update(chunk);
           done(null, chunk);
         } catch (error) {
@@ -91,73 +106,79 @@ export function artifactWriter(
     });
     // Exclusive: a file or link that is there already is never written through.
     const handle = await open(temporary, "wx", 0o644);
-    const file = handle.createWriteStream({ flush: true });
-    await pipeline(toReadable(source), meter, file, { signal });
-    return { size, sha256: hash.digest("hex") };
+    const sink = handle.createWriteStream({ flush: true });
+    await pipeline(toReadable(source), meter, sink, { signal: file.signal });
+    return hash.digest("hex");
+  }
+
+  async function store(
+    path: string,
+    source: ArtifactSource,
+    { mediaType, signal }: ArtifactOptions & Abortable,
+  ): Promise<Artifact> {
+    const target = join(root, jobId, path);
+    const temporary = join(partialArtifactsDir(root, workerId), randomBytes(12).toString("hex"));
+    const file = { size: 0, signal };
+    try {
+      await makeDirectories(root, [partialName, workerId]);
+      const sha256 = await stream(temporary, source, file);
+      await makeDirectories(root, [jobId, ...path.split("/").slice(0, -1)]);
+      signal?.throwIfAborted();
+      assertOpen();
+      await rename(temporary, target);
+      return noteWritten({
+        path,
+        size: file.size,
+        sha256,
+        ...(mediaType !== undefined && { mediaType }),
+      });
+    } catch (error) {
+      byteCount -= file.size;
+      await rm(temporary, { force: true });
+      throw error;
+    }
+  }
+
+  function noteWritten(artifact: Artifact): Artifact {
+    byteCount -= written.get(artifact.path)?.size ?? 0;
+    written.set(artifact.path, artifact);
+    return artifact;
   }
 
   return {
     list: () => [...written.values()],
     async write(path, source, { mediaType, signal } = {}) {
       assertArtifactPath(path);
-      if (!written.has(path) && written.size >= maxArtifacts) {
-        throw new LongshoreError("LIMIT_EXCEEDED", `More than ${maxArtifacts} artifacts.`);
-      }
-      const target = join(jobDir, path);
-      await makeDirectories(jobDir, dirname(path));
-      const temporary = join(dirname(target), `.${randomBytes(8).toString("hex")}.tmp`);
+      const type = artifactMediaType(path, mediaType);
+      signal?.throwIfAborted();
+      assertOpen();
+      reserve(path);
       try {
-        const { size, sha256 } = await stream(temporary, source, signal);
-        await rename(temporary, target);
-        await syncDirectory(dirname(target));
-        const type = mediaType ?? mediaTypes[extname(path).toLowerCase()];
-        const artifact: Artifact = {
-          path,
-          size,
-          sha256,
-          ...(type !== undefined && { mediaType: type }),
-        };
-        written.set(path, artifact);
+        const artifact = await store(path, source, { mediaType: type, signal });
+        await syncDirectory(dirname(join(root, jobId, path)));
         return artifact;
       } catch (error) {
-        await rm(temporary, { force: true });
         if (signal?.aborted === true) throw signal.reason;
         if (error instanceof LongshoreError) throw error;
         throw new LongshoreError("IO_ERROR", `The artifact "${path}" could not be written.`, {
           cause: error,
         });
+      } finally {
+        underWay.delete(path);
       }
     },
   };
 }
 
-/** @throws {LongshoreError} `VALIDATION_ERROR` for a path that is not below the artifacts, or not portable */
-function assertArtifactPath(path: string): void {
-  const isGood =
-    path !== "" &&
-    Buffer.byteLength(path) <= maxPathBytes &&
-    !path.includes("\0") &&
-    !path.includes("\\") &&
-    path.split("/").every((part) => part !== "" && part !== "." && part !== "..") &&
-    !/(^|\/)\.[^/]*\.tmp$/.test(path);
-  if (isGood) return;
-  throw new LongshoreError(
-    "VALIDATION_ERROR",
-    `The artifact path ${JSON.stringify(path.slice(0, 200))} must be relative, with "/" between plain names.`,
-    { details: { path: path.slice(0, 200) } },
-  );
-}
-
 /** Makes each directory by itself and refuses links on the way: nothing is written through one. */
-async function makeDirectories(jobDir: string, relative: string): Promise<void> {
-  await mkdir(jobDir, { recursive: true });
-  let current = jobDir;
-  const parts = relative === "." ? [] : relative.split("/");
-  for (const part of ["", ...parts]) {
-    if (part !== "") {
-      current = join(current, part);
-      await mkdir(current, { recursive: true });
-    }
+async function makeDirectories(root: string, names: readonly string[]): Promise<void> {
+  await mkdir(root, { recursive: true });
+  let current = root;
+  for (const name of names) {
+    const parent = current;
+    current = join(parent, name);
+    const firstMade = await mkdir(current, { recursive: true });
+    if (firstMade !== undefined) await syncDirectory(parent);
     if (!(await lstat(current)).isDirectory()) {
       throw new LongshoreError("IO_ERROR", `"${current}" is not a directory.`);
     }

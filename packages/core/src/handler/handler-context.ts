@@ -20,7 +20,12 @@ export interface ArtifactOptions {
   readonly mediaType?: string | undefined;
 }
 
-/** What a handler can see and do while it runs one attempt of one job. */
+/**
+ * What a handler can see and do while it runs one attempt of one job.
+ *
+ * When the attempt is over, or was given up on, nothing here has an effect any more: reports are ignored, `artifact`,
+ * `saveCheckpoint` and a first look at `workDir` fail with `STATE_CONFLICT`.
+ */
 export interface HandlerContext {
   readonly jobId: string;
   readonly operation: string;
@@ -49,13 +54,24 @@ export interface HandlerContext {
    * Stores a file with the job's result.
    *
    * @param path relative, below the job's artifacts; `..`, absolute paths and NUL are refused
-   * @throws {LongshoreError} `VALIDATION_ERROR` for the path, `LIMIT_EXCEEDED`, `IO_ERROR`
+   * Wait for it: what is still being written when `execute` and `cleanup` are over is left out.
+   *
+   * @throws {LongshoreError} `VALIDATION_ERROR` for the path or media type, `LIMIT_EXCEEDED`, `IO_ERROR`,
+   *   `STATE_CONFLICT` when the attempt is over or the path is being written already
    */
   artifact(path: string, source: ArtifactSource, options?: ArtifactOptions): Promise<Artifact>;
   /** Says that the handler is alive; `progress` and `log` say so too. */
   heartbeat(): void;
-  /** Keeps a JSON value for the next attempt, durably. @throws {LongshoreError} `STATE_CONFLICT`, `IO_ERROR` */
+  /**
+   * Keeps a JSON value for the next attempt, durably.
+   *
+   * @throws {LongshoreError} `STATE_CONFLICT`, `IO_ERROR`, `SERIALIZATION_ERROR`, `LIMIT_EXCEEDED`
+   */
   saveCheckpoint(value: unknown): Promise<void>;
-  /** Adds to the result, also when the handler throws afterwards, e.g. exit code and output of a process. */
+  /**
+   * Adds to the result, also when the handler throws afterwards, e.g. exit code and output of a process.
+   *
+   * @throws {LongshoreError} `SERIALIZATION_ERROR`, `LIMIT_EXCEEDED`
+   */
   report(outcome: JobOutcome): void;
 }

@@ -1,5 +1,6 @@
 import type { Abortable } from "../abortable.ts";
 import { LongshoreError } from "../errors/longshore-error.ts";
+import { assertHandler } from "./define-handler.ts";
 import type { Handler } from "./handler.ts";
 
 export interface RegisterOptions {
@@ -9,21 +10,34 @@ export interface RegisterOptions {
 
 /** Knows which handler runs which operation. */
 export interface HandlerRegistry {
-  /** @throws {LongshoreError} `DUPLICATE_HANDLER`: nothing of the handler is registered then */
+  /**
+   * A handler that loses its last operation to another is not set up any more.
+   *
+   * @throws {LongshoreError} `DUPLICATE_HANDLER`: nothing of the handler is registered then
+   * @throws {TypeError} for what is no handler
+   */
   register<Payload, Result>(handler: Handler<Payload, Result>, options?: RegisterOptions): void;
   /** The handler of the operation itself, else of the longest pattern that covers it. */
   resolve(operation: string): Handler | undefined;
   /** Operations and patterns, sorted. */
   operations(): readonly string[];
-  /** Sets every handler up, in order of registration. When one fails, those before it are torn down again. */
+  /**
+   * Sets every handler up, in order of registration. When one fails, those before it are torn down again.
+   *
+   * @throws {LongshoreError} `INTERNAL_ERROR` naming the handler
+   */
   setup(options?: Abortable): Promise<void>;
-  /** Tears every handler down that was set up, in reverse order, each one even when another fails. */
+  /**
+   * Tears every handler down that was set up, in reverse order, each one even when another fails.
+   *
+   * @throws {AggregateError} with what was thrown, when all are done
+   */
   teardown(): Promise<void>;
 }
 
 export function handlerRegistry(): HandlerRegistry {
   const byOperation = new Map<string, Handler>();
-  const handlers: Handler[] = [];
+  let handlers: readonly Handler[] = [];
   const ready: Handler[] = [];
 
   async function teardown(): Promise<void> {
@@ -44,6 +58,7 @@ export function handlerRegistry(): HandlerRegistry {
     register(handler, { override = false } = {}) {
       // The registry hands every handler what its schema made of the payload.
       const erased = handler as unknown as Handler;
+      assertHandler(erased);
       for (const operation of handler.operations) {
         const owner = byOperation.get(operation);
         if (owner !== undefined && !override) {
@@ -55,7 +70,8 @@ export function handlerRegistry(): HandlerRegistry {
         }
       }
       for (const operation of handler.operations) byOperation.set(operation, erased);
-      handlers.push(erased);
+      const inUse = new Set(byOperation.values());
+      handlers = [...handlers.filter((known) => known !== erased && inUse.has(known)), erased];
     },
     resolve(operation) {
       const exact = byOperation.get(operation);
@@ -78,12 +94,17 @@ export function handlerRegistry(): HandlerRegistry {
           await handler.setup?.({ signal });
           ready.push(handler);
         } catch (error) {
-          await teardown();
+          const [undone] = await Promise.allSettled([teardown()]);
           if (signal?.aborted === true) throw signal.reason;
+          const reason = error instanceof Error ? error.message : String(error);
           throw new LongshoreError(
             "INTERNAL_ERROR",
-            `The handler "${handler.name}" could not be set up.`,
-            { cause: error },
+            `The handler "${handler.name}" could not be set up: ${reason}`,
+            {
+              // Why it failed comes first; that the undoing failed too must not hide it.
+              cause:
+                undone.status === "fulfilled" ? error : new AggregateError([error, undone.reason]),
+            },
           );
         }
       }

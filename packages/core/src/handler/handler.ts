@@ -14,8 +14,9 @@ export interface Handler<Payload = unknown, Result = unknown> {
   readonly operations: readonly string[];
   /** Checks and transforms `payload.data`; without it the data arrives as it is */
   readonly payload?: StandardSchemaV1<unknown, Payload> | undefined;
-  /** Checks and transforms what `execute` returns */
-  readonly result?: StandardSchemaV1<unknown, Result> | undefined;
+  /** Checks what `execute` returns, and transforms it into the result's `data` */
+  readonly result?: StandardSchemaV1<Result, unknown> | undefined;
+  /** Gets what all jobs share. One that throws has cleaned up after itself: its `teardown` is not called */
   setup?(options: Abortable): Promise<void> | void;
   teardown?(): Promise<void> | void;
   /** Returns the result's `data`. A thrown `LongshoreError` decides the error code. */

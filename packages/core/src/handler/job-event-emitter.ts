@@ -9,7 +9,7 @@ export interface JobEventEmitterOptions {
   readonly firstSequence: number;
   readonly attempt: number;
   emit(event: JobEvent): void;
-  /** Progress reports that leave per second. @default 10 */
+  /** Progress reports and log lines that leave within any second. @default 10 */
   readonly maxPerSecond?: number | undefined;
   readonly now?: (() => number) | undefined;
 }
@@ -17,86 +17,118 @@ export interface JobEventEmitterOptions {
 /**
  * Numbers a job's events and keeps chatty handlers in check. Of a burst of progress reports the last one leaves, late;
  * log lines beyond the rate are counted and left out; states and artifacts always leave, after the progress before them.
+ * Disposing sends what is held back; progress and log lines after that are dropped.
  */
 export interface JobEventEmitter extends Disposable {
+  /** @throws {TypeError} when the phase or the message is not text */
   progress(report: ProgressReport): void;
+  /** @throws {TypeError} when the message is not text */
   log(message: string, details?: Readonly<Record<string, unknown>>): void;
   artifact(artifact: Artifact): void;
   state(state: JobState, message: string, details?: Readonly<Record<string, unknown>>): void;
   /** A new attempt begins: its progress starts over. */
   startAttempt(attempt: number): void;
-  /** Number of the next event; those before it have left */
+  /** Number that the next state event gets: what is held back leaves before it and is counted */
   readonly nextSequence: number;
 }
 
+const maxPhaseLength = 200;
 const maxMessageLength = 4_000;
 const maxDetailsLength = 65_536;
 
 type Kind = JobEvent["kind"];
+type Details = Readonly<Record<string, unknown>> | undefined;
 
+/** @throws {RangeError} for a rate below one event a second */
 export function jobEventEmitter(options: JobEventEmitterOptions): JobEventEmitter {
   const { jobId, workerId, emit, maxPerSecond = 10, now = Date.now } = options;
+  if (!(maxPerSecond >= 1)) {
+    throw new RangeError(`maxPerSecond must be 1 or more, got ${maxPerSecond}`);
+  }
   let sequence = options.firstSequence;
   let { attempt } = options;
   let percent: number | undefined;
-  let windowStartMs = -Infinity;
-  let sentInWindow = 0;
+  /** When the last events left; once it is full, a ring whose oldest entry is at `oldest` */
+  const sentAtMs: number[] = [];
+  let oldest = 0;
   let held: ProgressReport | undefined;
   let droppedLogs = 0;
   let timer: NodeJS.Timeout | undefined;
+  let isDisposed = false;
+  let lastMs = Number.NaN;
+  let lastTimestamp = "";
 
-  function send(kind: Kind, phase: string, rest: Pick<JobEvent, "message" | "details">): void {
-    const event: JobEvent = {
+  function timestamp(): string {
+    const timeMs = now();
+    // Events of a short job often share their millisecond.
+    if (timeMs !== lastMs) {
+      lastMs = timeMs;
+      lastTimestamp = new Date(timeMs).toISOString();
+    }
+    return lastTimestamp;
+  }
+
+  function send(kind: Kind, phase: string, what: { message: string; details: Details }): void {
+    const event: Writable<JobEvent> = {
       jobId,
       kind,
-      timestamp: new Date(now()).toISOString(),
+      timestamp: timestamp(),
       sequence,
       attempt,
       workerId,
       phase,
-      ...(kind === "progress" && percent !== undefined && { progressPercent: percent }),
-      message: rest.message.slice(0, maxMessageLength),
-      ...(rest.details !== undefined && { details: bounded(rest.details) }),
+      message: what.message.slice(0, maxMessageLength),
     };
+    if (kind === "progress" && percent !== undefined) event.progressPercent = percent;
+    if (what.details !== undefined) event.details = what.details;
     sequence += 1;
     emit(event);
   }
 
-  /** Whether one more event fits into the current second; counts it when it does. */
+  /** Time until one more event may leave, in milliseconds: 0 for now. */
+  function waitMs(timeMs: number): number {
+    const first = sentAtMs.length < maxPerSecond ? undefined : sentAtMs[oldest];
+    // A clock that was set back must not silence the job until it has caught up.
+    if (first === undefined || timeMs < first) return 0;
+    return Math.max(0, first + 1_000 - timeMs);
+  }
+
+  /** Whether one more event may leave now; counts it when it may. */
   function takeSlot(): boolean {
     const timeMs = now();
-    if (timeMs - windowStartMs >= 1_000) {
-      windowStartMs = timeMs;
-      sentInWindow = 0;
+    if (waitMs(timeMs) > 0) return false;
+    if (sentAtMs.length < maxPerSecond) {
+      sentAtMs.push(timeMs);
+    } else {
+      sentAtMs[oldest] = timeMs;
+      oldest = (oldest + 1) % sentAtMs.length;
     }
-    if (sentInWindow >= maxPerSecond) return false;
-    sentInWindow += 1;
     return true;
   }
 
   function sendProgress({ phase, message = phase, details }: ProgressReport): void {
-    send("progress", phase, { message, ...(details !== undefined && { details }) });
+    send("progress", phase.slice(0, maxPhaseLength), { message, details: bounded(details) });
   }
 
   function hold(): void {
     timer ??= setTimeout(
       () => {
         timer = undefined;
-        if (held !== undefined || droppedLogs > 0) takeSlot();
+        takeSlot();
         release();
       },
-      Math.max(1, windowStartMs + 1_000 - now()),
+      Math.max(1, waitMs(now())),
     ).unref();
   }
 
   /** Sends what is held back, at once. */
   function release(): void {
-    clearTimeout(timer);
+    if (timer !== undefined) clearTimeout(timer);
     timer = undefined;
     if (droppedLogs > 0) {
       const message = `${droppedLogs} log lines were left out: more than ${maxPerSecond} a second`;
       droppedLogs = 0;
-      send("log", "log", { message });
+      send("log", "log", { message, details: undefined });
     }
     if (held === undefined) return;
     const report = held;
@@ -106,14 +138,17 @@ export function jobEventEmitter(options: JobEventEmitterOptions): JobEventEmitte
 
   return {
     get nextSequence() {
-      return sequence;
+      return sequence + (droppedLogs > 0 ? 1 : 0) + (held === undefined ? 0 : 1);
     },
     progress(report) {
+      assertText("phase", report.phase);
+      assertText("message", report.message ?? "");
+      if (isDisposed) return;
       const wanted = report.percent;
-      if (wanted !== undefined && !Number.isNaN(wanted)) {
-        percent = Math.max(percent ?? 0, Math.min(100, Math.max(0, wanted)));
+      if (typeof wanted === "number" && !Number.isNaN(wanted)) {
+        percent = Math.max(percent ?? 0, Math.min(100, wanted));
       }
-      if (held === undefined && takeSlot()) {
+      if (timer === undefined && takeSlot()) {
         sendProgress(report);
         return;
       }
@@ -121,8 +156,10 @@ export function jobEventEmitter(options: JobEventEmitterOptions): JobEventEmitte
       hold();
     },
     log(message, details) {
-      if (held === undefined && takeSlot()) {
-        send("log", "log", { message, ...(details !== undefined && { details }) });
+      assertText("message", message);
+      if (isDisposed) return;
+      if (timer === undefined && takeSlot()) {
+        send("log", "log", { message, details: bounded(details) });
         return;
       }
       droppedLogs += 1;
@@ -137,7 +174,7 @@ export function jobEventEmitter(options: JobEventEmitterOptions): JobEventEmitte
     },
     state(state, message, details) {
       release();
-      send("state", state, { message, ...(details !== undefined && { details }) });
+      send("state", state, { message, details });
     },
     startAttempt(number) {
       release();
@@ -146,19 +183,32 @@ export function jobEventEmitter(options: JobEventEmitterOptions): JobEventEmitte
     },
     [Symbol.dispose]() {
       release();
+      isDisposed = true;
     },
   };
 }
 
-function bounded(details: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  let length: number;
+type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
+
+function assertText(name: string, value: unknown): void {
+  if (typeof value === "string") return;
+  throw new TypeError(`the ${name} of an event must be text, got ${typeof value}`);
+}
+
+/** A copy that is JSON and of bounded size: a handler may hand in anything, and change it afterwards. */
+function bounded(details: Details): Details {
+  if (details === undefined) return undefined;
   try {
-    length = JSON.stringify(details).length;
+    const text = JSON.stringify(details);
+    if (text.length > maxDetailsLength) {
+      return {
+        omitted: `the details have ${text.length} characters; ${maxDetailsLength} are allowed`,
+      };
+    }
+    const copy: unknown = JSON.parse(text);
+    if (typeof copy === "object" && copy !== null) return { ...copy };
   } catch {
-    // Details of a handler may be anything; what cannot be written is left out.
-    return { omitted: "the details are not JSON" };
+    // A circle, a bigint, a getter that throws: the event matters more than its details.
   }
-  return length <= maxDetailsLength
-    ? details
-    : { omitted: `the details have ${length} characters; ${maxDetailsLength} are allowed` };
+  return { omitted: "the details are not a JSON object" };
 }

@@ -2,7 +2,9 @@ import { mkdirSync } from "node:fs";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { LongshoreError } from "../errors/longshore-error.ts";
+import type { JobDocument } from "../job/job-document.ts";
 import type { Artifact, JobOutcome } from "../job/job-result.ts";
+import type { Logger } from "../telemetry/logger.ts";
 import type {
   ArtifactOptions,
   ArtifactSource,
@@ -10,49 +12,43 @@ import type {
   ProgressReport,
 } from "./handler-context.ts";
 import { artifactWriter, type ArtifactWriter } from "./artifact-writer.ts";
+import { defaultMaxResultBytes, toBoundedJson } from "./json-limit.ts";
 import type { HandlerRun } from "./run-handler.ts";
 
 /**
  * The context of one attempt. It goes dead when the attempt ends: a handler that was given up on cannot write into a
- * later attempt of its job.
+ * later attempt of its job. Its functions are its own properties, so that a handler may take them out of it.
  */
 export class LiveContext implements HandlerContext {
+  readonly jobId: string;
+  readonly operation: string;
+  readonly attempt: number;
+  readonly maxAttempts: number;
+  readonly workerId: string;
+  readonly document: JobDocument;
+  readonly signal: AbortSignal;
+  readonly logger: Logger;
+  readonly checkpoint: unknown;
   readonly #run: HandlerRun;
   #workDir: string | undefined;
   #artifacts: ArtifactWriter | undefined;
+  readonly #writes = new Map<symbol, Promise<Artifact>>();
+  #ended: AbortController | undefined;
   #outcome: JobOutcome = {};
   #hasEnded = false;
 
   constructor(run: HandlerRun) {
+    const { document } = run;
+    this.jobId = document.jobId;
+    this.operation = document.operation;
+    this.attempt = run.attempt;
+    this.maxAttempts = document.execution.maxAttempts;
+    this.workerId = run.workerId;
+    this.document = document;
+    this.signal = run.signal;
+    this.logger = run.logger;
+    this.checkpoint = run.checkpoint;
     this.#run = run;
-  }
-
-  get jobId(): string {
-    return this.#run.document.jobId;
-  }
-  get operation(): string {
-    return this.#run.document.operation;
-  }
-  get attempt(): number {
-    return this.#run.attempt;
-  }
-  get maxAttempts(): number {
-    return this.#run.document.execution.maxAttempts;
-  }
-  get workerId(): string {
-    return this.#run.workerId;
-  }
-  get document(): HandlerContext["document"] {
-    return this.#run.document;
-  }
-  get signal(): AbortSignal {
-    return this.#run.signal;
-  }
-  get logger(): HandlerContext["logger"] {
-    return this.#run.logger;
-  }
-  get checkpoint(): unknown {
-    return this.#run.checkpoint;
   }
 
   /** Made when it is first asked for: most handlers never do, and a directory costs more than their whole job. */
@@ -60,8 +56,11 @@ export class LiveContext implements HandlerContext {
     if (this.#workDir === undefined) {
       this.#assertLive();
       const name = `${this.jobId}-${this.attempt}-${randomBytes(6).toString("hex")}`;
-      this.#workDir = join(this.#run.workRoot, name);
-      mkdirSync(this.#workDir, { recursive: true, mode: 0o700 });
+      const path = join(this.#run.workRoot, name);
+      // A job that runs as another user passes through the root to its own directory; it sees no other names in it.
+      mkdirSync(this.#run.workRoot, { recursive: true, mode: 0o711 });
+      mkdirSync(path, { mode: 0o700 });
+      this.#workDir = path;
     }
     return this.#workDir;
   }
@@ -78,56 +77,100 @@ export class LiveContext implements HandlerContext {
     return { ...this.#outcome, outputs: { ...this.#outcome.outputs, artifacts } };
   }
 
-  /** Nothing that the handler does from now on counts. */
-  end(): void {
+  readonly progress = (report: ProgressReport): void => {
+    if (this.#isOver) return;
+    this.#run.onHeartbeat?.();
+    this.#run.events.progress(report);
+  };
+
+  readonly log = (message: string, details?: Readonly<Record<string, unknown>>): void => {
+    if (this.#isOver) return;
+    this.#run.onHeartbeat?.();
+    this.#run.events.log(message, details);
+  };
+
+  readonly heartbeat = (): void => {
+    if (!this.#isOver) this.#run.onHeartbeat?.();
+  };
+
+  readonly report = (outcome: JobOutcome): void => {
+    if (this.#isOver) return;
+    // What cannot be written would make the whole job's end unwritable. Output is text already, and bounded elsewhere.
+    const { stdout: _stdout, stderr: _stderr, ...rest } = outcome;
+    toBoundedJson(rest, { what: "What the handler reported", maxBytes: this.#maxResultBytes });
+    this.#outcome = { ...this.#outcome, ...outcome };
+  };
+
+  readonly artifact = (
+    path: string,
+    source: ArtifactSource,
+    options: ArtifactOptions = {},
+  ): Promise<Artifact> => {
+    if (this.#isOver) return Promise.reject(this.#overError());
+    const key = Symbol(path);
+    const write = this.#writeArtifact(path, source, options).finally(() => {
+      this.#writes.delete(key);
+    });
+    this.#writes.set(key, write);
+    return write;
+  };
+
+  readonly saveCheckpoint = async (value: unknown): Promise<void> => {
+    this.#assertLive();
+    const text = toBoundedJson(value, { what: "The checkpoint", maxBytes: this.#maxResultBytes });
+    // A copy: what the handler changes later is not what it saved.
+    await this.#run.saveCheckpoint(JSON.parse(text));
+  };
+
+  /**
+   * Nothing that the handler does from now on counts. Resolves when the artifacts it did not wait for are off the disk.
+   */
+  async end(): Promise<void> {
     this.#hasEnded = true;
+    if (this.#writes.size === 0) return;
+    this.#ended?.abort(this.#overError());
+    const paths = [...this.#writes.keys()].map((key) => key.description);
+    this.logger.warn(
+      { paths },
+      "handler ended before its artifacts were stored; they are left out",
+    );
+    await Promise.allSettled(this.#writes.values());
+  }
+
+  async #writeArtifact(
+    path: string,
+    source: ArtifactSource,
+    options: ArtifactOptions,
+  ): Promise<Artifact> {
+    this.#ended ??= new AbortController();
+    this.#artifacts ??= artifactWriter(this.#run.artifactsRoot, this.jobId, {
+      ...this.#run.limits,
+      workerId: this.workerId,
+      assertOpen: () => {
+        this.#assertLive();
+      },
+    });
+    // Not bound to the job's signal: a handler that was told to end may still store what it has.
+    const { signal } = this.#ended;
+    const artifact = await this.#artifacts.write(path, source, { ...options, signal });
+    if (!this.#isOver) this.#run.events.artifact(artifact);
+    return artifact;
   }
 
   get #isOver(): boolean {
     return this.#hasEnded || this.#run.isGivenUp?.() === true;
   }
 
-  progress(report: ProgressReport): void {
-    if (this.#isOver) return;
-    this.#run.onHeartbeat?.();
-    this.#run.events.progress(report);
-  }
-
-  log(message: string, details?: Readonly<Record<string, unknown>>): void {
-    if (this.#isOver) return;
-    this.#run.onHeartbeat?.();
-    this.#run.events.log(message, details);
-  }
-
-  heartbeat(): void {
-    if (!this.#isOver) this.#run.onHeartbeat?.();
-  }
-
-  report(outcome: JobOutcome): void {
-    if (!this.#isOver) this.#outcome = { ...this.#outcome, ...outcome };
-  }
-
-  async artifact(
-    path: string,
-    source: ArtifactSource,
-    options: ArtifactOptions = {},
-  ): Promise<Artifact> {
-    this.#assertLive();
-    this.#artifacts ??= artifactWriter(this.#run.artifactsRoot, this.jobId, this.#run.limits);
-    // Not bound to the signal: a handler that was told to end may still store what it has.
-    const artifact = await this.#artifacts.write(path, source, options);
-    if (!this.#isOver) this.#run.events.artifact(artifact);
-    return artifact;
-  }
-
-  async saveCheckpoint(value: unknown): Promise<void> {
-    this.#assertLive();
-    await this.#run.saveCheckpoint(value);
+  get #maxResultBytes(): number {
+    return this.#run.limits?.maxResultBytes ?? defaultMaxResultBytes;
   }
 
   #assertLive(): void {
-    if (!this.#isOver) return;
-    throw new LongshoreError(
+    if (this.#isOver) throw this.#overError();
+  }
+
+  #overError(): LongshoreError {
+    return new LongshoreError(
       "STATE_CONFLICT",
       `Attempt ${this.attempt} of job ${this.jobId} is over.`,
     );

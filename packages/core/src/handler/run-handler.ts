@@ -4,14 +4,18 @@ import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { LongshoreError } from "../errors/longshore-error.ts";
 import type { JobDocument } from "../job/job-document.ts";
 import type { JobOutcome } from "../job/job-result.ts";
+import type { ValidationIssue } from "../job/validation-error.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { ArtifactLimits } from "./artifact-writer.ts";
 import type { Handler } from "./handler.ts";
 import type { JobEventEmitter } from "./job-event-emitter.ts";
+import { defaultMaxResultBytes, toBoundedJson } from "./json-limit.ts";
 import { LiveContext } from "./live-context.ts";
 
+const maxIssues = 50;
+
 export interface HandlerLimits extends ArtifactLimits {
-  /** Size of the result's data as JSON. @default 8_388_608 */
+  /** Size of the result's data, and of a checkpoint, as JSON. @default 8_388_608 */
   readonly maxResultBytes?: number | undefined;
 }
 
@@ -43,30 +47,33 @@ export interface HandlerRunOutcome {
 
 /**
  * Runs a handler once: payload check, `execute`, result check, `cleanup`, removal of the work directory. Never rejects.
- * An error in `cleanup` is logged and changes no outcome.
+ * `cleanup` is called whenever the payload fitted; an error in it is logged and changes no outcome. Waits for the
+ * handler however long it takes: whoever gives up on it says so with `isGivenUp`.
  */
 export async function runHandler(run: HandlerRun): Promise<HandlerRunOutcome> {
-  const { handler, document, signal, logger } = run;
   const context = new LiveContext(run);
+  let data: unknown;
+  let failure: { readonly error: unknown } | undefined;
   try {
-    signal.throwIfAborted();
-    const payload = await checkPayload(handler, document.payload.data);
-    try {
-      const value = await handler.execute(context, payload);
-      const data = await checkResult(handler, value, run.limits?.maxResultBytes);
-      return { outcome: { ...context.outcome, ...(data !== undefined && { data }) } };
-    } finally {
-      await cleanUp(run, context);
-    }
+    run.signal.throwIfAborted();
+    const payload = await checkPayload(run.handler, run.document.payload.data);
+    data = await execute(run, context, payload);
   } catch (error) {
-    return { outcome: context.outcome, error };
+    failure = { error: error ?? nothingThrown(run.handler) };
+  }
+  await context.end();
+  if (context.usedWorkDir !== undefined) await removeWorkDir(run, context.usedWorkDir);
+  if (failure !== undefined) return { outcome: context.outcome, error: failure.error };
+  return { outcome: data === undefined ? context.outcome : { ...context.outcome, data } };
+}
+
+async function execute(run: HandlerRun, context: LiveContext, payload: unknown): Promise<unknown> {
+  try {
+    run.signal.throwIfAborted();
+    const value = await run.handler.execute(context, payload);
+    return await checkResult(run, value);
   } finally {
-    context.end();
-    if (context.usedWorkDir !== undefined) {
-      await removeTree(context.usedWorkDir).catch((error: unknown) => {
-        logger.error({ err: error, workDir: context.usedWorkDir }, "work directory not removed");
-      });
-    }
+    await cleanUp(run, context);
   }
 }
 
@@ -78,63 +85,65 @@ async function cleanUp({ handler, logger }: HandlerRun, context: LiveContext): P
   }
 }
 
+async function removeWorkDir({ logger }: HandlerRun, workDir: string): Promise<void> {
+  try {
+    await removeTree(workDir);
+  } catch (error) {
+    logger.error({ err: error, workDir }, "work directory not removed");
+  }
+}
+
+/** `throw undefined` is a failure too, and must not pass for none. */
+function nothingThrown(handler: Handler): LongshoreError {
+  return new LongshoreError(
+    "EXECUTION_ERROR",
+    `The handler "${handler.name}" failed without saying why.`,
+  );
+}
+
 async function checkPayload(handler: Handler, data: unknown): Promise<unknown> {
   if (handler.payload === undefined) return data;
   const checked = await handler.payload["~standard"].validate(data);
   if (checked.issues === undefined) return checked.value;
-  const [first] = checked.issues;
-  const issues = checked.issues.slice(0, 50).map(toIssue);
+  const issues = checked.issues.slice(0, maxIssues).map((issue) => toIssue("payload.data", issue));
+  const [first] = issues;
   throw new LongshoreError(
     "VALIDATION_ERROR",
-    `The payload does not fit "${handler.name}": ${issues[0]?.path ?? ""}: ${first?.message ?? "invalid"}`,
+    `The payload does not fit "${handler.name}": ${first?.path ?? "payload.data"}: ${first?.message ?? "invalid"}`,
     { phase: "validation", details: { issues } },
   );
 }
 
-function toIssue({ path = [], message }: StandardSchemaV1.Issue) {
-  const keys = path.map((part) => String(typeof part === "object" ? part.key : part));
-  return { path: ["payload", "data", ...keys].join("."), code: "invalid", message };
+function toIssue(root: string, { path = [], message }: StandardSchemaV1.Issue): ValidationIssue {
+  const keys = path.map((part) => {
+    const key = typeof part === "object" ? part.key : part;
+    return typeof key === "number" ? `[${key}]` : `.${String(key)}`;
+  });
+  return { path: [root, ...keys].join(""), code: "invalid", message };
 }
 
-async function checkResult(
-  handler: Handler,
-  value: unknown,
-  maxResultBytes = 8_388_608,
-): Promise<unknown> {
+async function checkResult({ handler, limits }: HandlerRun, value: unknown): Promise<unknown> {
   const checked = await handler.result?.["~standard"].validate(value);
   if (checked?.issues !== undefined) {
     throw new LongshoreError(
       "EXECUTION_ERROR",
       `The handler "${handler.name}" returned what its own schema refuses: ${checked.issues[0]?.message ?? ""}`,
-      { phase: "result", retryable: false, details: { issues: checked.issues.slice(0, 50) } },
+      {
+        phase: "result",
+        retryable: false,
+        details: {
+          issues: checked.issues.slice(0, maxIssues).map((issue) => toIssue("data", issue)),
+        },
+      },
     );
   }
   const data = checked === undefined ? value : checked.value;
   if (data === undefined) return undefined;
-  const text = toJson(handler, data);
-  if (text.length > maxResultBytes) {
-    throw new LongshoreError(
-      "LIMIT_EXCEEDED",
-      `The result has ${text.length} characters; ${maxResultBytes} are allowed.`,
-      { phase: "result", details: { maxResultBytes } },
-    );
-  }
+  toBoundedJson(data, {
+    what: `What the handler "${handler.name}" returned`,
+    maxBytes: limits?.maxResultBytes ?? defaultMaxResultBytes,
+  });
   return data;
-}
-
-function toJson(handler: Handler, data: unknown): string {
-  let cause: unknown;
-  try {
-    const text: unknown = JSON.stringify(data);
-    if (typeof text === "string") return text;
-  } catch (error) {
-    cause = error;
-  }
-  throw new LongshoreError(
-    "SERIALIZATION_ERROR",
-    `The handler "${handler.name}" returned what JSON cannot hold.`,
-    { phase: "result", cause },
-  );
 }
 
 /** Removes a directory, also when the handler left directories in it that may not be written. */

@@ -25,7 +25,7 @@ import { checkHealth } from "./worker-health.ts";
 import { raceAbort } from "./abort-race.ts";
 import { noSuchJob } from "./no-such-job.ts";
 import { createRecovery } from "./recovery.ts";
-import { removeDir, removeStaleWorkDirs } from "./work-dirs.ts";
+import { removeDir, removeLeftovers } from "./work-dirs.ts";
 
 /** Handlers end by themselves within the kill grace; this much later they are given up on. */
 const giveUpMarginMs = 2_000;
@@ -335,7 +335,7 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
     every(pruneEveryMs, "no pruning", () =>
       store.prune({ finishedBeforeMs: now() - setup.defaults.resultRetentionMs }),
     );
-    await removeStaleWorkDirs(setup.workRoot);
+    await removeLeftovers(setup);
     await removeDir(partialArtifactsDir(setup.artifactsRoot, id));
     lifecycle = "ready";
     publishNodeEvent("ready");

@@ -1,12 +1,18 @@
 import { readdir, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { partialArtifactsDir } from "../handler/artifact-writer.ts";
+import type { WorkerSetup } from "./worker-setup.ts";
 
-/**
- * Removes what earlier processes of this worker left in their work directories.
- *
- * @param workRoot directory of this process, `<...>/<worker id>/<instance>`
- */
-export async function removeStaleWorkDirs(workRoot: string): Promise<void> {
+/** Removes what earlier processes of this worker left: work directories and artifacts that are not complete. */
+export async function removeLeftovers(
+  worker: Pick<WorkerSetup, "id" | "workRoot" | "artifactsRoot">,
+): Promise<void> {
+  await removeDir(partialArtifactsDir(worker.artifactsRoot, worker.id));
+  await removeNeighbours(worker.workRoot);
+}
+
+/** @param workRoot directory of this process, `<...>/<worker id>/<instance>` */
+async function removeNeighbours(workRoot: string): Promise<void> {
   const workerDir = dirname(workRoot);
   let names: readonly string[];
   try {
