@@ -73,7 +73,13 @@ async function outcomeOf({ document, shows }: DemoJob): Promise<Outcome> {
   const { jobId } = document;
   const result = await waitForResult({ jobsDir, resultsDir, jobId, signal: limit });
   const { status, executionSummary } = result;
-  return { jobId, shows, status, detail: detailOf(result), durationMs: executionSummary.durationMs };
+  return {
+    jobId,
+    shows,
+    status,
+    detail: detailOf(result),
+    durationMs: executionSummary.durationMs,
+  };
 }
 
 function detailOf({ error, data, outputs, executionSummary }: JobResult): string {

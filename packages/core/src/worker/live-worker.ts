@@ -4,7 +4,6 @@ import { eventTopic } from "../events/event-topic.ts";
 import type { ActiveJob, JobLease } from "../executor/active-job.ts";
 import { createExecutor } from "../executor/executor.ts";
 import { createScheduler, type QueueEntry } from "../executor/scheduler.ts";
-import { partialArtifactsDir } from "../handler/artifact-writer.ts";
 import { createJobDocument } from "../job/create-job-document.ts";
 import { payloadDigest } from "../job/digest.ts";
 import type { JobEvent } from "../job/job-event.ts";
@@ -336,7 +335,6 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
       store.prune({ finishedBeforeMs: now() - setup.defaults.resultRetentionMs }),
     );
     await removeLeftovers(setup);
-    await removeDir(partialArtifactsDir(setup.artifactsRoot, id));
     lifecycle = "ready";
     publishNodeEvent("ready");
     logger.info({ workerId: id, pool, operations: registry.operations() }, "worker is ready");
@@ -389,9 +387,7 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
     await answers.settled();
     for (const timer of timers) clearInterval(timer);
     leases[Symbol.dispose]();
-    await registry.teardown().catch((error: unknown) => {
-      logger.error({ err: error }, "handlers not torn down");
-    });
+    await settleAll("handlers not torn down", [registry], (handlers) => handlers.teardown());
     await settleAll("transport did not close", transports, (transport) =>
       transport[Symbol.asyncDispose](),
     );
