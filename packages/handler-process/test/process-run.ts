@@ -15,7 +15,6 @@ import {
   type JobOutcome,
   type JobRuntime,
 } from "@longshore/core";
-import { expect } from "vitest";
 import { processHandler, type ProcessHandlerOptions } from "../src/index.ts";
 
 export interface ProcessRunOptions {
@@ -90,7 +89,9 @@ export class ProcessRunner implements AsyncDisposable {
       }),
       saveCheckpoint: () => Promise.resolve(),
     });
-    if (error !== undefined && !isLongshoreError(error)) throw error;
+    if (error !== undefined && !isLongshoreError(error)) {
+      throw new Error("the handler threw no LongshoreError", { cause: error });
+    }
     return {
       outcome,
       error,
@@ -103,9 +104,8 @@ export class ProcessRunner implements AsyncDisposable {
   /** The outcome of a job that must succeed. */
   async succeed(options: ProcessRunOptions): Promise<JobOutcome> {
     const { outcome, error } = await this.run(options);
-    expect(error, outcome.stderr).toBeUndefined();
-    expect(outcome.exitCode).toBe(0);
-    return outcome;
+    if (error === undefined && outcome.exitCode === 0) return outcome;
+    throw new Error(`the job failed: ${outcome.stderr ?? ""}`, { cause: error });
   }
 
   /** The error of a job that must fail. */
