@@ -12,7 +12,7 @@ export interface Row {
 const columns = ["benchmark", "value", "unit", "ratio", "target"] as const;
 
 /** The rows as lines of a table: numbers to the right, texts to the left. */
-export function formatTable(rows: readonly Row[]): string {
+function formatTable(rows: readonly Row[]): string {
   const cells = rows.map((row) => [
     row.name,
     formatNumber(row.value),

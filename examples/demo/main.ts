@@ -176,9 +176,9 @@ async function stopWorkerProcess(child: ChildProcess): Promise<void> {
 function printTable(outcomes: readonly Outcome[]): void {
   const table = new Table({
     head: ["job", "shows", "outcome", "ms", "detail"],
-    colWidths: [14, 30, 12, 7, 56],
+    colWidths: [14, 26, 11, 7, 62],
     wordWrap: true,
-    wrapOnWordBoundary: false,
+    style: { head: [], border: [], compact: true },
   });
   for (const { jobId, shows, status, durationMs, detail } of outcomes) {
     const colour = status === "completed" ? pc.green : pc.yellow;

@@ -83,6 +83,7 @@ export type { Capabilities, Interpreter } from "./capability/capabilities.ts";
 export { detectCapabilities } from "./capability/detect-capabilities.ts";
 export type {
   CapabilityReport,
+  DeclaredCapabilities,
   DetectOptions,
   RuntimeClaim,
 } from "./capability/detect-capabilities.ts";

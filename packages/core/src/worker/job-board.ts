@@ -103,7 +103,8 @@ export function createJobBoard(options: JobBoardOptions): JobBoard {
     },
     async room() {
       // Several may be woken for one place; the board may be over its capacity by that many.
-      while (jobs.size >= capacity && !isClosed) {
+      while (jobs.size >= capacity) {
+        if (isClosed) return;
         await new Promise<void>((resolve) => waitingForRoom.push(resolve));
       }
     },

@@ -23,6 +23,8 @@ import type { WorkerState } from "./worker-state.ts";
 import { checkHealth } from "./worker-health.ts";
 import { raceAbort } from "./abort-race.ts";
 import { noSuchJob } from "./no-such-job.ts";
+import { createPeriodicTasks } from "./periodic-tasks.ts";
+import { settleAll } from "./settle-all.ts";
 import { createRecovery } from "./recovery.ts";
 import { removeDir, removeLeftovers } from "./work-dirs.ts";
 
@@ -43,7 +45,7 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
   let lifecycle: WorkerState = "starting";
   /** Whether no other process can be working under this worker's id */
   let hasIdentity = false;
-  const timers: NodeJS.Timeout[] = [];
+  const tasks = createPeriodicTasks(logger);
   const givingBack: Promise<void>[] = [];
   const submitting = new Set<Promise<unknown>>();
   /** Jobs that are being stored and are not on the board yet */
@@ -329,24 +331,17 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
     hasIdentity = true;
     await recovery.atStart();
     signal?.throwIfAborted();
-    every(leaseMs / 3, "leases not renewed", () => store.renewLeases(id, now() + leaseMs));
-    every(leaseMs, "no take-over", () => recovery.takeOver());
-    every(pruneEveryMs, "no pruning", () =>
-      store.prune({ finishedBeforeMs: now() - setup.defaults.resultRetentionMs }),
-    );
+    const { resultRetentionMs } = setup.defaults;
+    const renew = (): Promise<void> => store.renewLeases(id, now() + leaseMs);
+    const prune = (): Promise<number> =>
+      store.prune({ finishedBeforeMs: now() - resultRetentionMs });
+    tasks.every(leaseMs / 3, renew, "leases not renewed");
+    tasks.every(leaseMs, () => recovery.takeOver(), "no take-over");
+    tasks.every(pruneEveryMs, prune, "no pruning");
     await removeLeftovers(setup);
     lifecycle = "ready";
     publishNodeEvent("ready");
     logger.info({ workerId: id, pool, operations: registry.operations() }, "worker is ready");
-  }
-
-  function every(periodMs: number, failure: string, task: () => Promise<unknown>): void {
-    const timer = setInterval(() => {
-      task().catch((error: unknown) => {
-        logger.error({ err: error }, failure);
-      });
-    }, periodMs);
-    timers.push(timer.unref());
   }
 
   const hurry = new AbortController();
@@ -369,7 +364,10 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
     publishNodeEvent("draining");
     logger.info({ runningJobs: scheduler.runningCount }, "worker drains");
     board.close();
-    await settleAll("transport did not pause", transports, (transport) => transport.pause());
+    await settleAll(transports, (transport) => transport.pause(), {
+      logger,
+      failure: "transport did not pause",
+    });
     for (const jobId of scheduler.clear()) {
       const job = board.get(jobId);
       telemetry.jobDequeued();
@@ -385,12 +383,16 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
     await Promise.allSettled(submitting);
     await Promise.all(givingBack);
     await answers.settled();
-    for (const timer of timers) clearInterval(timer);
+    tasks[Symbol.dispose]();
     leases[Symbol.dispose]();
-    await settleAll("handlers not torn down", [registry], (handlers) => handlers.teardown());
-    await settleAll("transport did not close", transports, (transport) =>
-      transport[Symbol.asyncDispose](),
-    );
+    await settleAll([registry], (handlers) => handlers.teardown(), {
+      logger,
+      failure: "handlers not torn down",
+    });
+    await settleAll(transports, (transport) => transport[Symbol.asyncDispose](), {
+      logger,
+      failure: "transport did not close",
+    });
     // Whoever shares the store need not wait for the leases to run out.
     if (hasIdentity)
       await store.renewLeases(id, 0).catch((error: unknown) => {
@@ -401,16 +403,6 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
     publishNodeEvent("stopped");
     logger.info("worker stopped");
     await setup.disposeOwned();
-  }
-
-  async function settleAll<T>(
-    failure: string,
-    things: readonly T[],
-    call: (thing: T) => PromiseLike<void>,
-  ): Promise<void> {
-    for (const outcome of await Promise.allSettled(things.map(call))) {
-      if (outcome.status === "rejected") logger.error({ err: outcome.reason }, failure);
-    }
   }
 
   const worker: Worker = {
