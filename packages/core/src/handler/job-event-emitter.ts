@@ -1,3 +1,4 @@
+import { jsonDetails } from "../errors/json-details.ts";
 import type { JobEvent } from "../job/job-event.ts";
 import type { Artifact } from "../job/job-result.ts";
 import type { JobState } from "../job/job-state.ts";
@@ -34,7 +35,6 @@ export interface JobEventEmitter extends Disposable {
 
 const maxPhaseLength = 200;
 const maxMessageLength = 4_000;
-const maxDetailsLength = 65_536;
 
 type Kind = JobEvent["kind"];
 type Details = Readonly<Record<string, unknown>> | undefined;
@@ -107,7 +107,7 @@ export function jobEventEmitter(options: JobEventEmitterOptions): JobEventEmitte
   }
 
   function sendProgress({ phase, message = phase, details }: ProgressReport): void {
-    send("progress", phase.slice(0, maxPhaseLength), { message, details: bounded(details) });
+    send("progress", phase.slice(0, maxPhaseLength), { message, details: jsonDetails(details) });
   }
 
   function hold(): void {
@@ -159,7 +159,7 @@ export function jobEventEmitter(options: JobEventEmitterOptions): JobEventEmitte
       assertText("message", message);
       if (isDisposed) return;
       if (timer === undefined && takeSlot()) {
-        send("log", "log", { message, details: bounded(details) });
+        send("log", "log", { message, details: jsonDetails(details) });
         return;
       }
       droppedLogs += 1;
@@ -193,22 +193,4 @@ type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 function assertText(name: string, value: unknown): void {
   if (typeof value === "string") return;
   throw new TypeError(`the ${name} of an event must be text, got ${typeof value}`);
-}
-
-/** A copy that is JSON and of bounded size: a handler may hand in anything, and change it afterwards. */
-function bounded(details: Details): Details {
-  if (details === undefined) return undefined;
-  try {
-    const text = JSON.stringify(details);
-    if (text.length > maxDetailsLength) {
-      return {
-        omitted: `the details have ${text.length} characters; ${maxDetailsLength} are allowed`,
-      };
-    }
-    const copy: unknown = JSON.parse(text);
-    if (typeof copy === "object" && copy !== null) return { ...copy };
-  } catch {
-    // A circle, a bigint, a getter that throws: the event matters more than its details.
-  }
-  return { omitted: "the details are not a JSON object" };
 }

@@ -1,10 +1,9 @@
-import { createRequire } from "node:module";
-import { isAbsolute, join, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
 import type { Abortable } from "../abortable.ts";
 import { LongshoreError } from "../errors/longshore-error.ts";
+import { raceAbort } from "../worker/abort-race.ts";
 import { pluginApiVersion } from "./define-plugin.ts";
 import type { Plugin } from "./plugin.ts";
+import { resolveModule } from "./resolve-module.ts";
 
 export interface LoadPluginsOptions extends Abortable {
   /** Directory from which paths and module names are resolved: that of the configuration file */
@@ -12,61 +11,60 @@ export interface LoadPluginsOptions extends Abortable {
 }
 
 /**
- * Imports plugins by module name (`longshore-plugin-disk`) or path (`./plugins/disk.mjs`). A module exports its plugin
- * as `plugin`, or as default.
+ * Imports plugins by module name (`longshore-plugin-disk`) or path (`./plugins/disk.mjs`), resolved as an `import` in a
+ * module of the directory would be. A module exports its plugin as `plugin`, or as default.
  *
  * @throws {LongshoreError} `PLUGIN_INVALID` naming the module, and what is wrong with it
  */
 export async function loadPlugins(
   specifiers: readonly string[],
-  { from, signal }: LoadPluginsOptions,
+  options: LoadPluginsOptions,
 ): Promise<readonly Plugin[]> {
   const plugins: Plugin[] = [];
   for (const specifier of specifiers) {
-    signal?.throwIfAborted();
-    plugins.push(await loadPlugin(specifier, from));
+    options.signal?.throwIfAborted();
+    plugins.push(await loadPlugin(specifier, options));
   }
   return plugins;
 }
 
-async function loadPlugin(specifier: string, from: string): Promise<Plugin> {
-  const module = await importModule(specifier, from);
+async function loadPlugin(specifier: string, options: LoadPluginsOptions): Promise<Plugin> {
+  const module = await importModule(specifier, options);
   const candidate = module["plugin"] ?? module["default"];
   if (!isPlugin(candidate)) {
     throw invalid(specifier, 'exports no plugin: export one made by definePlugin as "plugin"');
   }
-  if (candidate.apiVersion !== pluginApiVersion) {
+  const { apiVersion } = candidate;
+  if (apiVersion !== pluginApiVersion) {
+    const remedy =
+      apiVersion > pluginApiVersion
+        ? "Update Longshore, or install an older release of the plugin"
+        : "Install a newer release of the plugin";
     throw invalid(
       specifier,
-      `was made for version ${candidate.apiVersion} of the plugin contract; this is version ${pluginApiVersion}. Install a release of it that fits`,
+      `was made for version ${apiVersion} of the plugin contract; this is version ${pluginApiVersion}. ${remedy}`,
     );
   }
   return candidate;
 }
 
-async function importModule(specifier: string, from: string): Promise<Record<string, unknown>> {
-  const url = locate(specifier, from);
+async function importModule(
+  specifier: string,
+  { from, signal }: LoadPluginsOptions,
+): Promise<Record<string, unknown>> {
+  let url: string;
   try {
-    const module: unknown = await import(url);
+    url = resolveModule(specifier, from);
+  } catch (error) {
+    throw invalid(specifier, messageOf(error), error);
+  }
+  try {
+    // A module may wait at its top level for something that never comes.
+    const module: unknown = await raceAbort(import(url), signal);
     return typeof module === "object" && module !== null ? { ...module } : {};
   } catch (error) {
+    if (signal?.aborted === true) throw signal.reason;
     throw invalid(specifier, `could not be loaded: ${messageOf(error)}`, error);
-  }
-}
-
-function locate(specifier: string, from: string): string {
-  if (specifier.startsWith(".") || isAbsolute(specifier)) {
-    return pathToFileURL(resolve(from, specifier)).href;
-  }
-  try {
-    const file = createRequire(join(resolve(from), "package.json")).resolve(specifier);
-    return pathToFileURL(file).href;
-  } catch (error) {
-    throw invalid(
-      specifier,
-      `was not found from ${resolve(from)}; install it there: npm install ${specifier}`,
-      error,
-    );
   }
 }
 
@@ -76,6 +74,7 @@ function isPlugin(value: unknown): value is Plugin {
     value !== null &&
     "name" in value &&
     typeof value.name === "string" &&
+    value.name !== "" &&
     "apiVersion" in value &&
     typeof value.apiVersion === "number" &&
     "setup" in value &&
@@ -84,7 +83,8 @@ function isPlugin(value: unknown): value is Plugin {
 }
 
 function invalid(specifier: string, problem: string, cause?: unknown): LongshoreError {
-  return new LongshoreError("PLUGIN_INVALID", `The plugin "${specifier}" ${problem}.`, {
+  const end = problem.endsWith(".") ? "" : ".";
+  return new LongshoreError("PLUGIN_INVALID", `The plugin "${specifier}" ${problem}${end}`, {
     cause,
     details: { plugin: specifier },
   });

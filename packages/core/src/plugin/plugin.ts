@@ -1,3 +1,4 @@
+import type { Abortable } from "../abortable.ts";
 import type { Handler } from "../handler/handler.ts";
 import type { JobTransport } from "../transport/job-transport.ts";
 import type { Logger } from "../telemetry/logger.ts";
@@ -18,12 +19,17 @@ export interface PluginHost {
   registerTransport(type: string, factory: TransportFactory): void;
 }
 
-/** An extension: a plain object without side effects on import. Make one with `definePlugin`. */
+/**
+ * An extension: a plain object without side effects on import. Make one with `definePlugin`.
+ *
+ * `setup` registers, and leaves work to the handlers' own `setup`: a worker may call it more than once, on different
+ * hosts, for example to see which operations there will be.
+ */
 export interface Plugin {
   readonly name: string;
   /** Major version of the plugin contract it was made for */
   readonly apiVersion: number;
   /** Names of plugins that must be set up before */
   readonly requires?: readonly string[] | undefined;
-  setup(host: PluginHost): Promise<void> | void;
+  setup(host: PluginHost, options?: Abortable): Promise<void> | void;
 }

@@ -1,5 +1,6 @@
 import type { Abortable } from "../abortable.ts";
 import { LongshoreError } from "../errors/longshore-error.ts";
+import { raceAbort } from "../worker/abort-race.ts";
 import type { Plugin, PluginHost } from "./plugin.ts";
 
 /**
@@ -16,8 +17,9 @@ export async function setupPlugins(
   for (const plugin of inOrder(plugins)) {
     signal?.throwIfAborted();
     try {
-      await plugin.setup(host);
+      await raceAbort(Promise.resolve(plugin.setup(host, { signal })), signal);
     } catch (error) {
+      if (signal?.aborted === true) throw signal.reason;
       const reason = error instanceof Error ? error.message : String(error);
       throw invalid(`The plugin "${plugin.name}" could not be set up: ${reason}`, plugin, error);
     }
