@@ -48,7 +48,7 @@ const bodySchema = z
     exp_ms: time.optional(),
     nonce: z.string().length(22),
     purpose: z.enum(envelopePurposes),
-    payload: z.unknown(),
+    payload: z.unknown().optional(),
     payload_sha256: z
       .string()
       .regex(/^[0-9a-f]{64}$/)

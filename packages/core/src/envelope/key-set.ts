@@ -41,7 +41,7 @@ const keySchema = z.object({
   exp: seconds.optional(),
   use: z.literal("sig").optional(),
   alg: z.enum(["EdDSA", "Ed25519"]).optional(),
-  d: z.undefined("this is a private key; a key set holds public ones"),
+  d: z.never("this is a private key; a key set holds public ones").optional(),
 });
 
 const keySetSchema = z.object({ keys: z.array(keySchema).min(1).max(1_000) });

@@ -15,7 +15,7 @@ export interface ReplayCache {
    * Notes a nonce, in one step: of two calls with the same one, only one gets `"new"`. `"full"` when it cannot be noted
    * without forgetting one that still counts.
    */
-  remember(use: NonceUse): Promise<"new" | "seen" | "full"> | "new" | "seen" | "full";
+  remember(use: NonceUse): Promise<"new" | "seen" | "full">;
 }
 
 export interface ReplayCacheOptions {
@@ -65,7 +65,7 @@ export function memoryReplayCache(options: ReplayCacheOptions = {}): ReplayCache
   }
 
   return {
-    remember({ kid, nonce, expiresAtMs, nowMs }) {
+    async remember({ kid, nonce, expiresAtMs, nowMs }) {
       const nonces = noncesOf(kid);
       if (nowMs >= nonces.nextSweepMs || nonces.seen.size >= capacityPerKey) {
         forgetExpired(nonces, nowMs);
