@@ -4,11 +4,8 @@ import { eventTopic } from "../events/event-topic.ts";
 import type { ActiveJob, JobLease } from "../executor/active-job.ts";
 import { createExecutor } from "../executor/executor.ts";
 import { createScheduler, type QueueEntry } from "../executor/scheduler.ts";
-import { createJobDocument } from "../job/create-job-document.ts";
-import { payloadDigest } from "../job/digest.ts";
 import type { JobEvent } from "../job/job-event.ts";
 import type { JobResult } from "../job/job-result.ts";
-import { isTerminal } from "../job/job-state.ts";
 import { logJobEvent } from "../telemetry/log-job-event.ts";
 import { createAdoption } from "./adoption.ts";
 import { createAnswers } from "./answers.ts";
@@ -18,11 +15,12 @@ import { createJobBoard } from "./job-board.ts";
 import { createLeaseDesk } from "./lease-desk.ts";
 import { createLeaseKeeper } from "./lease-keeper.ts";
 import type { WorkerSetup } from "./worker-setup.ts";
-import type { JobHandle, StopOptions, Worker } from "./worker.ts";
+import { shutdownError } from "./shutdown-error.ts";
+import { createSubmission } from "./submission.ts";
+import type { StopOptions, Worker } from "./worker.ts";
 import type { WorkerState } from "./worker-state.ts";
 import { checkHealth } from "./worker-health.ts";
 import { raceAbort } from "./abort-race.ts";
-import { noSuchJob } from "./no-such-job.ts";
 import { createPeriodicTasks } from "./periodic-tasks.ts";
 import { settleAll } from "./settle-all.ts";
 import { createRecovery } from "./recovery.ts";
@@ -47,7 +45,6 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
   let hasIdentity = false;
   const tasks = createPeriodicTasks(logger);
   const givingBack: Promise<void>[] = [];
-  const submitting = new Set<Promise<unknown>>();
   /** Jobs that are being stored and are not on the board yet */
   const arriving = new Set<string>();
 
@@ -129,6 +126,19 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
     executor,
     telemetry,
     logger,
+  });
+  const submission = createSubmission({
+    workerId: id,
+    leaseMs,
+    localSubject: setup.localSubject,
+    store,
+    board,
+    intake,
+    cancel,
+    arriving,
+    now,
+    isOpen,
+    welcome,
   });
   const desk = createLeaseDesk({
     workerId: id,
@@ -260,68 +270,6 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
     }
   }
 
-  async function submit(...job: Parameters<Worker["submit"]>): Promise<JobHandle> {
-    const accepting = accept(...job);
-    submitting.add(accepting);
-    try {
-      return await accepting;
-    } finally {
-      submitting.delete(accepting);
-    }
-  }
-
-  async function accept(
-    ...[input, options = {}]: Parameters<Worker["submit"]>
-  ): Promise<JobHandle> {
-    const { subject = setup.localSubject, signal } = options;
-    if (!isOpen()) throw new LongshoreError("WORKER_DRAINING", "The worker takes no more jobs.");
-    if (board.isFull) {
-      throw new LongshoreError("QUEUE_FULL", `${board.size} jobs wait; try again later.`);
-    }
-    const document = createJobDocument(input);
-    await intake.admit(document, { subject, signal });
-    const { jobId } = document;
-    arriving.add(jobId);
-    try {
-      const { record } = await store.insert({
-        document,
-        owner: id,
-        leaseExpiresAtMs: now() + leaseMs,
-        acceptedAtMs: now(),
-        ...(document.execution.idempotencyKey !== undefined && {
-          payloadDigest: payloadDigest(document.operation, document.payload.data),
-        }),
-      });
-      if (!isTerminal(record.state)) welcome(board.add(record, undefined));
-      return {
-        jobId,
-        isDeduplicated: isTerminal(record.state),
-        result: (resultOptions) => resultOf(jobId, resultOptions),
-        cancel: (cancelOptions) => cancel(jobId, cancelOptions?.reason),
-      };
-    } finally {
-      arriving.delete(jobId);
-    }
-  }
-
-  async function resultOf(
-    ...[jobId, options = {}]: Parameters<Worker["result"]>
-  ): Promise<JobResult> {
-    const departure = board.departure(jobId);
-    if (departure !== undefined) {
-      const left = await raceAbort(departure, options.signal);
-      if (left.kind === "gone") throw left.error;
-      return left.result;
-    }
-    const record = await store.get(jobId);
-    if (record === undefined) throw noSuchJob(jobId);
-    if (record.result !== undefined) return record.result;
-    if (record.owner === id && !isOpen()) throw shutdownError();
-    throw new LongshoreError("JOB_NOT_FINISHED", `Job ${jobId} is ${record.state} elsewhere.`, {
-      details: { state: record.state, owner: record.owner },
-    });
-  }
-
   async function start(signal: AbortSignal | undefined): Promise<void> {
     await registry.setup({ signal });
     // A transport knows whether another process works under this id: before it, the store is not touched.
@@ -380,7 +328,7 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
     const reason = new LongshoreError("SHUTDOWN", "The worker stopped.");
     for (const job of board.values()) executor.stop(job, reason);
     await scheduler.idle();
-    await Promise.allSettled(submitting);
+    await submission.settled();
     await Promise.all(givingBack);
     await answers.settled();
     tasks[Symbol.dispose]();
@@ -422,20 +370,16 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
         maxConcurrentJobs,
       };
     },
-    submit,
+    submit: submission.submit,
     get: (jobId) => store.get(jobId),
     list: (query, options) => store.list(query, options),
-    result: resultOf,
+    result: submission.resultOf,
     cancel: (jobId, options = {}) => cancel(jobId, options.reason),
     stop,
     health: () => checkHealth(worker, { store, transports }),
     [Symbol.asyncDispose]: () => stop(),
   };
   return { worker, start };
-}
-
-function shutdownError(): LongshoreError {
-  return new LongshoreError("SHUTDOWN", "The worker stopped before the job ended.");
 }
 
 function toMs(time: string | undefined): number {
