@@ -5,6 +5,8 @@ import {
   echoHandler,
   encodeJobDocument,
   jobSignatureVerifier,
+  memoryQueue,
+  memoryTransport,
   parseJobDocument,
   signJob,
   startWorker,
@@ -166,6 +168,26 @@ describe("a worker that requires signatures", () => {
     const { payload, ...document } = signedJob();
     const job = await worker.submit({ ...document, data: payload.data });
     expect(await job.result()).toMatchObject({ status: "completed" });
+    expect(asked).toEqual(["service:ci"]);
+  });
+
+  it("checks what came in by a transport as it came in, before defaults are filled in", async () => {
+    const queue = memoryQueue();
+    asked.length = 0;
+    await using _worker = await startWorker({
+      policy,
+      handlers: [echoHandler],
+      transports: [memoryTransport({ queue })],
+      admission: { requireSignature: true },
+      verifySignature: jobSignatureVerifier(options),
+    });
+    const signed = signJob(wire, ciKey());
+    expect(await queue.send(signed).ended).toMatchObject({ kind: "answered" });
+    const changed = { ...signed, job_id: "job-2" };
+    expect(await queue.send(changed).ended).toMatchObject({
+      kind: "dead",
+      error: { code: "SIGNATURE_INVALID" },
+    });
     expect(asked).toEqual(["service:ci"]);
   });
 
