@@ -3,9 +3,9 @@ import { eventTopic, memoryEventBus, type EventBus } from "@longshore/core";
 import { printTable, type Row } from "./table.ts";
 
 /** Events of one round; published in bursts, because listeners run once the publisher is done. */
-const eventsPerRound = 200_000;
+const eventsPerRound = 100_000;
 const burst = 500;
-const rounds = 9;
+const rounds = 25;
 
 interface BenchCase {
   readonly name: string;

@@ -1,7 +1,7 @@
 /** Brings events to listeners once the code that publishes is done: one turn for everything published in one go. */
 export interface DeliveryTurn {
-  /** Time in ms since the epoch at which this turn's first event was published */
-  nowMs(): number;
+  /** RFC 3339 time at which this turn's first event was published */
+  time(): string;
   /** Calls `deliver` when the turn ends. */
   plan(deliver: () => void): void;
 }
@@ -11,12 +11,17 @@ const done = Promise.resolve();
 export function deliveryTurn(): DeliveryTurn {
   let planned: (() => void)[] = [];
   let isOpen = false;
-  let startedAtMs = 0;
+  let timeMs = Number.NaN;
+  let time = "";
 
   function open(): void {
     isOpen = true;
     // Reading the clock costs more than the rest of publishing; what is published in one go shares one reading.
-    startedAtMs = Date.now();
+    const nowMs = Date.now();
+    if (nowMs !== timeMs) {
+      timeMs = nowMs;
+      time = new Date(nowMs).toISOString();
+    }
     void done.then(end);
   }
 
@@ -28,9 +33,9 @@ export function deliveryTurn(): DeliveryTurn {
   }
 
   return {
-    nowMs() {
+    time() {
       if (!isOpen) open();
-      return startedAtMs;
+      return time;
     },
     plan(deliver) {
       if (!isOpen) open();

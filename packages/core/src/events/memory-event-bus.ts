@@ -51,7 +51,7 @@ export function memoryEventBus(options: MemoryEventBusOptions = {}): EventBus {
   const retained = new Map<string, EventEnvelope>();
   const subscriptions = new Set<Subscription>();
   const turn = deliveryTurn();
-  const makeEnvelope = envelopeMaker(turn.nowMs);
+  const makeEnvelope = envelopeMaker(turn.time);
   /** Full queues that the event being published has met */
   let rooms: Promise<void>[] = [];
   let lastRoute: Route | undefined;
