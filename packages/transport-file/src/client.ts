@@ -60,9 +60,10 @@ export async function waitForResult(options: WaitOptions): Promise<JobResult> {
   await mkdir(resultsDir, { recursive: true });
   await mkdir(failedDir, { recursive: true });
   for await (const _change of changes([resultsDir, failedDir], signal)) {
+    const refusal = await readIfThere(join(failedDir, `${jobId}.error.json`));
+    // Looked for in this order: a job that failed leaves an error too, but its result is there before that.
     const result = await readIfThere(join(resultsDir, `${jobId}-result.json`));
     if (result !== undefined) return decodeJobResult(JSON.parse(result));
-    const refusal = await readIfThere(join(failedDir, `${jobId}.error.json`));
     if (refusal === undefined) continue;
     const { code, message, details, recoverable } = decodeJobError(JSON.parse(refusal));
     throw new LongshoreError(code, message, {

@@ -7,7 +7,9 @@ import {
   detectCapabilities,
   echoHandler,
   handlerRegistry,
+  jobSignatureVerifier,
   loadConfig,
+  loadKeySet,
   loadPlugins,
   LongshoreError,
   memoryEventBus,
@@ -16,6 +18,7 @@ import {
   type CapabilityReport,
   type Logger,
   type Plugin,
+  type SignatureVerifier,
   type Worker,
   type WorkerConfig,
 } from "@longshore/core";
@@ -55,7 +58,7 @@ export async function runWorker(flags: WorkerFlags): Promise<number> {
   });
   const logger = openLogger({ isJson: terminal.isJson, level: config.logLevel });
   for (const warning of warnings) logger.warn(warning);
-  if (config.policy.requireSignature) assertKeys(config);
+  const verifySignature = await signatureVerifier(config);
   const plugins = [
     builtIns(config, logger),
     ...(await loadPlugins(config.plugins, { from: directory })),
@@ -67,7 +70,7 @@ export async function runWorker(flags: WorkerFlags): Promise<number> {
     else terminal.print(JSON.stringify(report, null, 2));
     return exitCodes.ok;
   }
-  return serve({ config, plugins, report, logger, jobsDir: flags.jobsDir });
+  return serve({ config, plugins, report, logger, verifySignature, jobsDir: flags.jobsDir });
 }
 
 async function serve(setup: {
@@ -75,9 +78,10 @@ async function serve(setup: {
   plugins: readonly Plugin[];
   report: CapabilityReport;
   logger: Logger;
+  verifySignature: SignatureVerifier | undefined;
   jobsDir: string | undefined;
 }): Promise<number> {
-  const { config, plugins, report, logger, jobsDir = "jobs" } = setup;
+  const { config, plugins, report, logger, verifySignature, jobsDir = "jobs" } = setup;
   const { worker: settings, policy } = config;
   await using store = sqliteJobStore({ path: join(config.home, "jobs.db") });
   await using events = memoryEventBus({
@@ -129,6 +133,7 @@ async function serve(setup: {
         },
         max: policy.max,
       },
+      verifySignature,
       capabilities: report.capabilities,
       logger,
       maxConcurrentJobs: settings.maxConcurrentJobs,
@@ -164,7 +169,7 @@ async function stopped(worker: Worker): Promise<void> {
 }
 
 /** What the command itself brings, as a plugin like any other. */
-function builtIns({ worker }: WorkerConfig, logger: Logger): Plugin {
+function builtIns({ worker, policy }: WorkerConfig, logger: Logger): Plugin {
   return definePlugin({
     name: "longshore",
     setup(host) {
@@ -174,6 +179,8 @@ function builtIns({ worker }: WorkerConfig, logger: Logger): Plugin {
           killGraceMs: worker.killGraceSeconds * 1_000,
           maxStdoutBytes: worker.maxStdoutBytes,
           maxStderrBytes: worker.maxStderrBytes,
+          memoryMb: policy.defaults.memoryMb,
+          pids: policy.defaults.pids,
         }),
       );
       host.registerTransport("file", (config) =>
@@ -205,8 +212,11 @@ async function detect(
   });
 }
 
-function assertKeys({ policy }: WorkerConfig): void {
-  if (policy.keysFile !== undefined) return;
+async function signatureVerifier({ policy }: WorkerConfig): Promise<SignatureVerifier | undefined> {
+  if (policy.keysFile !== undefined) {
+    return jobSignatureVerifier({ keys: await loadKeySet(policy.keysFile) });
+  }
+  if (!policy.requireSignature) return undefined;
   throw new LongshoreError(
     "CONFIG_ERROR",
     "policy.require_signature needs policy.keys_file: the public keys that may sign jobs.",
