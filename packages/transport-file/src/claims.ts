@@ -26,6 +26,8 @@ export interface Claims {
   claim(from: string, as: ClaimName): Promise<Claim | undefined>;
   /** What an earlier process of this worker left. */
   left(): Promise<readonly Claim[]>;
+  /** Own claims that nobody here works on: they could be neither delivered nor put aside, e.g. for want of disk. */
+  forgotten(held: ReadonlyMap<string, Claim>): Promise<readonly Claim[]>;
   /** Claims what dead workers left, each with its attempt one higher. */
   takeOver(): Promise<readonly Claim[]>;
   /** Renews the lease. @throws {LongshoreError} `LEASE_LOST` */
@@ -90,17 +92,29 @@ export function openClaims(layout: Layout, workerId: string, leaseMs: number): C
     }
   }
 
+  async function left(): Promise<readonly Claim[]> {
+    return (await namesIn(directory)).flatMap((leaseId) => {
+      const parsed = parseClaimName(leaseId);
+      return parsed === undefined
+        ? []
+        : [{ ...parsed, leaseId, path: join(directory, leaseId), jobId: undefined }];
+    });
+  }
+
   return {
     directory,
     claim,
     touch,
-    async left() {
-      return (await namesIn(directory)).flatMap((leaseId) => {
-        const parsed = parseClaimName(leaseId);
-        return parsed === undefined
-          ? []
-          : [{ ...parsed, leaseId, path: join(directory, leaseId), jobId: undefined }];
-      });
+    left,
+    async forgotten(held) {
+      const forgotten = [];
+      for (const mine of await left()) {
+        // A claim that is being delivered was touched a moment ago.
+        if (held.has(mine.leaseId) || !(await isStale(mine.path))) continue;
+        await touch(mine);
+        forgotten.push(mine);
+      }
+      return forgotten;
     },
     async takeOver() {
       const others = (await namesIn(layout.claimed)).filter((name) => name !== workerId);

@@ -200,6 +200,10 @@ class FileTransport implements JobTransport {
       for (const name of await namesIn(this.#layout.cancel)) await this.#cancel(name);
       for (const name of await this.#inOrder()) this.#consider(name);
       for (const name of await namesIn(this.#layout.returned)) this.#considerReturned(name);
+      for (const claim of await this.#openClaims().forgotten(this.#held)) {
+        this.#options.logger.warn({ name: claim.name }, "job file was claimed and forgotten");
+        void this.#enqueue(() => this.#deliverAgain(claim));
+      }
       for (const claim of await this.#openClaims().takeOver()) {
         this.#options.logger.warn({ name: claim.name }, "job taken over from a dead worker");
         void this.#enqueue(() => this.#deliverAgain(claim));

@@ -1,5 +1,5 @@
 import { toJobError } from "../errors/job-error.ts";
-import { LongshoreError } from "../errors/longshore-error.ts";
+import { isLongshoreError, LongshoreError } from "../errors/longshore-error.ts";
 import type { ActiveJob, JobLease } from "../executor/active-job.ts";
 import { withAttempt } from "../executor/build-result.ts";
 import type { Executor } from "../executor/executor.ts";
@@ -31,6 +31,17 @@ export function createAdoption(options: AdoptionOptions): Adoption {
   async function resume(record: JobRecord, lease: JobLease | undefined): Promise<void> {
     const job = board.add(record, lease);
     logger.info({ jobId: job.jobId, state: record.state }, "job recovered");
+    try {
+      await putOnItsWay(job, record);
+    } catch (error) {
+      // On the board it would look taken care of, and its message would be taken in vain.
+      job.lease = undefined;
+      board.leave(job, { kind: "gone", error: toLongshoreError(error) });
+      throw error;
+    }
+  }
+
+  async function putOnItsWay(job: ActiveJob, record: JobRecord): Promise<void> {
     switch (record.state) {
       case "pending":
         await move(job, "queued", {});
@@ -95,6 +106,13 @@ export function createAdoption(options: AdoptionOptions): Adoption {
     job.state = to;
     job.startedAtMs = undefined;
     job.events.state(to, "The job was taken over from a process that is gone.");
+  }
+
+  function toLongshoreError(error: unknown): LongshoreError {
+    if (isLongshoreError(error)) return error;
+    return new LongshoreError("INTERNAL_ERROR", "The job could not be taken over.", {
+      cause: error,
+    });
   }
 
   function lostError(job: ActiveJob) {

@@ -16,49 +16,65 @@ export interface AnswersOptions {
 
 /** Brings answers to the transports. A lease is kept alive until its answer is out. */
 export interface Answers {
-  /** Resolves when the answer is out, or was given up: then the message comes again. Never rejects. */
+  /**
+   * Resolves when the answer is out, or pointless because the lease is lost. A transport that fails is tried again for
+   * as long as it takes: until then nobody else may have the message. Never rejects.
+   */
   ack(lease: JobLease, result: JobResult): Promise<void>;
   nack(lease: JobLease, error: JobError, options: NackOptions): Promise<void>;
-  /** Resolves when no answer is under way. */
-  settled(): Promise<void>;
+  /** Waits for the answers under way, but gives up those that fail: their messages come again. */
+  close(): Promise<void>;
 }
 
 /** Answers under way at a time. */
 const concurrentAnswers = 64;
-const retryDelaysMs = [50, 250, 1_000, 4_000];
+const firstRetryMs = 50;
+const longestRetryMs = 5_000;
 
 export function createAnswers(options: AnswersOptions): Answers {
   const { leases, logger, telemetry } = options;
   const queue = new PQueue({ concurrency: concurrentAnswers });
 
+  const closing = new AbortController();
+
   async function send(lease: JobLease, call: () => Promise<void>): Promise<void> {
-    const { transport, leaseId } = lease;
-    for (let tries = 0; ; tries += 1) {
-      try {
-        await call();
-        break;
-      } catch (error) {
-        if (isLongshoreError(error, "LEASE_LOST")) {
-          telemetry.leaseLost(transport.name);
-          logger.warn(
-            { transport: transport.name, leaseId },
-            "answer came too late; lease is lost",
-          );
-          break;
-        }
-        telemetry.transportError(transport.name);
-        const delayMs = retryDelaysMs[tries];
-        if (delayMs === undefined) {
-          logger.error(
-            { transport: transport.name, leaseId, err: error },
-            "answer could not be delivered; the message will come again",
-          );
-          break;
-        }
-        await new Promise((resolve) => setTimeout(resolve, delayMs));
-      }
+    for (let delayMs = firstRetryMs; ; delayMs = Math.min(2 * delayMs, longestRetryMs)) {
+      if (await isSent(lease, call)) break;
+      if (closing.signal.aborted) break;
+      await pause(delayMs);
     }
     leases.release(lease);
+  }
+
+  /** Whether there is nothing left to do about the answer. */
+  async function isSent(lease: JobLease, call: () => Promise<void>): Promise<boolean> {
+    const { transport, leaseId } = lease;
+    try {
+      await call();
+      return true;
+    } catch (error) {
+      if (isLongshoreError(error, "LEASE_LOST")) {
+        telemetry.leaseLost(transport.name);
+        logger.warn({ transport: transport.name, leaseId }, "answer came too late; lease is lost");
+        return true;
+      }
+      telemetry.transportError(transport.name);
+      logger.error({ transport: transport.name, leaseId, err: error }, "answer not delivered");
+      return false;
+    }
+  }
+
+  /** Waits, but not once the worker stops. */
+  async function pause(delayMs: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, delayMs);
+    const onClose = (): void => {
+      resolve();
+    };
+    closing.signal.addEventListener("abort", onClose, { once: true });
+    await promise;
+    clearTimeout(timer);
+    closing.signal.removeEventListener("abort", onClose);
   }
 
   return {
@@ -66,6 +82,9 @@ export function createAnswers(options: AnswersOptions): Answers {
       queue.add(() => send(lease, () => lease.transport.ack(lease.leaseId, result))),
     nack: (lease, error, nackOptions) =>
       queue.add(() => send(lease, () => lease.transport.nack(lease.leaseId, error, nackOptions))),
-    settled: () => queue.onIdle(),
+    async close() {
+      closing.abort();
+      await queue.onIdle();
+    },
   };
 }

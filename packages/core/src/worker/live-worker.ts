@@ -29,6 +29,8 @@ import { removeDir, removeLeftovers } from "./work-dirs.ts";
 /** Handlers end by themselves within the kill grace; this much later they are given up on. */
 const giveUpMarginMs = 2_000;
 const pruneEveryMs = 60_000;
+/** Wait before a job that could not be written is tried again */
+const requeueDelayMs = 1_000;
 
 /** A worker that is assembled and waits for `start`. */
 export interface LiveWorker {
@@ -250,11 +252,13 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
 
   function onDropped(job: ActiveJob, thrown: unknown): void {
     logger.error({ jobId: job.jobId, err: thrown }, "job dropped; it could not be written");
-    if (job.lease !== undefined) leases.release(job.lease);
     const error = isLongshoreError(thrown)
       ? thrown
       : new LongshoreError("INTERNAL_ERROR", "The job could not be written.", { cause: thrown });
     board.leave(job, { kind: "gone", error });
+    // Its message comes again, here or elsewhere, and finds the record as it is then.
+    if (job.lease === undefined) return;
+    void answers.nack(job.lease, toJobError(error), { requeue: true, delayMs: requeueDelayMs });
   }
 
   function dropLease(lease: JobLease): void {
@@ -330,7 +334,7 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
     await scheduler.idle();
     await submission.settled();
     await Promise.all(givingBack);
-    await answers.settled();
+    await answers.close();
     tasks[Symbol.dispose]();
     leases[Symbol.dispose]();
     await settleAll([registry], (handlers) => handlers.teardown(), {
