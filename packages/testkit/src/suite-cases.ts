@@ -7,14 +7,20 @@ export type SkippedCases = Readonly<Record<string, string>>;
 export function suite(
   title: string,
   skip: SkippedCases,
-  declare: (test: (name: string, run: () => Promise<void>) => void) => void,
+  declare: (
+    test: (
+      name: string,
+      run: () => Promise<void>,
+      options?: { readonly timeoutMs?: number },
+    ) => void,
+  ) => void,
 ): void {
   describe(title, () => {
     const names = new Set<string>();
-    declare((name, run) => {
+    declare((name, run, { timeoutMs } = {}) => {
       names.add(name);
       const reason = skip[name];
-      if (reason === undefined) it(name, run);
+      if (reason === undefined) it(name, run, timeoutMs);
       else it.skip(`${name} (skipped: ${reason})`, run);
     });
     for (const name of Object.keys(skip)) {

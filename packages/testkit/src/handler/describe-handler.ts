@@ -1,20 +1,7 @@
-import { existsSync } from "node:fs";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import {
-  createJobDocument,
-  jobEventEmitter,
-  LongshoreError,
-  runHandler,
-  silentLogger,
-  type Handler,
-  type HandlerRunOutcome,
-  type JobEvent,
-  type JobInput,
-} from "@longshore/core";
+import { LongshoreError, type Handler, type JobInput } from "@longshore/core";
 import { expect } from "vitest";
 import { suite, type SkippedCases } from "../suite-cases.ts";
+import { handlerBench, type HandlerAttempt } from "./handler-attempt.ts";
 
 export interface HandlerSuiteOptions {
   readonly handler: Handler;
@@ -28,157 +15,220 @@ export interface HandlerSuiteOptions {
   readonly document?: Partial<Omit<JobInput, "operation" | "data">> | undefined;
   /** A payload whose run takes long enough to be aborted; leave out for a handler that is done at once */
   readonly longPayload?: unknown;
-  /** Time the handler may take to end after an abort. @default 5_000 */
+  /** Time the long payload runs until it is aborted, in milliseconds. @default 300 */
+  readonly abortAfterMs?: number | undefined;
+  /** Time the handler may take to end after an abort, in milliseconds. @default 5_000 */
   readonly abortMs?: number | undefined;
   readonly skip?: SkippedCases | undefined;
 }
 
-interface Attempt {
-  readonly outcome: HandlerRunOutcome;
-  readonly events: readonly JobEvent[];
-  readonly workDirs: readonly string[];
-}
+type RunAttempt = (
+  payload: unknown,
+  options?: { readonly signal?: AbortSignal; readonly handler?: Handler },
+) => Promise<HandlerAttempt>;
 
-/** What a worker expects of a handler, as tests. For authors of handlers: call it in a test file. */
+const reason = new LongshoreError("CANCELLED", "The job was cancelled by the test.");
+
+/**
+ * What a worker expects of a handler, as tests. For authors of handlers: call it in a test file. Each case sets the
+ * handler up, runs attempts the way a worker does, and tears it down.
+ *
+ * @throws {TypeError} when the handler has patterns only and no `operation` is given
+ */
 export function describeHandlerConformance(name: string, options: HandlerSuiteOptions): void {
-  const {
-    handler,
-    validPayload,
-    invalidPayload,
-    longPayload,
-    abortMs = 5_000,
-    skip = {},
-  } = options;
+  const { handler, validPayload, invalidPayload, longPayload, skip = {} } = options;
+  const { abortMs = 5_000, abortAfterMs = 300 } = options;
   const operation = options.operation ?? handler.operations.find((known) => !known.endsWith("*"));
   if (operation === undefined) throw new TypeError("name an operation that the patterns cover");
 
   suite(`Handler: ${name}`, skip, (test) => {
-    const withHandler =
-      (
-        run: (
-          attempt: (payload: unknown, signal?: AbortSignal) => Promise<Attempt>,
-        ) => Promise<void>,
-      ) =>
-      async () => {
-        const root = await mkdtemp(join(tmpdir(), "longshore-handler-"));
-        await handler.setup?.({});
-        try {
-          await run((payload, signal) => runOnce(root, payload, signal));
-        } finally {
-          await handler.teardown?.();
-          await rm(root, { recursive: true, force: true });
-        }
-      };
+    const check = (title: string, run: (attempt: RunAttempt) => Promise<void>): void => {
+      test(
+        title,
+        async () => {
+          await using bench = await handlerBench();
+          await handler.setup?.({});
+          try {
+            await run((payload, { signal, handler: variant = handler } = {}) =>
+              // A copy: a handler that changes its payload must not spoil the next case.
+              bench.attempt(
+                variant,
+                { ...options.document, operation, data: structuredClone(payload) },
+                signal,
+              ),
+            );
+          } finally {
+            await handler.teardown?.();
+          }
+        },
+        { timeoutMs: 20_000 + abortAfterMs + abortMs },
+      );
+    };
 
-    test(
-      "completes a valid payload with a result that is JSON",
-      withHandler(async (attempt) => {
-        const { outcome } = await attempt(validPayload);
-        expect(outcome.error).toBeUndefined();
-        const { data } = outcome.outcome;
-        if (data !== undefined) expect(JSON.parse(JSON.stringify(data))).toEqual(data);
-      }),
-    );
+    check("completes a valid payload with a result that is JSON", async (attempt) => {
+      const { outcome } = await attempt(validPayload);
+      expect(outcome.error).toBeUndefined();
+      const { data } = outcome.outcome;
+      expect(data === undefined ? data : JSON.parse(JSON.stringify(data))).toEqual(data);
+    });
 
-    test(
-      "can run more than once at a time",
-      withHandler(async (attempt) => {
-        const attempts = await Promise.all([attempt(validPayload), attempt(validPayload)]);
-        for (const { outcome } of attempts) expect(outcome.error).toBeUndefined();
-      }),
-    );
+    check("completes again after it was torn down and set up anew", async (attempt) => {
+      await handler.teardown?.();
+      await handler.setup?.({});
+      const { outcome } = await attempt(validPayload);
+      expect(outcome.error).toBeUndefined();
+    });
 
-    test(
+    check("can run more than once at a time", async (attempt) => {
+      const attempts = await Promise.all([attempt(validPayload), attempt(validPayload)]);
+      for (const { outcome } of attempts) expect(outcome.error).toBeUndefined();
+    });
+
+    check("leaves the document it is given as it was", async (attempt) => {
+      const { document } = await attempt(validPayload);
+      expect(document.after).toEqual(document.before);
+    });
+
+    check(
       "reports progress that does not go back, and numbers that have no gaps",
-      withHandler(async (attempt) => {
-        const { events } = await attempt(validPayload);
+      async (attempt) => {
+        const { handler: watched, percents } = watchProgress(handler);
+        const { events } = await attempt(validPayload, { handler: watched });
         expect(events.map(({ sequence }) => sequence)).toEqual(events.map((_, index) => index));
-        const percents = events.flatMap(({ progressPercent = [] }) => progressPercent);
         expect(percents).toEqual(percents.toSorted((a, b) => a - b));
-      }),
+        for (const percent of percents) {
+          expect(percent).toBeGreaterThanOrEqual(0);
+          expect(percent).toBeLessThanOrEqual(100);
+        }
+      },
     );
 
-    test(
-      "leaves nothing in its work directory's place",
-      withHandler(async (attempt) => {
-        const { workDirs } = await attempt(validPayload);
-        expect(workDirs).toEqual([]);
-      }),
-    );
+    check("stores its artifacts as it says", async (attempt) => {
+      const { outcome, artifactsOnDisk } = await attempt(validPayload);
+      expect(artifactsOnDisk).toEqual(outcome.outcome.outputs?.artifacts ?? []);
+    });
+
+    check("leaves nothing in its work directory's place", async (attempt) => {
+      const { leftovers } = await attempt(validPayload);
+      expect(leftovers).toEqual([]);
+    });
+
+    check("cleans up once after each attempt, without an error", async (attempt) => {
+      const { handler: watched, calls } = watchCleanup(handler);
+      const attempts = [await attempt(validPayload, { handler: watched })];
+      // A cleanup that relies on what execute would have done fails here.
+      const failing = { ...watched, execute: () => Promise.reject(new Error("broken")) };
+      attempts.push(await attempt(validPayload, { handler: failing }));
+      expect(attempts.flatMap(({ complaints }) => complaints)).toEqual([]);
+      expect(calls()).toBe(2);
+    });
 
     if (invalidPayload !== undefined) {
-      test(
+      check(
         "refuses a payload that does not fit, and does not ask for another try",
-        withHandler(async (attempt) => {
-          const { outcome } = await attempt(invalidPayload);
-          expect(outcome.error).toBeInstanceOf(LongshoreError);
+        async (attempt) => {
+          const { outcome, leftovers, complaints } = await attempt(invalidPayload);
           expect(outcome.error).toMatchObject({ code: "VALIDATION_ERROR", retryable: false });
-        }),
+          expect({ leftovers, complaints }).toEqual({ leftovers: [], complaints: [] });
+        },
       );
     }
 
-    test(
-      "does nothing when it is aborted before it starts",
-      withHandler(async (attempt) => {
-        const reason = new LongshoreError("CANCELLED", "never mind");
-        const { outcome } = await attempt(validPayload, AbortSignal.abort(reason));
-        expect(outcome.error).toBe(reason);
-      }),
-    );
+    check("does nothing when it is aborted before it starts", async (attempt) => {
+      const { outcome, events } = await attempt(validPayload, {
+        signal: AbortSignal.abort(reason),
+      });
+      expect(outcome.error).toBe(reason);
+      expect(events).toEqual([]);
+    });
 
-    if (longPayload !== undefined) {
-      test(
-        "ends soon when it is aborted",
-        withHandler(async (attempt) => {
-          const controller = new AbortController();
-          const running = attempt(longPayload, controller.signal);
-          const reason = new LongshoreError("CANCELLED", "never mind");
-          await Promise.race([running, new Promise((resolve) => setTimeout(resolve, 300))]);
-          const abortedAtMs = Date.now();
+    if (longPayload === undefined) return;
+
+    const checkAbort = async (attempt: RunAttempt, delayMs: number): Promise<void> => {
+      const controller = new AbortController();
+      const { signal } = controller;
+      const running = attempt(longPayload, { signal, handler: onceStarted(handler, abort) });
+      let abortedAtMs: number | undefined;
+      const { promise: late, reject } = Promise.withResolvers<never>();
+      let timer: NodeJS.Timeout | undefined;
+      function abort(): void {
+        timer = setTimeout(() => {
+          abortedAtMs = Date.now();
           controller.abort(reason);
-          const { outcome, workDirs } = await running;
-          expect(Date.now() - abortedAtMs).toBeLessThan(abortMs);
-          expect(outcome.error).toBeDefined();
-          expect(workDirs).toEqual([]);
-        }),
-      );
-    }
+          timer = setTimeout(() => {
+            reject(new Error(`the handler did not end within ${abortMs} ms of the abort`));
+          }, abortMs);
+        }, delayMs);
+      }
+      try {
+        const { outcome, leftovers, complaints } = await Promise.race([running, late]);
+        expect(abortedAtMs, "the long payload must take longer than that").toBeDefined();
+        expect(outcome.error).toBeDefined();
+        expect({ leftovers, complaints }).toEqual({ leftovers: [], complaints: [] });
+      } finally {
+        clearTimeout(timer);
+      }
+    };
+    check("ends soon when it is aborted", (attempt) => checkAbort(attempt, abortAfterMs));
+    check("ends soon when it is aborted right after its start", (attempt) =>
+      checkAbort(attempt, 0),
+    );
   });
+}
 
-  async function runOnce(
-    root: string,
-    payload: unknown,
-    signal: AbortSignal = new AbortController().signal,
-  ): Promise<Attempt> {
-    const document = createJobDocument({
-      ...options.document,
-      operation: operation ?? "",
-      data: payload,
-    });
-    const events: JobEvent[] = [];
-    const workRoot = join(root, "work", document.jobId);
-    using emitter = jobEventEmitter({
-      jobId: document.jobId,
-      workerId: "testkit",
-      firstSequence: 0,
-      attempt: 1,
-      emit: (event) => events.push(event),
-    });
-    const outcome = await runHandler({
-      handler,
-      document,
-      attempt: 1,
-      workerId: "testkit",
-      signal,
-      logger: silentLogger,
-      workRoot,
-      artifactsRoot: join(root, "artifacts"),
-      checkpoint: undefined,
-      events: emitter,
-      saveCheckpoint: () => Promise.resolve(),
-    });
-    emitter[Symbol.dispose]();
-    const workDirs = existsSync(workRoot) ? await readdir(workRoot) : [];
-    return { outcome, events, workDirs };
-  }
+/** The handler's functions, free of `this`. */
+function bound(handler: Handler): Handler {
+  return {
+    name: handler.name,
+    operations: handler.operations,
+    payload: handler.payload,
+    result: handler.result,
+    execute: (context, payload) => handler.execute(context, payload),
+    cleanup: (context) => handler.cleanup?.(context),
+  };
+}
+
+function onceStarted(handler: Handler, onStart: () => void): Handler {
+  return {
+    ...bound(handler),
+    execute(context, payload) {
+      const value = handler.execute(context, payload);
+      onStart();
+      return value;
+    },
+  };
+}
+
+function watchCleanup(handler: Handler): { handler: Handler; calls: () => number } {
+  let callCount = 0;
+  const watched: Handler = {
+    ...bound(handler),
+    cleanup(context) {
+      callCount += 1;
+      return handler.cleanup?.(context);
+    },
+  };
+  return { handler: watched, calls: () => callCount };
+}
+
+/** Notes the percents as the handler reports them: a worker hides those that go back. */
+function watchProgress(handler: Handler): { handler: Handler; percents: number[] } {
+  const percents: number[] = [];
+  const watched: Handler = {
+    ...bound(handler),
+    execute(context, payload) {
+      const view: PropertyDescriptorMap = {
+        progress: {
+          value: (report: Parameters<typeof context.progress>[0]) => {
+            if (report.percent !== undefined) percents.push(report.percent);
+            context.progress(report);
+          },
+        },
+        // Made when it is asked for, by the context itself.
+        workDir: { get: () => context.workDir },
+      };
+      return handler.execute(Object.create(context, view), payload);
+    },
+  };
+  return { handler: watched, percents };
 }
