@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
-import { mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { chmod, mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { z } from "zod";
 import { LongshoreError, type HandlerContext } from "../../src/index.ts";
@@ -275,6 +275,32 @@ describe("work directory", () => {
     });
     expect(leftovers()).toEqual([]);
     expect(await readFile(join(outside, "precious.txt"), "utf8")).toBe("keep me");
+  });
+});
+
+describe("a work directory with parts that may not be written", () => {
+  const isRoot = process.geteuid?.() === 0;
+  beforeEach(async () => {
+    // Root may write anywhere; another user has the same trouble as everybody.
+    if (!isRoot) return;
+    await chmod(dirname(bench.workRoot), 0o777);
+    process.seteuid?.(65_534);
+  });
+  afterEach(() => {
+    if (isRoot) process.seteuid?.(0);
+  });
+
+  it("is removed all the same", async () => {
+    const { error } = await bench.execute(async ({ workDir }) => {
+      await mkdir(join(workDir, "a/b"), { recursive: true });
+      await writeFile(join(workDir, "a/b/c.txt"), "x");
+      await chmod(join(workDir, "a/b"), 0o000);
+      await chmod(join(workDir, "a"), 0o500);
+      await expect(rm(join(workDir, "a"), { recursive: true })).rejects.toThrow("EACCES");
+    });
+    expect(error).toBeUndefined();
+    expect(leftovers()).toEqual([]);
+    expect(bench.errors).toEqual([]);
   });
 });
 
