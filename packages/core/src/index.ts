@@ -79,17 +79,26 @@ export { loadSigningKey, parseSigningKey, type SigningKey } from "./envelope/sig
 export { verifyEnvelope } from "./envelope/verify-envelope.ts";
 export type { VerifiedEnvelope, VerifyOptions } from "./envelope/verify-envelope.ts";
 
-export type { Capabilities, Interpreter } from "./capability/capabilities.ts";
+export type * from "./capability/capabilities.ts";
+export { decodeCapabilities, encodeCapabilities } from "./capability/capabilities-codec.ts";
 export { detectCapabilities } from "./capability/detect-capabilities.ts";
 export type {
   CapabilityReport,
+  CapabilitySource,
   DeclaredCapabilities,
   DetectOptions,
   RuntimeClaim,
 } from "./capability/detect-capabilities.ts";
-export { findCommand, findInterpreters } from "./capability/find-interpreters.ts";
-export { matches } from "./capability/matches.ts";
-export type { Match, MatchedWorker, MismatchReason, Taint } from "./capability/matches.ts";
+export { findCommand } from "./capability/find-command.ts";
+export { findInterpreters } from "./capability/find-interpreters.ts";
+export { isMisplaced, matches } from "./capability/matches.ts";
+export type {
+  Match,
+  MatchedWorker,
+  MismatchCode,
+  MismatchReason,
+  Taint,
+} from "./capability/matches.ts";
 export { normalizeRuntime } from "./capability/runtime-names.ts";
 export { workerVersion } from "./capability/worker-version.ts";
 

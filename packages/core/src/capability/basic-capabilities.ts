@@ -14,14 +14,24 @@ export function basicCapabilities(
     operations: handlers.operations(),
     features: [],
     formats: {},
+    sandboxBackends: [],
+    devices: {},
     limits: {
       maxConcurrentJobs,
-      memoryMb: Math.floor(totalmem() / 1_048_576),
+      memoryMb: Math.floor(usableMemoryBytes() / 1_048_576),
       cpus: availableParallelism(),
     },
     privileged: process.getuid?.() === 0,
     workerVersion,
     protocolVersions: ["1.0"],
+    dataLocality: [],
     extra: {},
   };
+}
+
+/** The machine's memory, or what a container leaves of it. */
+function usableMemoryBytes(): number {
+  // Without a limit the system says 0, or a number no machine has.
+  const constrained = process.constrainedMemory();
+  return constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
 }

@@ -7,7 +7,28 @@ export interface Interpreter {
   readonly version?: string | undefined;
 }
 
-/** What a worker can run, and how much of it. */
+/** A way to isolate jobs, and whether it works on this machine. */
+export interface SandboxBackend {
+  /** e.g. `"runc"`, `"kata"` */
+  readonly name: string;
+  readonly available: boolean;
+  /** The available backend with the highest one is chosen for jobs that leave the choice open */
+  readonly priority: number;
+  /** Whether a job that leaves the choice open may get it */
+  readonly autoSelectable: boolean;
+  /** Why it is not available */
+  readonly reason?: string | undefined;
+}
+
+/** A graphics processor that jobs may use. */
+export interface GpuDevice {
+  readonly vendor: string;
+  readonly model: string;
+  /** MiB */
+  readonly memoryMb: number;
+}
+
+/** What a worker can run, and how much of it. `encodeCapabilities` gives the wire form. */
 export interface Capabilities {
   /** Runtimes of mode `process`, normalised */
   readonly runtimes: readonly string[];
@@ -21,6 +42,8 @@ export interface Capabilities {
     readonly disk?: readonly string[] | undefined;
     readonly image?: readonly string[] | undefined;
   };
+  readonly sandboxBackends: readonly SandboxBackend[];
+  readonly devices: { readonly gpu?: readonly GpuDevice[] | undefined };
   readonly limits: {
     readonly maxConcurrentJobs: number;
     /** GiB */
@@ -32,6 +55,10 @@ export interface Capabilities {
   /** Whether the worker runs as root */
   readonly privileged: boolean;
   readonly workerVersion: string;
+  /** Versions of the job protocol, e.g. `"1.0"` */
   readonly protocolVersions: readonly string[];
+  /** Names of data that is near, e.g. of a site or a data set */
+  readonly dataLocality: readonly string[];
+  /** Whatever else an operator wants known */
   readonly extra: Readonly<Record<string, unknown>>;
 }

@@ -1,14 +1,21 @@
 import type { Abortable } from "../abortable.ts";
 import { basicCapabilities } from "./basic-capabilities.ts";
 import type { Capabilities, Interpreter } from "./capabilities.ts";
-import { findCommand, findInterpreters } from "./find-interpreters.ts";
+import { findInterpreters } from "./find-interpreters.ts";
+import { findFeatures, findFormats } from "./find-tools.ts";
 import { normalizeRuntime } from "./runtime-names.ts";
+
+type Declarable = Omit<
+  Capabilities,
+  "operations" | "workerVersion" | "protocolVersions" | "limits"
+>;
 
 /** Capabilities that an operator may declare; the others are facts. */
 export type DeclaredCapabilities = {
-  readonly [Key in keyof Omit<Capabilities, "operations" | "workerVersion" | "protocolVersions">]?:
-    | Capabilities[Key]
-    | undefined;
+  readonly [Key in keyof Declarable]?: Declarable[Key] | undefined;
+} & {
+  /** Each limit that is there replaces the machine's own */
+  readonly limits?: Partial<Omit<Capabilities["limits"], "maxConcurrentJobs">> | undefined;
 };
 
 export interface DetectOptions extends Abortable {
@@ -19,31 +26,29 @@ export interface DetectOptions extends Abortable {
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
   /** Advertise runtimes that were declared and not found. @default false */
   readonly trustDeclaredRuntimes?: boolean | undefined;
+  /** Time each command has to tell its version. @default 5_000 */
+  readonly timeoutMs?: number | undefined;
 }
+
+/** Where a capability comes from, highest precedence first. */
+export type CapabilitySource = "env" | "config" | "detection";
 
 /** A runtime, where its claim comes from, and whether it was found on this machine. */
 export interface RuntimeClaim {
   readonly name: string;
-  readonly source: "env" | "config" | "detection";
+  readonly source: CapabilitySource;
   readonly verified: boolean;
 }
 
 export interface CapabilityReport {
   readonly capabilities: Capabilities;
+  readonly sources: Readonly<Record<keyof Capabilities, CapabilitySource>>;
   readonly runtimes: readonly RuntimeClaim[];
   readonly warnings: readonly string[];
 }
 
 /** In order of precedence */
 const runtimeVariables = ["LONGSHORE_WORKER_RUNTIMES", "WORKER_RUNTIMES", "ATTUNE_WORKER_RUNTIMES"];
-/** Feature by the command that gives it */
-const featureCommands: Readonly<Record<string, string>> = {
-  "qemu-img": "qemu-img",
-  lvm: "lvm",
-  nbd: "qemu-nbd",
-  prlimit: "prlimit",
-  git: "git",
-};
 
 /**
  * What this machine can run. Each key is decided by itself: environment over configuration over detection.
@@ -52,20 +57,25 @@ const featureCommands: Readonly<Record<string, string>> = {
  */
 export async function detectCapabilities(options: DetectOptions): Promise<CapabilityReport> {
   const { handlers, maxConcurrentJobs, declared = {}, env = process.env, signal } = options;
-  const path = env["PATH"] ?? "";
+  signal?.throwIfAborted();
   const warnings: string[] = [];
-  const interpreters = declared.interpreters ?? (await findInterpreters({ path, signal }));
+  const asking = { path: env["PATH"] ?? "", timeoutMs: options.timeoutMs ?? 5_000, signal };
+  const [interpreters, features, formats] = await Promise.all([
+    declared.interpreters ?? findInterpreters(asking),
+    declared.features ?? findFeatures(asking.path),
+    declared.formats ?? findFormats(asking),
+  ]);
+  signal?.throwIfAborted();
   const runtimes = claimRuntimes(options, interpreters, warnings);
   const isTrusted = options.trustDeclaredRuntimes === true;
-  const features = declared.features ?? (await findFeatures(path));
   const basic = basicCapabilities(handlers, maxConcurrentJobs);
   const capabilities: Capabilities = {
     ...basic,
     ...definedIn(declared),
-    limits: { ...basic.limits, ...declared.limits },
+    limits: { ...basic.limits, ...definedIn(declared.limits ?? {}) },
     interpreters,
     features,
-    formats: declared.formats ?? (features.includes("qemu-img") ? { disk: ["raw", "qcow2"] } : {}),
+    formats,
     runtimes: runtimes.filter(({ verified }) => verified || isTrusted).map(({ name }) => name),
     runtimeVersions: declared.runtimeVersions ?? versionsOf(interpreters),
   };
@@ -75,7 +85,7 @@ export async function detectCapabilities(options: DetectOptions): Promise<Capabi
       `runtime ${name} (from ${source}) was not found on this machine${isTrusted ? "" : "; it is not advertised"}`,
     );
   }
-  return { capabilities, runtimes, warnings };
+  return { capabilities, sources: sourcesOf(capabilities, declared, env), runtimes, warnings };
 }
 
 function claimRuntimes(
@@ -116,13 +126,18 @@ function runtimesFromEnv(
   return undefined;
 }
 
-async function findFeatures(path: string): Promise<readonly string[]> {
-  const features: string[] = [];
-  for (const [feature, command] of Object.entries(featureCommands)) {
-    if ((await findCommand(command, `${path}:/usr/sbin:/sbin`)) !== undefined)
-      features.push(feature);
-  }
-  return features;
+function sourcesOf(
+  capabilities: Capabilities,
+  declared: DeclaredCapabilities,
+  env: NonNullable<DetectOptions["env"]>,
+): CapabilityReport["sources"] {
+  const isDeclared = new Set(Object.keys(definedIn(declared)));
+  const keys = Object.keys(capabilities).map((key) => [
+    key,
+    isDeclared.has(key) ? "config" : "detection",
+  ]);
+  const sources = Object.fromEntries(keys) as Record<keyof Capabilities, CapabilitySource>;
+  return runtimesFromEnv(env, []) === undefined ? sources : { ...sources, runtimes: "env" };
 }
 
 function versionsOf(interpreters: readonly Interpreter[]): Record<string, readonly string[]> {
@@ -133,7 +148,10 @@ function versionsOf(interpreters: readonly Interpreter[]): Record<string, readon
   return versions;
 }
 
-function definedIn(declared: DeclaredCapabilities): Partial<Capabilities> {
+type Said<Declared> = { [Key in keyof Declared]?: Exclude<Declared[Key], undefined> };
+
+/** What was said; `undefined` says nothing. */
+function definedIn<Declared extends object>(declared: Declared): Said<Declared> {
   const defined = Object.entries(declared).filter(([, field]) => field !== undefined);
-  return Object.fromEntries(defined);
+  return Object.fromEntries(defined) as Said<Declared>;
 }

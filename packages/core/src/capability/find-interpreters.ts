@@ -1,8 +1,7 @@
-import { execFile } from "node:child_process";
-import { access, constants } from "node:fs/promises";
-import { delimiter, isAbsolute, join } from "node:path";
 import type { Abortable } from "../abortable.ts";
+import { askCommand, type AskOptions } from "./ask-command.ts";
 import type { Interpreter } from "./capabilities.ts";
+import { findCommand } from "./find-command.ts";
 
 interface Probe {
   readonly runtime: string;
@@ -13,7 +12,7 @@ interface Probe {
   readonly version: RegExp;
 }
 
-const number = String.raw`(\d+(?:\.\d+)+)`;
+const number = String.raw`(\d+(?:\.\d+)*)`;
 const probes: readonly Probe[] = [
   {
     runtime: "shell",
@@ -54,68 +53,34 @@ const probes: readonly Probe[] = [
   },
   { runtime: "perl", commands: ["perl"], args: ["-v"], version: new RegExp(`\\(v${number}\\)`) },
 ];
-const timeoutMs = 5_000;
-
 export interface FindInterpretersOptions extends Abortable {
   /** Where commands are looked for. @default the process's PATH */
   readonly path?: string | undefined;
+  /** Time each command has to answer. @default 5_000 */
+  readonly timeoutMs?: number | undefined;
 }
 
-/** Looks for the interpreters this worker knows and asks each for its version. One that does not answer is left out. */
+/** Looks for the interpreters a worker knows and asks each for its version. One that does not answer is left out. */
 export async function findInterpreters(
   options: FindInterpretersOptions = {},
 ): Promise<readonly Interpreter[]> {
-  const { path = process.env["PATH"] ?? "", signal } = options;
-  const found = await Promise.all(probes.map((probe) => runProbe(probe, path, signal)));
+  const { path = process.env["PATH"] ?? "", timeoutMs = 5_000, signal } = options;
+  signal?.throwIfAborted();
+  const asking = { path, timeoutMs, signal };
+  const found = await Promise.all(probes.map((probe) => runProbe(probe, asking)));
+  signal?.throwIfAborted();
   return found.filter((interpreter) => interpreter !== undefined);
 }
 
-/** The file a command stands for, when there is one that may be executed. */
-export async function findCommand(name: string, path: string): Promise<string | undefined> {
-  const folders = isAbsolute(name) ? [""] : path.split(delimiter).filter(isAbsolute);
-  for (const folder of folders) {
-    const file = join(folder, name);
-    try {
-      await access(file, constants.X_OK);
-      return file;
-    } catch {
-      // Not in this folder.
-    }
-  }
-  return undefined;
-}
-
-async function runProbe(
-  probe: Probe,
-  path: string,
-  signal: AbortSignal | undefined,
-): Promise<Interpreter | undefined> {
+async function runProbe(probe: Probe, asking: AskOptions): Promise<Interpreter | undefined> {
   for (const command of probe.commands) {
-    const file = await findCommand(command, path);
+    const file = await findCommand(command, asking.path);
     if (file === undefined) continue;
-    const output = await ask(file, probe.args, signal);
-    signal?.throwIfAborted();
+    const output = await askCommand(file, probe.args, asking);
     // A shell that has no version option is still a shell.
     if (output === undefined && probe.runtime !== "shell") continue;
     const version = probe.version.exec(output ?? "")?.[1];
     return { name: probe.runtime, path: file, ...(version !== undefined && { version }) };
   }
   return undefined;
-}
-
-function ask(
-  file: string,
-  args: readonly string[],
-  signal: AbortSignal | undefined,
-): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    execFile(
-      file,
-      args,
-      { timeout: timeoutMs, killSignal: "SIGKILL", maxBuffer: 65_536, signal },
-      (error, stdout, stderr) => {
-        resolve(error === null ? `${stdout}\n${stderr}` : undefined);
-      },
-    ).stdin?.end();
-  });
 }

@@ -1,6 +1,6 @@
 import type { Abortable } from "../abortable.ts";
 import type { Capabilities } from "../capability/capabilities.ts";
-import { matches, type Taint } from "../capability/matches.ts";
+import { isMisplaced, matches, type Taint } from "../capability/matches.ts";
 import { LongshoreError } from "../errors/longshore-error.ts";
 import type { Handler } from "../handler/handler.ts";
 import type { HandlerRegistry } from "../handler/handler-registry.ts";
@@ -34,6 +34,8 @@ export interface IntakeOptions {
   readonly verifySignature: SignatureVerifier | undefined;
   readonly capabilities: Capabilities;
   readonly registry: HandlerRegistry;
+  /** Whether a job runs on this worker now */
+  isRunning(jobId: string): boolean;
   readonly now: () => number;
 }
 
@@ -60,6 +62,7 @@ export function createIntake(options: IntakeOptions): Intake {
     labels: options.labels,
     taints: options.taints,
     capabilities: options.capabilities,
+    isRunning: options.isRunning,
   };
 
   function findHandler(document: JobDocument): Handler | undefined {
@@ -83,7 +86,7 @@ export function createIntake(options: IntakeOptions): Intake {
         details: { reasons: match.reasons },
         // The worker it is routed to may come by, for as long as the job may wait.
         retryable:
-          match.reasons.every((reason) => reason.field.startsWith("routing.")) &&
+          isMisplaced(match.reasons) &&
           options.now() < Date.parse(document.createdAt) + waitMs(document),
       },
     );

@@ -67,6 +67,7 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
     verifySignature: setup.verifySignature,
     capabilities,
     registry,
+    isRunning: (jobId) => board.get(jobId)?.state === "running",
     now,
   });
   const executor = createExecutor({
