@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { link, open, rename, rm, stat, unlink } from "node:fs/promises";
+import { link, open, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join, parse } from "node:path";
 import { hasCode } from "./fs-error.ts";
 
@@ -22,10 +22,10 @@ export async function writeFileAtomically(path: string, content: string): Promis
 }
 
 /**
- * Moves a file into a directory under its name, or under `<stem>-<n><ext>` when that is taken. Never overwrites: the new
- * name is made by a hard link, which fails when the name exists. Returns the name it got.
+ * Gives a file a second name in a directory: its own, or `<stem>-<n><ext>` when that is taken. Never overwrites, because
+ * making a hard link fails when the name exists. Called again after a crash it finds the name it made. Returns the name.
  */
-export async function moveWithoutOverwriting(
+export async function linkWithoutOverwriting(
   path: string,
   directory: string,
   name: string,
@@ -35,13 +35,11 @@ export async function moveWithoutOverwriting(
     const candidate = number === 0 ? name : `${stem}-${number}${ext}`;
     try {
       await link(path, join(directory, candidate));
+      return candidate;
     } catch (error) {
       if (!hasCode(error, "EEXIST")) throw error;
-      // The name may be this file's own, linked before a crash.
-      if (!(await isSameFile(path, join(directory, candidate)))) continue;
+      if (await isSameFile(path, join(directory, candidate))) return candidate;
     }
-    await unlink(path);
-    return candidate;
   }
 }
 
