@@ -25,9 +25,8 @@ async function configFile(config: object): Promise<string> {
 describe("longshore worker and submit", () => {
   it("run a job, print its result, and end cleanly on SIGTERM", async () => {
     await using worker = await startWorker();
-    const { exitCode, stdout } = await run(
-      ...["submit", "--operation", "system.echo", "--data", '{"a":1}', "--id", "e1", "--wait"],
-    );
+    const what = ["--operation", "system.echo", "--data", '{"a":1}', "--id", "e1"];
+    const { exitCode, stdout } = await run("submit", ...what, "--wait");
     expect(exitCode).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({
       job_id: "e1",

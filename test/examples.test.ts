@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { loadConfig } from "@longshore/core";
 import { describe, expect, it } from "vitest";
+import { cleanEnv } from "./fixtures/longshore.ts";
 
 const root = join(import.meta.dirname, "..");
 const execute = promisify(execFile);
@@ -12,7 +13,7 @@ function runExample(path: string): Promise<{ readonly stdout: string }> {
   return execute(
     process.execPath,
     ["--conditions=@longshore/source", "--no-warnings", join(root, path)],
-    { timeout: 55_000 },
+    { timeout: 55_000, env: cleanEnv() },
   );
 }
 

@@ -1,5 +1,4 @@
-import { decodeJobDocument, encodeJobDocument } from "./codec.ts";
-import { operationSchema } from "./job-document-schema.ts";
+import { checkJobField } from "./codec.ts";
 import type {
   JobAudit,
   JobConstraints,
@@ -12,9 +11,8 @@ import type {
   JobRuntime,
   JobSignature,
 } from "./job-document.ts";
-import { createJobId, isJobId } from "./job-id.ts";
-import { withPayloadDefaults } from "./parse-job-document.ts";
-import { issuesError } from "./validation-error.ts";
+import { createJobId } from "./job-id.ts";
+import { issuesError, type ValidationIssue } from "./validation-error.ts";
 
 /** What a program says to have a job done; everything else has a default. */
 export interface JobInput {
@@ -56,57 +54,32 @@ const defaultExecution: JobExecution = {
  * @throws {LongshoreError} `VALIDATION_ERROR` with `details.issues`, in wire names
  */
 export function createJobDocument(input: JobInput): JobDocument {
-  const { operation, data, payloadType, jobId = createJobId(), execution, ...rest } = input;
-  const document: JobDocument = {
+  const { operation, data, payloadType, jobId, createdAt, execution, ...rest } = input;
+  const document: Record<string, unknown> = {
     version: "1.0",
-    jobId,
-    createdAt: input.createdAt ?? new Date().toISOString(),
+    jobId: jobId ?? createJobId(),
+    createdAt: createdAt ?? new Date().toISOString(),
     kind: "Job",
     operation,
     payload: { type: payloadType ?? `${operation}.v1`, data: data === undefined ? {} : data },
-    execution:
-      execution === undefined
-        ? defaultExecution
-        : {
-            ...defaultExecution,
-            ...execution,
-            retry: { ...defaultRetry, ...execution.retry },
-          },
-    ...definedIn(rest),
+    execution: execution ?? defaultExecution,
   };
-  if (isSimple(input)) {
-    checkNames(document);
-    return document;
+  const issues: ValidationIssue[] = [];
+  const check = (name: string): void => {
+    const checked = checkJobField(name, document[name]);
+    if (checked.issues === undefined) document[name] = checked.value;
+    else issues.push(...checked.issues);
+  };
+  check("operation");
+  check("payload");
+  if (jobId !== undefined) check("jobId");
+  if (createdAt !== undefined) check("createdAt");
+  if (execution !== undefined) check("execution");
+  for (const [name, value] of Object.entries(rest)) {
+    if (value === undefined) continue;
+    document[name] = value;
+    check(name);
   }
-  return withPayloadDefaults(decodeJobDocument(encodeJobDocument(document)));
-}
-
-/** Whether only names and data are given, which need no schema to be checked: the hot path. */
-function isSimple(input: JobInput): boolean {
-  for (const key in input) {
-    if (key !== "operation" && key !== "data" && key !== "jobId") return false;
-  }
-  return true;
-}
-
-function checkNames({ operation, jobId }: JobDocument): void {
-  const parsed = operationSchema.safeParse(operation);
-  if (!parsed.success) {
-    const message = parsed.error.issues[0]?.message ?? "is not an operation";
-    throw issuesError([{ path: "operation", code: "invalid_format", message }]);
-  }
-  if (!isJobId(jobId)) {
-    throw issuesError([
-      {
-        path: "job_id",
-        code: "invalid_format",
-        message: "expected 1 to 128 letters, digits and ._- without two dots in a row",
-      },
-    ]);
-  }
-}
-
-function definedIn(rest: Omit<JobInput, "operation" | "data">): Partial<JobDocument> {
-  const defined = Object.entries(rest).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(defined);
+  if (issues.length > 0) throw issuesError(issues);
+  return document as unknown as JobDocument;
 }

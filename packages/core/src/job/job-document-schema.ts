@@ -1,33 +1,56 @@
+import semver from "semver";
 import { z } from "zod";
+import type { RuntimeMode } from "./job-document.ts";
 import { jobIdPattern } from "./job-id.ts";
 
-/** Deepest nesting of a payload. */
-export const maxJsonDepth = 64;
-
+// Patterns keep to what every regular expression engine knows, RE2 too: they are published in the JSON Schemas. What
+// they cannot say is said by a refinement.
 const operationPattern = /^[a-z0-9][a-z0-9_-]*(\.[a-z0-9][a-z0-9_-]*)+$/;
 const payloadTypePattern = /^[a-z0-9_-]+(\.[a-z0-9_-]+)+\.v\d+$/;
-const labelKeyPattern =
-  /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
-const labelValuePattern = /^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/;
+const dnsLabel = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?";
+const labelName = "[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?";
+const labelKeyPattern = new RegExp(`^(${dnsLabel}(\\.${dnsLabel})*/)?${labelName}$`);
+const labelValuePattern = new RegExp(`^(${labelName})?$`);
+const namespacePattern = /^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$/;
 const envNamePattern = /^[A-Za-z_][A-Za-z0-9_]*$/;
+const pathSegment = String.raw`([^./\\][^/\\]*|\.[^./\\][^/\\]*|\.\.[^/\\]+)`;
+const relativePathPattern = new RegExp(`^${pathSegment}(/${pathSegment})*$`);
 
 const dateTime = z.iso.datetime({ offset: true, error: "expected an RFC 3339 date and time" });
 const name = z.string().min(1).max(253);
-const labels = z.record(
-  z.string().regex(labelKeyPattern, "expected a Kubernetes label key"),
-  z.string().regex(labelValuePattern, "expected a Kubernetes label value"),
-);
 const count = z.int().min(1);
+/** What a process is started with cannot hold NUL. */
+const text = z.string().refine((value) => !value.includes("\0"), "must not contain NUL");
 
-function isRelativePath(path: string): boolean {
-  return (
-    path.length <= 1_024 &&
-    !path.startsWith("/") &&
-    !path.includes("\0") &&
-    !path.includes("\\") &&
-    path.split("/").every((part) => part !== "" && part !== "." && part !== "..")
+const labelKey = z
+  .string()
+  .max(317)
+  .regex(labelKeyPattern, "expected a Kubernetes label key")
+  .refine((key) => key.lastIndexOf("/") <= 253, "must not have a prefix longer than 253");
+const labelValue = z.string().regex(labelValuePattern, "expected a Kubernetes label value");
+
+const relativePath = z
+  .string()
+  .max(1_024)
+  .regex(relativePathPattern, "expected a relative path with / between names, none of them . or ..")
+  .refine((path) => !path.includes("\0"), "must not contain NUL");
+
+const semverRange = z
+  .string()
+  .max(128)
+  .refine(
+    (range) => range === "*" || semver.validRange(range) !== null,
+    "expected a semver range, or *",
   );
-}
+
+/** Every mode there is. */
+export const runtimeModes: readonly [RuntimeMode, ...RuntimeMode[]] = [
+  "handler",
+  "process",
+  "image",
+  "build",
+  "sandbox",
+];
 
 export const operationSchema: z.ZodString = z
   .string()
@@ -36,11 +59,25 @@ export const operationSchema: z.ZodString = z
 
 export const jobIdSchema: z.ZodString = z
   .string()
+  .max(128)
   .regex(
     jobIdPattern,
-    "expected 1 to 128 letters, digits and ._- that start with a letter or digit",
-  )
-  .refine((id) => !id.includes(".."), "must not contain two dots in a row");
+    "expected 1 to 128 letters, digits and ._- that start with a letter or digit, without ..",
+  );
+
+/** A map of free keys, of bounded size. */
+function mapOf<Value extends z.ZodType>(
+  keys: z.ZodString,
+  values: Value,
+  maxEntries: number,
+): z.ZodRecord<z.ZodString, Value> {
+  return z
+    .record(keys, values)
+    .refine((map) => Object.keys(map).length <= maxEntries, {
+      message: `must have at most ${maxEntries} entries`,
+    })
+    .meta({ maxProperties: maxEntries });
+}
 
 const payload = z.looseObject({
   type: z
@@ -55,10 +92,11 @@ const payload = z.looseObject({
 const metadata = z.looseObject({
   name: name.optional().describe("A name for people"),
   namespace: name
+    .regex(namespacePattern, "expected letters, digits and ._- between letters or digits")
     .optional()
     .describe("Scope of idempotency keys and policies; `default` when absent"),
-  labels: labels.optional().describe("Kubernetes labels"),
-  annotations: z.record(z.string().max(253), z.string()).optional().describe("Free texts"),
+  labels: mapOf(labelKey, labelValue, 256).optional().describe("Kubernetes labels"),
+  annotations: mapOf(z.string().max(253), z.string(), 256).optional().describe("Free texts"),
 });
 
 const retry = z.looseObject({
@@ -98,11 +136,15 @@ const strings = z.array(z.string().min(1).max(256)).max(256);
 const constraints = z.looseObject({
   required_capabilities: strings.optional().describe("Operations or features the worker must have"),
   required_features: strings.optional().describe("Features the worker must have"),
-  required_runtimes: z
-    .record(z.string(), z.string().max(128))
+  required_runtimes: mapOf(z.string().min(1).max(64), semverRange, 64)
     .optional()
     .describe("Runtime name to semver range, or *"),
-  minimum_worker_version: z.string().max(64).optional().describe("Lowest version of the worker"),
+  minimum_worker_version: z
+    .string()
+    .max(64)
+    .refine((version) => semver.coerce(version) !== null, "expected a version like 1.2.0")
+    .optional()
+    .describe("Lowest version of the worker"),
   maximum_disk_size_gb: z.number().min(0).optional().describe("Disk the job needs"),
   require_privileged: z.boolean().optional().describe("Whether the worker must be privileged"),
   allowed_worker_pools: strings.optional().describe("Pools whose workers may run it"),
@@ -111,22 +153,33 @@ const constraints = z.looseObject({
 const routing = z.looseObject({
   worker_id: name.optional().describe("The one worker that may run it"),
   worker_pool: name.optional().describe("The pool whose workers may run it"),
-  selector: z.record(z.string(), z.string()).optional().describe("Labels the worker must have"),
+  selector: mapOf(z.string().max(317), z.string().max(253), 256)
+    .optional()
+    .describe("Labels the worker must have"),
   tolerations: z.array(z.unknown()).max(64).optional().describe("Taints it accepts"),
   affinity: z.unknown().optional().describe("Workers to prefer"),
   anti_affinity: z.unknown().optional().describe("Workers to avoid"),
 });
 
-const file = z.looseObject({
-  content: z.string().optional().describe("Text"),
-  base64: z.base64().optional().describe("Bytes"),
-  url: z.url().max(2_048).optional().describe("Where to fetch it"),
-  mode: z
-    .string()
-    .regex(/^0?[0-7]{3}$/, "expected octal permission bits like 0644")
-    .optional()
-    .describe("Permission bits"),
-});
+const file = z
+  .looseObject({
+    content: z.string().optional().describe("Text"),
+    base64: z.base64().optional().describe("Bytes"),
+    url: z.url().max(2_048).optional().describe("Where to fetch it"),
+    mode: z
+      .string('expected octal permission bits as a string, like "0644"')
+      .regex(/^0?[0-7]{3}$/, "expected octal permission bits like 0644")
+      .optional()
+      .describe("Permission bits; 0644 when absent"),
+  })
+  .refine(
+    ({ content, base64, url }) =>
+      [content, base64, url].filter((source) => source !== undefined).length === 1,
+    "must have exactly one of content, base64 and url",
+  );
+
+/** Its form belongs to whoever runs the job; its names stay as they are. */
+const free = z.record(z.string(), z.unknown());
 
 const limits = z.looseObject({
   memory_mb: count.optional().describe("MiB of memory"),
@@ -147,61 +200,72 @@ const limits = z.looseObject({
   network: z.string().max(64).optional().describe("Network policy"),
 });
 
-const runtime = z.looseObject({
-  mode: z
-    .enum(["handler", "process", "image", "build", "sandbox"])
-    .default("handler")
-    .describe("In the worker itself, or in what it starts"),
-  runtime: z.string().min(1).max(64).optional().describe("Runtime of mode process"),
-  image: z.string().min(1).max(512).optional().describe("OCI reference, for mode image"),
-  build: z.unknown().optional().describe("What to build, for mode build"),
-  sandbox: z.unknown().optional().describe("Kind of sandbox, for mode sandbox"),
-  cmd: z.array(z.string()).max(1_024).optional().describe("Command"),
-  args: z.array(z.string()).max(1_024).optional().describe("Arguments after the command"),
-  cwd: z.string().max(1_024).optional().describe("Working directory"),
-  user: z.string().max(256).optional().describe("User to run as"),
-  env: z
-    .record(
-      z.string().regex(envNamePattern, "expected the name of an environment variable"),
-      z.union([z.string(), z.number(), z.boolean(), z.null()]),
+const runtime = z
+  .looseObject({
+    mode: z
+      .enum(runtimeModes)
+      .default("handler")
+      .describe("In the worker itself, or in what it starts"),
+    runtime: z.string().min(1).max(64).optional().describe("Runtime of mode process"),
+    image: z.string().min(1).max(512).optional().describe("OCI reference; needed in mode image"),
+    build: free.optional().describe("What to build; needed in mode build"),
+    sandbox: free.optional().describe("Kind and size of the sandbox, for mode sandbox"),
+    cmd: z.array(text).max(1_024).optional().describe("Command"),
+    args: z.array(text).max(1_024).optional().describe("Arguments after the command"),
+    cwd: text.max(1_024).optional().describe("Working directory"),
+    user: text.max(256).optional().describe("User to run as"),
+    env: mapOf(
+      z.string().max(256).regex(envNamePattern, "expected the name of an environment variable"),
+      z.union([text, z.number(), z.boolean(), z.null()], {
+        error: "expected a string without NUL, a number, a boolean or null",
+      }),
+      1_024,
     )
-    .optional()
-    .describe("Environment variables; null removes one"),
-  files: z
-    .record(
-      z.string().refine(isRelativePath, "expected a relative path without . and .. in it"),
-      file,
-    )
-    .optional()
-    .describe("Files to lay down before the start"),
-  input: z
-    .looseObject({
-      stdin: z
-        .enum(["payload", "job", "none"])
-        .default("payload")
-        .describe("What is written to standard input"),
-    })
-    .optional()
-    .describe("Standard input"),
-  params: z
-    .looseObject({
-      delivery: z.enum(["stdin", "file", "env"]).default("stdin").describe("How they arrive"),
-      format: z.enum(["json", "yaml", "dotenv"]).default("json").describe("How they are written"),
-    })
-    .optional()
-    .describe("Delivery of payload.data as parameters"),
-  output: z
-    .looseObject({
-      format: z
-        .enum(["text", "json", "yaml", "jsonl"])
-        .default("text")
-        .describe("How standard output is read"),
-      artifacts: z.array(z.string().min(1).max(1_024)).max(256).default([]).describe("Globs"),
-    })
-    .optional()
-    .describe("What becomes of the output"),
-  limits: limits.optional().describe("What it may use"),
-});
+      .optional()
+      .describe("Environment variables; null removes one"),
+    files: mapOf(relativePath, file, 1_024)
+      .optional()
+      .describe("Files to lay down before the start, by relative path"),
+    input: z
+      .looseObject({
+        stdin: z
+          .enum(["payload", "job", "none"])
+          .default("payload")
+          .describe("What is written to standard input"),
+      })
+      .optional()
+      .describe("Standard input"),
+    params: z
+      .looseObject({
+        delivery: z.enum(["stdin", "file", "env"]).default("stdin").describe("How they arrive"),
+        format: z.enum(["json", "yaml", "dotenv"]).default("json").describe("How they are written"),
+      })
+      .optional()
+      .describe("Delivery of payload.data as parameters"),
+    output: z
+      .looseObject({
+        format: z
+          .enum(["text", "json", "yaml", "jsonl"])
+          .default("text")
+          .describe("How standard output is read"),
+        artifacts: z
+          .array(z.string().min(1).max(1_024))
+          .max(256)
+          .default([])
+          .describe("Files to keep: globs below the artifacts directory"),
+      })
+      .optional()
+      .describe("What becomes of the output"),
+    limits: limits.optional().describe("What it may use"),
+  })
+  .refine(({ mode, image }) => mode !== "image" || image !== undefined, {
+    path: ["image"],
+    message: "is needed in mode image",
+  })
+  .refine(({ mode, build }) => mode !== "build" || build !== undefined, {
+    path: ["build"],
+    message: "is needed in mode build",
+  });
 
 const observability = z.looseObject({
   traceparent: z.string().max(256).optional().describe("W3C trace context"),
@@ -233,7 +297,7 @@ const signature = z.looseObject({
 export const jobDocumentSchema: z.ZodObject = z
   .looseObject({
     version: z
-      .string()
+      .string('expected the string "1.0" (in quotes, in YAML too)')
       .regex(/^1\.\d{1,4}$/, 'expected "1.0"')
       .describe("Version of the protocol"),
     job_id: jobIdSchema.describe("Name of the job; safe in a path"),

@@ -1,3 +1,5 @@
+import type { JobObservability } from "./job-document.ts";
+
 /** One line of a job's story. `sequence` grows by exactly 1 per job, across kinds and attempts, from 0. */
 export interface JobEvent {
   readonly jobId: string;
@@ -13,4 +15,5 @@ export interface JobEvent {
   readonly progressPercent?: number | undefined;
   readonly message: string;
   readonly details?: Readonly<Record<string, unknown>> | undefined;
+  readonly observability?: JobObservability | undefined;
 }

@@ -46,6 +46,14 @@ const summary = z.looseObject({
   worker_version: z.string().describe("Version of the worker"),
 });
 
+const observability = z.looseObject({
+  traceparent: z.string().optional().describe("W3C trace context"),
+  trace_id: z.string().optional().describe("Trace"),
+  span_id: z.string().optional().describe("Span"),
+  parent_span_id: z.string().optional().describe("Span above"),
+  correlation_id: z.string().optional().describe("Ties jobs of one cause together"),
+});
+
 /** The wire form of a result document, version 1. */
 export const jobResultSchema: z.ZodObject = z
   .looseObject({
@@ -57,6 +65,8 @@ export const jobResultSchema: z.ZodObject = z
     created_at: dateTime.describe("When the job was made"),
     started_at: dateTime.optional().describe("Start of the last attempt"),
     finished_at: dateTime.describe("End"),
+    completed_at: dateTime.optional().describe("The same as finished_at, of a completed job"),
+    failed_at: dateTime.optional().describe("The same as finished_at, of any other job"),
     execution_summary: summary.describe("Times and attempts"),
     exit_code: z.int().optional().describe("Exit code of the process"),
     signal: z.string().optional().describe("Signal that ended the process"),
@@ -73,7 +83,7 @@ export const jobResultSchema: z.ZodObject = z
         artifacts: z
           .array(z.union([artifact, z.string()]))
           .optional()
-          .describe("Files the job produced"),
+          .describe("Files the job produced; a plain string is a path"),
       })
       .optional()
       .describe("Files"),
@@ -81,16 +91,7 @@ export const jobResultSchema: z.ZodObject = z
     metrics: z.record(z.string(), z.number()).optional().describe("Measurements"),
     error: jobErrorSchema.optional().describe("Why it failed"),
     history: z.array(attempt).describe("Every attempt, oldest first"),
-    observability: z
-      .looseObject({
-        traceparent: z.string().optional().describe("W3C trace context"),
-        trace_id: z.string().optional().describe("Trace"),
-        span_id: z.string().optional().describe("Span"),
-        parent_span_id: z.string().optional().describe("Span above"),
-        correlation_id: z.string().optional().describe("Ties jobs of one cause together"),
-      })
-      .optional()
-      .describe("Trace context"),
+    observability: observability.optional().describe("Trace context"),
     signature: z.unknown().optional().describe("Signature of the result"),
   })
   .meta({ title: "Result document", description: "What became of a job" });
@@ -108,5 +109,6 @@ export const jobEventSchema: z.ZodObject = z
     progress_percent: z.number().min(0).max(100).optional().describe("How far it is"),
     message: z.string().describe("One line for a person"),
     details: z.record(z.string(), z.unknown()).optional().describe("Machine-readable facts"),
+    observability: observability.optional().describe("Trace context"),
   })
   .meta({ title: "Job event", description: "One line of a job's story" });

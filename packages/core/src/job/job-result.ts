@@ -6,9 +6,9 @@ import type { TerminalJobState } from "./job-state.ts";
 export interface Artifact {
   /** Path below the artifacts directory, `/` between segments */
   readonly path: string;
-  /** Bytes */
+  /** Bytes; 0 when the result names nothing but the path */
   readonly size: number;
-  /** Hex digest of the content */
+  /** Hex digest of the content; empty when the result names nothing but the path */
   readonly sha256: string;
   readonly mediaType?: string | undefined;
 }

@@ -1,11 +1,12 @@
-import { parseDocument } from "yaml";
-import { LongshoreError } from "../errors/longshore-error.ts";
-import { decodeJobDocument, jobDocumentPlan, type WireDocument } from "./codec.ts";
-import { maxJsonDepth } from "./job-document-schema.ts";
+import { isLongshoreError, LongshoreError } from "../errors/longshore-error.ts";
+import { decodeJobDocument, unknownJobFields, type WireDocument } from "./codec.ts";
+import { runtimeModes } from "./job-document-schema.ts";
 import type { JobDocument } from "./job-document.ts";
-import { unknownFields } from "./rename-plan.ts";
-import { convertV0 } from "./v0-document.ts";
-import { issuesError } from "./validation-error.ts";
+import { jsonProblem } from "./json-problem.ts";
+import { parseYaml } from "./parse-yaml.ts";
+import type { UnknownField } from "./rename-plan.ts";
+import { convertV0, isV0Field, toV0Path } from "./v0-document.ts";
+import { badRuntimeMode, issuesError, toPath, type ValidationIssue } from "./validation-error.ts";
 
 export interface ParseOptions {
   readonly contentType: "application/json" | "application/yaml";
@@ -28,50 +29,29 @@ export interface ParsedJob {
 
 const maxClockSkewMs = 5 * 60_000;
 const longTimeoutSeconds = 86_400;
+const maxUnknownShown = 50;
+const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /**
  * Reads a job document from outside: version 1, or version 0 converted to it.
  *
  * @throws {LongshoreError} `INVALID_BODY` when it is not one JSON or YAML object within the limits, `MISSING_JOB_ID`,
- *   `UNSUPPORTED_PROTOCOL_VERSION`, `VALIDATION_ERROR` with `details.issues`
+ *   `UNSUPPORTED_PROTOCOL_VERSION`, `BAD_RUNTIME_MODE`, `VALIDATION_ERROR` with `details.issues`
  */
 export function parseJobDocument(body: Uint8Array | string, options: ParseOptions): ParsedJob {
   const { strict = false, now = Date.now } = options;
+  const nowMs = now();
   const wire = parseBody(body, options);
-  const isV0 = !("version" in wire) && "protocol_version" in wire;
-  const v1 = isV0 ? convertV0(wire) : wire;
-  checkHead(v1);
-  const document = decodeJobDocument({
-    ...v1,
-    created_at: v1["created_at"] ?? new Date(now()).toISOString(),
-  });
-  const unknown = unknownFields(wire, jobDocumentPlan());
-  if (strict && !isV0 && unknown.length > 0) {
-    throw issuesError(
-      unknown.map((path) => ({ path, code: "unrecognized_keys", message: "is not a known field" })),
-    );
-  }
+  const isV0 = wire["version"] === undefined && wire["protocol_version"] !== undefined;
+  const unknown = unknownJobFields(wire).filter(({ path }) => !isV0 || !isV0Field(path));
+  if (strict && unknown.length > 0) throw unknownFieldsError(unknown);
+  checkHead(wire, isV0);
+  const document = isV0 ? decodeV0(wire, nowMs) : decodeJobDocument(wire, nowMs);
   return {
-    document: withPayloadDefaults(document),
+    document,
     wire,
-    warnings: [
-      ...(isV0 ? [] : unknown.map((path) => `${path} is not a known field; it is kept`)),
-      ...oddities(document, now()),
-    ],
+    warnings: [...unknownWarnings(unknown), ...oddities(document, nowMs)],
     protocolVersion: isV0 ? 0 : 1,
-  };
-}
-
-/** `payload.type` and `payload.data` as they count when they are absent. */
-export function withPayloadDefaults(document: JobDocument): JobDocument {
-  const { operation, payload } = document;
-  return {
-    ...document,
-    payload: {
-      ...payload,
-      type: payload.type ?? `${operation}.v1`,
-      data: payload.data === undefined ? {} : payload.data,
-    },
   };
 }
 
@@ -91,16 +71,14 @@ function parseBody(
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw invalidBody("The document is not an object.");
   }
-  if (isDeeperThan(value, maxJsonDepth)) {
-    throw invalidBody(`The document is nested deeper than ${maxJsonDepth} levels.`);
-  }
+  assertSafe(value, maxBytes);
   return value as Record<string, unknown>;
 }
 
 function toText(body: Uint8Array | string): string {
   if (typeof body === "string") return body;
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(body);
+    return utf8.decode(body);
   } catch (error) {
     throw invalidBody("The document is not UTF-8.", error);
   }
@@ -116,28 +94,74 @@ function parseText(text: string, contentType: ParseOptions["contentType"]): unkn
   }
 }
 
-function parseYaml(text: string): unknown {
-  const yaml = parseDocument(text, { schema: "core", uniqueKeys: true, customTags: [] });
-  const [problem] = [...yaml.errors, ...yaml.warnings];
-  if (problem !== undefined) throw problem;
-  // Each alias may be expanded a few times; a "billion laughs" document is refused.
-  return yaml.toJS({ maxAliasCount: 100 });
+function assertSafe(value: object, maxSize: number): void {
+  const problem = jsonProblem(value, { maxSize });
+  if (problem === undefined) return;
+  const { kind, message } = problem;
+  const path = toPath(problem.path);
+  if (kind === "too_deep" || kind === "too_large") {
+    throw invalidBody(`The document ${message}.`);
+  }
+  throw issuesError([{ path, code: kind, message }]);
 }
 
-function checkHead(wire: Record<string, unknown>): void {
-  if (wire["job_id"] === undefined || wire["job_id"] === "") {
+function checkHead(wire: Record<string, unknown>, isV0: boolean): void {
+  const { job_id: jobId, version, runtime } = wire;
+  if (jobId === undefined || jobId === null || jobId === "") {
     throw new LongshoreError("MISSING_JOB_ID", "The document has no job_id.", {
       phase: "validation",
     });
   }
-  const { version } = wire;
+  if (isV0) return;
   if (typeof version === "string" && /^\d+(\.\d+)*$/.test(version) && !version.startsWith("1.")) {
     throw new LongshoreError(
       "UNSUPPORTED_PROTOCOL_VERSION",
       `The document has version ${version.slice(0, 20)}; this worker reads 1.x.`,
-      { phase: "validation", details: { version, supported: ["1.0"] } },
+      { phase: "validation", details: { version: version.slice(0, 20), supported: ["1.0"] } },
     );
   }
+  const mode = modeOf(runtime);
+  const modes: readonly unknown[] = runtimeModes;
+  if (mode !== undefined && !modes.includes(mode)) throw badRuntimeMode(mode, runtimeModes);
+}
+
+function modeOf(runtime: unknown): unknown {
+  return typeof runtime === "object" && runtime !== null && "mode" in runtime
+    ? runtime.mode
+    : undefined;
+}
+
+/** Issues of the converted document are told by the names that the client wrote. */
+function decodeV0(wire: Record<string, unknown>, nowMs: number): JobDocument {
+  try {
+    return decodeJobDocument(convertV0(wire), nowMs);
+  } catch (error) {
+    if (!isLongshoreError(error) || error.code !== "VALIDATION_ERROR") throw error;
+    const issues = error.details?.["issues"] as readonly ValidationIssue[];
+    throw issuesError(issues.map((issue) => ({ ...issue, path: toV0Path(issue.path) })));
+  }
+}
+
+function unknownFieldsError(unknown: readonly UnknownField[]): LongshoreError {
+  return issuesError(
+    unknown.slice(0, maxUnknownShown).map(({ path, meant }) => ({
+      path,
+      code: "unrecognized_keys",
+      message: `is not a known field${meant === undefined ? "" : `; did you mean ${meant}?`}`,
+    })),
+  );
+}
+
+function unknownWarnings(unknown: readonly UnknownField[]): readonly string[] {
+  const warnings = unknown
+    .slice(0, maxUnknownShown)
+    .map(({ path, meant }) =>
+      meant === undefined
+        ? `${path} is not a known field; it is kept`
+        : `${path} is not a known field and is left out; did you mean ${meant}?`,
+    );
+  const more = unknown.length - warnings.length;
+  return more > 0 ? [...warnings, `${more} more fields are not known`] : warnings;
 }
 
 function oddities(document: JobDocument, nowMs: number): readonly string[] {
@@ -151,13 +175,6 @@ function oddities(document: JobDocument, nowMs: number): readonly string[] {
     warnings.push("execution.timeout_seconds is longer than a day");
   }
   return warnings;
-}
-
-/** Whether the value nests deeper than `depth`; never looks further than that. */
-function isDeeperThan(value: unknown, depth: number): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  if (depth === 0) return true;
-  return Object.values(value).some((item) => isDeeperThan(item, depth - 1));
 }
 
 function invalidBody(message: string, cause?: unknown): LongshoreError {

@@ -30,7 +30,7 @@ describe("retry", () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 100 }),
-        fc.double({ min: 0, max: 0.999 }),
+        fc.double({ min: 0, max: 0.999, noNaN: true }),
         (n, random) => {
           const base = retryDelayMs({ ...retry, jitter: 0 }, n, random);
           const delay = retryDelayMs(retry, n, random);

@@ -57,7 +57,7 @@ const wireDocument = fc
     }),
     runtime: optional(
       fc.record({
-        mode: fc.constantFrom("handler", "process", "image"),
+        mode: fc.constantFrom("handler", "process", "sandbox"),
         env: fc.dictionary(
           fc.stringMatching(/^[A-Z_]{1,10}$/),
           fc.oneof(fc.string(), fc.integer(), fc.boolean(), fc.constant(null)),
@@ -72,7 +72,7 @@ const wireDocument = fc
     ),
   })
   .chain((document) =>
-    fc.dictionary(vendorName, jsonValue).map((extra) => ({ ...document, ...extra })),
+    fc.dictionary(vendorName, jsonValue).map((extra) => Object.assign({}, document, extra)),
   )
   .map((document) => JSON.parse(JSON.stringify(document)) as Record<string, unknown>);
 

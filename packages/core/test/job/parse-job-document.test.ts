@@ -21,8 +21,8 @@ function issuesOf(extra: object): readonly string[] {
     return [];
   } catch (error) {
     expect(error).toMatchObject({ code: "VALIDATION_ERROR", phase: "validation" });
-    const { details } = error as LongshoreError;
-    return (details?.["issues"] as { path: string }[]).map(({ path }) => path);
+    const { details = {} } = error as LongshoreError;
+    return (details["issues"] as { path: string }[]).map(({ path }) => path);
   }
 }
 
@@ -117,7 +117,14 @@ describe("a job document", () => {
     [{ execution: { deadline: "soon" } }, "execution.deadline"],
     [{ execution: { idempotency_key: "k".repeat(257) } }, "execution.idempotency_key"],
     [{ execution: { retry: { jitter: 2 } } }, "execution.retry.jitter"],
-    [{ runtime: { mode: "magic" } }, "runtime.mode"],
+    [{ runtime: { mode: "image" } }, "runtime.image"],
+    [{ runtime: { mode: "build" } }, "runtime.build"],
+    [{ runtime: { files: { x: { content: "", base64: "" } } } }, "runtime.files.x"],
+    [{ runtime: { cmd: ["a\0b"] } }, "runtime.cmd[0]"],
+    [
+      { constraints: { required_runtimes: { python: "three" } } },
+      "constraints.required_runtimes.python",
+    ],
     [{ runtime: { env: { "BAD-NAME": "x" } } }, "runtime.env.BAD-NAME"],
     [{ runtime: { files: { "../x": { content: "" } } } }, "runtime.files.../x"],
     [{ runtime: { files: { "/x": { content: "" } } } }, "runtime.files./x"],
@@ -152,11 +159,32 @@ describe("a job document", () => {
     expect(document.execution.maxAttempts).toBe(1);
   });
 
-  it("cannot reach the prototype of objects", () => {
-    const body = `{"version":"1.0","job_id":"j","operation":"a.b","__proto__":{"polluted":1},"metadata":{"__proto__":{"polluted":1}},"payload":{"data":{"__proto__":{"polluted":1}}}}`;
-    const { document } = parseJobDocument(body, json);
-    expect("polluted" in document).toBe(false);
+  it.each([
+    ["at the top", '"__proto__":{"polluted":1}', "__proto__"],
+    ["in metadata", '"metadata":{"__proto__":{"polluted":1}}', "metadata.__proto__"],
+    ["in a payload", '"payload":{"data":[{"__proto__":1}]}', "payload.data[0].__proto__"],
+  ])("cannot reach the prototype of objects %s", (_where, member, path) => {
+    const body = `{"version":"1.0","job_id":"j","operation":"a.b",${member}}`;
+    expect(() => parseJobDocument(body, json)).toThrow(
+      expect.objectContaining({
+        code: "VALIDATION_ERROR",
+        details: { issues: [expect.objectContaining({ path, code: "forbidden_key" })] },
+      }),
+    );
     expect("polluted" in {}).toBe(false);
+  });
+
+  it("needs a mode that exists", () => {
+    expect(() => parse({ runtime: { mode: "magic" } })).toThrow(
+      expect.objectContaining({ code: "BAD_RUNTIME_MODE" }),
+    );
+  });
+
+  it("takes no number that JSON cannot say again", () => {
+    const body = `{"version":"1.0","job_id":"j","operation":"a.b","payload":{"data":1e999}}`;
+    expect(() => parseJobDocument(body, json)).toThrow(
+      expect.objectContaining({ code: "VALIDATION_ERROR" }),
+    );
   });
 
   it("warns about what is odd", () => {
@@ -234,7 +262,7 @@ describe("a version 0 document", () => {
   it("has no time limit of its own at 0, and needs the version it names", () => {
     const limits = { max_runtime_seconds: 0 };
     const { document } = parseJobDocument(
-      JSON.stringify({ ...v0, runtime: { mode: "image", limits } }),
+      JSON.stringify({ ...v0, runtime: { mode: "image", image: "alpine", limits } }),
       json,
     );
     expect(document.execution.timeoutSeconds).toBeUndefined();
@@ -242,5 +270,27 @@ describe("a version 0 document", () => {
     expect(() => parseJobDocument(JSON.stringify({ ...v0, protocol_version: 2 }), json)).toThrow(
       expect.objectContaining({ code: "UNSUPPORTED_PROTOCOL_VERSION" }),
     );
+  });
+
+  it.each([
+    ["no runtime", { runtime: undefined }, "VALIDATION_ERROR", "runtime"],
+    ["a task without a type", { task: {} }, "VALIDATION_ERROR", "task.type"],
+    ["a mode of version 1", { runtime: { mode: "process" } }, "BAD_RUNTIME_MODE", "runtime.mode"],
+  ])("with %s is refused in its own words", (_what, change, code, path) => {
+    expect(() => parseJobDocument(JSON.stringify({ ...v0, ...change }), json)).toThrow(
+      expect.objectContaining({
+        code,
+        details: expect.objectContaining({ issues: [expect.objectContaining({ path })] }),
+      }),
+    );
+  });
+
+  it("gives fields of version 1 no meaning", () => {
+    const { document } = parseJobDocument(
+      JSON.stringify({ ...v0, execution: { priority: 10 }, operation: "system.echo" }),
+      json,
+    );
+    expect(document).toMatchObject({ operation: "container.render", execution: { priority: 5 } });
+    expect(document.original).toMatchObject({ execution: { priority: 10 } });
   });
 });
