@@ -3,11 +3,13 @@ import { benchEchoJobs } from "./echo-jobs.ts";
 import { benchEventBus } from "./event-bus.ts";
 import { benchJobFiles } from "./job-files.ts";
 import { benchMemoryGrowth } from "./memory-growth.ts";
+import { benchJobStores } from "./job-stores.ts";
 import { printTable, type Row } from "./table.ts";
 
 /** Every benchmark, or those named on the command line. */
 const benchmarks: Readonly<Record<string, readonly [string, () => Promise<readonly Row[]>]>> = {
   jobs: ["Echo jobs (ratio: against BullMQ in this run)", benchEchoJobs],
+  stores: ["The life of a job in a store, without a worker", benchJobStores],
   files: ["Jobs as files", benchJobFiles],
   events: ["Event bus (ratio: bare eventemitter3 emit against this)", benchEventBus],
   memory: ["Memory over 100,000 jobs on the SQLite store", benchMemoryGrowth],

@@ -138,7 +138,9 @@ function decodeV0(wire: Record<string, unknown>, nowMs: number): JobDocument {
   } catch (error) {
     if (!isLongshoreError(error) || error.code !== "VALIDATION_ERROR") throw error;
     const issues = error.details?.["issues"] as readonly ValidationIssue[];
-    throw issuesError(issues.map((issue) => ({ ...issue, path: toV0Path(issue.path) })));
+    throw issuesError(
+      issues.map(({ path, code, message }) => ({ path: toV0Path(path), code, message })),
+    );
   }
 }
 

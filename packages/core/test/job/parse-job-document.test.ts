@@ -276,7 +276,7 @@ describe("a version 0 document", () => {
     ["no runtime", { runtime: undefined }, "VALIDATION_ERROR", "runtime"],
     ["a task without a type", { task: {} }, "VALIDATION_ERROR", "task.type"],
     ["a mode of version 1", { runtime: { mode: "process" } }, "BAD_RUNTIME_MODE", "runtime.mode"],
-  ])("with %s is refused in its own words", (_what, change, code, path) => {
+  ])("with %s is refused in its own words", (...[, change, code, path]) => {
     expect(() => parseJobDocument(JSON.stringify({ ...v0, ...change }), json)).toThrow(
       expect.objectContaining({
         code,
