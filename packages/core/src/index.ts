@@ -108,8 +108,10 @@ export type { ConfigSource, WorkerConfig } from "./config/worker-config.ts";
 
 export { silentLogger, type Logger, type LogMethod } from "./telemetry/logger.ts";
 export { logJobEvent } from "./telemetry/log-job-event.ts";
-export { activeTraceparent, workerTelemetry } from "./telemetry/worker-telemetry.ts";
+export { activeTraceparent } from "./telemetry/trace-context.ts";
+export { workerTelemetry } from "./telemetry/worker-telemetry.ts";
 export type { WorkerTelemetry, WorkerTelemetryOptions } from "./telemetry/worker-telemetry.ts";
+export type { InHandlerSpan } from "./telemetry/job-spans.ts";
 
 export { createScheduler } from "./executor/scheduler.ts";
 export type { QueueEntry, Scheduler, SchedulerOptions } from "./executor/scheduler.ts";

@@ -8,6 +8,7 @@ const firstSlots = 8;
 export class EventQueue {
   readonly #capacity: number;
   readonly #overflow: OverflowPolicy;
+  readonly #onDrop: (() => void) | undefined;
   #slots: (EventEnvelope | undefined)[] = [];
   #first = 0;
   #size = 0;
@@ -15,12 +16,13 @@ export class EventQueue {
   #waiting: (() => void)[] = [];
 
   /** @throws {RangeError} for a capacity that is not a whole number of 1 or more */
-  constructor(capacity: number, overflow: OverflowPolicy) {
+  constructor(capacity: number, overflow: OverflowPolicy, onDrop?: () => void) {
     if (!Number.isSafeInteger(capacity) || capacity < 1) {
       throw new RangeError(`queueCapacity must be 1 or more, got ${capacity}`);
     }
     this.#capacity = capacity;
     this.#overflow = overflow;
+    this.#onDrop = onDrop;
   }
 
   get size(): number {
@@ -83,15 +85,20 @@ export class EventQueue {
         break;
       case "drop_oldest":
         this.shift();
-        this.#droppedCount += 1;
+        this.#countDrop();
         return true;
       case "drop_newest":
         break;
       default:
         return this.#overflow satisfies never;
     }
-    this.#droppedCount += 1;
+    this.#countDrop();
     return false;
+  }
+
+  #countDrop(): void {
+    this.#droppedCount += 1;
+    this.#onDrop?.();
   }
 
   /** The number of slots stays a power of two, so that a place wraps around by a mask. */

@@ -1,4 +1,6 @@
+import type { MeterProvider } from "@opentelemetry/api";
 import { LongshoreError } from "../errors/longshore-error.ts";
+import { droppedEventsCounter } from "../telemetry/dropped-events-counter.ts";
 import { deliveryTurn } from "./delivery-turn.ts";
 import { envelopeMaker, topicHead, type TopicHead } from "./envelope-maker.ts";
 import type {
@@ -22,6 +24,8 @@ export interface MemoryEventBusOptions {
   onListenerError?(error: unknown, event: EventEnvelope): void;
   /** Topics whose last event is kept for late subscribers; the one unused longest goes first. @default 10_000 */
   readonly maxRetainedTopics?: number | undefined;
+  /** Where dropped events are counted, as `worker_event_bus_dropped_total`. @default the global one */
+  readonly meterProvider?: MeterProvider | undefined;
 }
 
 /** Where the events of a topic go */
@@ -52,6 +56,7 @@ export function memoryEventBus(options: MemoryEventBusOptions = {}): EventBus {
   const subscriptions = new Set<Subscription>();
   const turn = deliveryTurn();
   const makeEnvelope = envelopeMaker(turn.time);
+  const countDrop = droppedEventsCounter(options.meterProvider);
   /** Full queues that the event being published has met */
   let rooms: Promise<void>[] = [];
   let lastRoute: Route | undefined;
@@ -143,7 +148,9 @@ export function memoryEventBus(options: MemoryEventBusOptions = {}): EventBus {
     const { queueCapacity = 1_000, overflow = "drop_oldest", signal } = subscribeOptions;
     signal?.throwIfAborted();
     if (isClosed) throw closedError();
-    const queue = new EventQueue(queueCapacity, overflow);
+    const queue = new EventQueue(queueCapacity, overflow, () => {
+      countDrop(overflow);
+    });
     const isBlocking = overflow === "block";
     const { wake, ended } = consumer(queue);
     const detach = attach(pattern, (event) => {

@@ -7,6 +7,7 @@ import type { JobResult } from "../job/job-result.ts";
 import { effectiveTimeoutMs, type AdmissionRules } from "../policy/admission-rules.ts";
 import type { JobStore } from "../store/job-store.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import type { InHandlerSpan } from "../telemetry/job-spans.ts";
 import type { WorkerTelemetry } from "../telemetry/worker-telemetry.ts";
 import type { ActiveJob } from "./active-job.ts";
 import { startAttemptClock, type AttemptClock } from "./attempt-clock.ts";
@@ -66,16 +67,21 @@ export function createExecutor(options: ExecutorOptions): Executor {
     }
     const queueWaitMs = Math.max(0, startedAtMs - job.queuedAtMs);
     telemetry.jobStarted(job.document, queueWaitMs);
-    const endStatus = await runStarted(job, startedAtMs, timeoutMs).catch((error: unknown) => {
-      options.onDropped(job, error);
-      return "dropped";
-    });
+    const endStatus = await telemetry
+      .run(job.document, job.attempt, (inHandlerSpan) =>
+        runStarted(job, { startedAtMs, timeoutMs, inHandlerSpan }),
+      )
+      .catch((error: unknown) => {
+        options.onDropped(job, error);
+        return "dropped";
+      });
     telemetry.jobEnded(job.document, endStatus, now() - startedAtMs);
     return endStatus === "retried" || endStatus === "released" ? "queued" : "ended";
   }
 
-  async function runStarted(job: ActiveJob, startedAtMs: number, timeoutMs: number) {
+  async function runStarted(job: ActiveJob, start: AttemptStart): Promise<string> {
     const { jobId, document } = job;
+    const { startedAtMs } = start;
     const fence = { owner: workerId, attempt: job.attempt };
     job.state = "assigned";
     // The store keeps the order of calls for one job: both steps share one commit.
@@ -96,12 +102,13 @@ export function createExecutor(options: ExecutorOptions): Executor {
       "running",
       `Attempt ${job.attempt} of ${document.execution.maxAttempts} runs.`,
     );
-    const finished = await attempt(job, timeoutMs);
+    const finished = await attempt(job, start);
     return settle(job, finished);
   }
 
-  async function attempt(job: ActiveJob, timeoutMs: number): Promise<AttemptEnd> {
+  async function attempt(job: ActiveJob, start: AttemptStart): Promise<AttemptEnd> {
     const { document } = job;
+    const { timeoutMs, inHandlerSpan } = start;
     const handler = options.findHandler(document);
     if (handler === undefined) {
       const error = new LongshoreError(
@@ -125,14 +132,17 @@ export function createExecutor(options: ExecutorOptions): Executor {
       clock.abort(reason);
     };
     if (job.stopReason !== undefined) clock.abort(job.stopReason);
-    const run = await new Promise<HandlerRunOutcome>((resolve) => {
-      giveUp = resolve;
-      void telemetry
-        .run(document, job.attempt, () => runInContext(job, handler, clock))
-        .then(resolve, (error: unknown) => {
-          resolve({ outcome: {}, error });
-        });
-    });
+    // Inside the span, so that one of a handler that never ends is ended, too.
+    const run = await inHandlerSpan(
+      handler.name,
+      () =>
+        new Promise<HandlerRunOutcome>((resolve) => {
+          giveUp = resolve;
+          runInContext(job, handler, clock).then(resolve, (error: unknown) => {
+            resolve({ outcome: {}, error });
+          });
+        }),
+    );
     job.stop = undefined;
     return { run, stopReason: clock.signal.aborted ? asReason(clock.signal.reason) : undefined };
   }
@@ -308,6 +318,12 @@ export function createExecutor(options: ExecutorOptions): Executor {
       job.stop?.(reason);
     },
   };
+}
+
+interface AttemptStart {
+  readonly startedAtMs: number;
+  readonly timeoutMs: number;
+  readonly inHandlerSpan: InHandlerSpan;
 }
 
 interface AttemptEnd {

@@ -1,16 +1,13 @@
 import {
-  context,
-  isSpanContextValid,
   metrics,
-  SpanStatusCode,
   trace,
-  TraceFlags,
   type Attributes,
-  type Context,
   type MeterProvider,
   type TracerProvider,
 } from "@opentelemetry/api";
+import type { JobInput } from "../job/create-job-document.ts";
 import type { JobDocument } from "../job/job-document.ts";
+import { jobSpans, type InHandlerSpan } from "./job-spans.ts";
 
 export interface WorkerTelemetryOptions {
   /** @default the global one */
@@ -32,12 +29,23 @@ export interface WorkerTelemetry {
   jobRetried(code: string): void;
   leaseLost(transport: string): void;
   transportError(transport: string): void;
-  /** Runs an attempt inside a span that continues the trace the job came with; its `error` is recorded. */
-  run<T extends { readonly error?: unknown }>(
+  /**
+   * Takes a job in inside a span, below the one that is active or that the input names. The task is given the input as part
+   * of that trace.
+   */
+  submit<Accepted extends { readonly jobId: string }>(
+    input: JobInput,
+    task: (traced: JobInput) => Promise<Accepted>,
+  ): Promise<Accepted>;
+  /**
+   * Runs an attempt inside a span that continues the trace the job came with. The task resolves to the state the attempt
+   * ended in, and is given what its handler is to run in.
+   */
+  run(
     document: JobDocument,
     attempt: number,
-    task: () => Promise<T>,
-  ): Promise<T>;
+    task: (inHandlerSpan: InHandlerSpan) => Promise<string>,
+  ): Promise<string>;
 }
 
 const scope = "@longshore/core";
@@ -47,6 +55,7 @@ const durationBuckets = [
   ...Array.from({ length: 21 }, (_, power) => 0.01 * 2 ** power),
 ].filter((bound) => bound <= 6_000);
 
+/** Metrics and spans through the OpenTelemetry API. Providers that are registered later get spans, but no metrics. */
 export function workerTelemetry(options: WorkerTelemetryOptions = {}): WorkerTelemetry {
   const meter = (options.meterProvider ?? metrics.getMeterProvider()).getMeter(scope);
   const tracer = (options.tracerProvider ?? trace.getTracerProvider()).getTracer(scope);
@@ -69,28 +78,30 @@ export function workerTelemetry(options: WorkerTelemetryOptions = {}): WorkerTel
   const errors = meter.createCounter("worker_transport_errors_total", {
     description: "Calls to a transport that failed",
   });
-  // One attribute object per operation and status, not one per job.
-  const attributes = new Map<string, Attributes>();
+  const executions = meter.createCounter("worker_handler_executions_total", {
+    description: "Runs of a handler",
+  });
+  const handlerDuration = meter.createHistogram("worker_handler_duration_seconds", {
+    ...seconds,
+    description: "Run time of a handler",
+  });
+  const attributesOf = attributeCache("operation");
+  const handlerAttributesOf = attributeCache("handler");
 
-  function attributesOf(operation: string, status?: string): Attributes {
-    const key = status === undefined ? operation : `${operation} ${status}`;
-    let known = attributes.get(key);
-    if (known === undefined) {
-      known = status === undefined ? { operation } : { operation, status };
-      // Operations come from registered handlers, but patterns make them open-ended.
-      if (attributes.size < 10_000) attributes.set(key, known);
-    }
-    return known;
-  }
+  const spans = jobSpans(tracer, (handler, status, durationMs) => {
+    executions.add(1, handlerAttributesOf(handler, status));
+    handlerDuration.record(durationMs / 1_000, handlerAttributesOf(handler));
+  });
 
   return {
     jobQueued() {
       depth.add(1);
     },
-    jobStarted({ operation }, queueWaitMs) {
+    jobStarted(document, queueWaitMs) {
       depth.add(-1);
       active.add(1);
-      queueWait.record(queueWaitMs / 1_000, attributesOf(operation));
+      queueWait.record(queueWaitMs / 1_000, attributesOf(document.operation));
+      spans.queue(document, queueWaitMs);
     },
     jobDequeued() {
       depth.add(-1);
@@ -109,50 +120,22 @@ export function workerTelemetry(options: WorkerTelemetryOptions = {}): WorkerTel
     transportError(transport) {
       errors.add(1, { transport });
     },
-    run(document, attempt, task) {
-      const parent = parentContext(document);
-      return tracer.startActiveSpan("job.run", {}, parent, async (span) => {
-        if (span.isRecording()) {
-          span.setAttributes({
-            "job.id": document.jobId,
-            "job.operation": document.operation,
-            "job.attempt": attempt,
-          });
-        }
-        try {
-          const outcome = await task();
-          if (outcome.error !== undefined) {
-            span.setStatus({ code: SpanStatusCode.ERROR });
-            if (outcome.error instanceof Error) span.recordException(outcome.error);
-          }
-          return outcome;
-        } finally {
-          span.end();
-        }
-      });
-    },
+    submit: spans.submit,
+    run: spans.run,
   };
 }
 
-/** W3C `traceparent` of the span that is active now, to hand on to another process. */
-export function activeTraceparent(): string | undefined {
-  const span = trace.getSpanContext(context.active());
-  if (span === undefined || !isSpanContextValid(span)) return undefined;
-  const flags = span.traceFlags.toString(16).padStart(2, "0");
-  return `00-${span.traceId}-${span.spanId}-${flags}`;
-}
-
-const traceparentPattern = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})/;
-
-function parentContext({ observability }: JobDocument): Context {
-  const active = context.active();
-  if (observability === undefined) return active;
-  const [, traceId, spanId, flags] = traceparentPattern.exec(observability.traceparent ?? "") ?? [];
-  const spanContext = {
-    traceId: traceId ?? observability.traceId ?? "",
-    spanId: spanId ?? observability.spanId ?? "",
-    traceFlags: flags === undefined ? TraceFlags.SAMPLED : Number.parseInt(flags, 16),
-    isRemote: true,
+/** One attribute object per name and status, not one per job. */
+function attributeCache(key: string): (name: string, status?: string) => Attributes {
+  const cache = new Map<string, Attributes>();
+  return (name, status) => {
+    const cacheKey = status === undefined ? name : `${name} ${status}`;
+    let known = cache.get(cacheKey);
+    if (known === undefined) {
+      known = status === undefined ? { [key]: name } : { [key]: name, status };
+      // Operations come from registered handlers, but patterns make them open-ended.
+      if (cache.size < 10_000) cache.set(cacheKey, known);
+    }
+    return known;
   };
-  return isSpanContextValid(spanContext) ? trace.setSpanContext(active, spanContext) : active;
 }

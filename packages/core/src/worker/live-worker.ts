@@ -138,6 +138,7 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
     board,
     intake,
     cancel,
+    telemetry,
     arriving,
     now,
     isOpen,

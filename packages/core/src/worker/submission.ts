@@ -5,6 +5,7 @@ import { payloadDigest } from "../job/digest.ts";
 import type { JobResult } from "../job/job-result.ts";
 import { isTerminal } from "../job/job-state.ts";
 import type { JobStore } from "../store/job-store.ts";
+import type { WorkerTelemetry } from "../telemetry/worker-telemetry.ts";
 import { raceAbort } from "./abort-race.ts";
 import type { Cancel } from "./cancellation.ts";
 import type { Intake } from "./intake.ts";
@@ -21,6 +22,7 @@ export interface SubmissionOptions {
   readonly board: JobBoard;
   readonly intake: Intake;
   readonly cancel: Cancel;
+  readonly telemetry: WorkerTelemetry;
   /** Jobs that are being stored and are not on the board yet */
   readonly arriving: Set<string>;
   readonly now: () => number;
@@ -52,12 +54,18 @@ export function createSubmission(options: SubmissionOptions): Submission {
   }
 
   async function accept(
-    ...[input, { subject = options.localSubject, signal } = {}]: Parameters<Worker["submit"]>
+    ...[input, submitOptions]: Parameters<Worker["submit"]>
   ): Promise<JobHandle> {
     assertOpen();
     if (board.isFull) {
       throw new LongshoreError("QUEUE_FULL", `${board.size} jobs wait; try again later.`);
     }
+    return options.telemetry.submit(input, (traced) => admit(traced, submitOptions));
+  }
+
+  async function admit(
+    ...[input, { subject = options.localSubject, signal } = {}]: Parameters<Worker["submit"]>
+  ): Promise<JobHandle> {
     const document = createJobDocument(input);
     await intake.admit(document, { subject, signal });
     assertOpen();

@@ -1,15 +1,10 @@
-import { context, trace } from "@opentelemetry/api";
+import { metrics } from "@opentelemetry/api";
 import {
   AggregationTemporality,
   InMemoryMetricExporter,
   MeterProvider,
   PeriodicExportingMetricReader,
 } from "@opentelemetry/sdk-metrics";
-import {
-  BasicTracerProvider,
-  InMemorySpanExporter,
-  SimpleSpanProcessor,
-} from "@opentelemetry/sdk-trace-base";
 import { pino } from "pino";
 import { afterEach, describe, expect, it } from "vitest";
 import {
@@ -17,14 +12,14 @@ import {
   defineHandler,
   echoHandler,
   LongshoreError,
+  memoryEventBus,
   startWorker,
   workerTelemetry,
   type Logger,
 } from "../../src/index.ts";
 
 afterEach(() => {
-  trace.disable();
-  context.disable();
+  metrics.disable();
 });
 
 function openMetrics() {
@@ -34,11 +29,11 @@ function openMetrics() {
   /** Current value of a metric by its attributes; a histogram's is its count. */
   const read = async (name: string): Promise<Record<string, number>> => {
     await meterProvider.forceFlush();
-    const metrics = exporter
+    const latest = exporter
       .getMetrics()
       .at(-1)
       ?.scopeMetrics.flatMap((scope) => scope.metrics);
-    const points = metrics?.find(({ descriptor }) => descriptor.name === name)?.dataPoints ?? [];
+    const points = latest?.find(({ descriptor }) => descriptor.name === name)?.dataPoints ?? [];
     return Object.fromEntries(
       points.map(({ attributes, value }) => [
         Object.values(attributes).join(" "),
@@ -118,26 +113,95 @@ describe("worker metrics", () => {
   });
 });
 
-describe("worker spans", () => {
-  it("continue the trace that the job came with, and show what failed", async () => {
-    const exporter = new InMemorySpanExporter();
-    const tracerProvider = new BasicTracerProvider({
-      spanProcessors: [new SimpleSpanProcessor(exporter)],
+describe("handler metrics", () => {
+  it("count the runs of each handler, and tell a stop from a failure", async () => {
+    const { meterProvider, read } = openMetrics();
+    let started = (): void => {};
+    const running = new Promise<void>((resolve) => {
+      started = resolve;
+    });
+    const waiting = defineHandler({
+      name: "waiting",
+      operations: ["test.waiting"],
+      execute: ({ signal }) =>
+        new Promise<never>((_resolve, reject) => {
+          signal.addEventListener("abort", () => {
+            reject(signal.reason);
+          });
+          started();
+        }),
     });
     await using worker = await startWorker({
       policy: allowAllPolicy(),
-      handlers: [failing],
-      telemetry: workerTelemetry({ tracerProvider }),
+      handlers: [echoHandler, failing, waiting],
+      telemetry: workerTelemetry({ meterProvider }),
     });
-    const traceId = "0af7651916cd43dd8448eb211c80319c";
-    const traceparent = `00-${traceId}-b7ad6b7169203331-01`;
-    const job = await worker.submit({ operation: "test.failing", observability: { traceparent } });
+    for (const operation of ["system.echo", "system.echo", "test.failing"]) {
+      await (await worker.submit({ operation })).result();
+    }
+    const job = await worker.submit({ operation: "test.waiting" });
+    await running;
+    await job.cancel();
     await job.result();
-    const [span] = exporter.getFinishedSpans();
-    expect(span?.spanContext().traceId).toBe(traceId);
-    expect(span?.parentSpanContext?.spanId).toBe("b7ad6b7169203331");
-    expect(span?.attributes).toMatchObject({ "job.id": job.jobId, "job.attempt": 1 });
-    expect(span?.events.map(({ name }) => name)).toEqual(["exception"]);
+    expect(await read("worker_handler_executions_total")).toEqual({
+      "echo succeeded": 2,
+      "failing failed": 1,
+      "waiting stopped": 1,
+    });
+    expect(await read("worker_handler_duration_seconds")).toEqual({
+      echo: 2,
+      failing: 1,
+      waiting: 1,
+    });
+  });
+
+  it("count a handler that was given up on, although it never ends", async () => {
+    const { meterProvider, read } = openMetrics();
+    const deaf = defineHandler({
+      name: "deaf",
+      operations: ["test.deaf"],
+      execute: () => new Promise<never>(() => {}),
+    });
+    await using worker = await startWorker({
+      policy: allowAllPolicy(),
+      handlers: [deaf],
+      killGraceMs: 0,
+      telemetry: workerTelemetry({ meterProvider }),
+    });
+    const execution = { timeoutSeconds: 1 };
+    const job = await worker.submit({ operation: "test.deaf", execution });
+    expect(await job.result()).toMatchObject({ status: "timeout" });
+    expect(await read("worker_handler_executions_total")).toEqual({ "deaf failed": 1 });
+    expect(await read("worker_active_jobs")).toEqual({ "": 0 });
+  });
+});
+
+describe("the counter of dropped events", () => {
+  it("counts by overflow policy what subscribers did not get", async () => {
+    const { meterProvider, read } = openMetrics();
+    await using bus = memoryEventBus({ meterProvider });
+    const slow = { queueCapacity: 2 };
+    await using oldest = bus.subscribe("job.*.done", { ...slow, overflow: "drop_oldest" });
+    await using newest = bus.subscribe("job.*.done", { ...slow, overflow: "drop_newest" });
+    await using roomy = bus.subscribe("job.*.done");
+    for (let count = 0; count < 5; count += 1) await bus.publish("job.a.done", count);
+    expect([oldest, newest, roomy].map(({ droppedCount }) => droppedCount)).toEqual([3, 3, 0]);
+    expect(await read("worker_event_bus_dropped_total")).toEqual({
+      drop_oldest: 3,
+      drop_newest: 3,
+    });
+  });
+
+  it("stays silent while nothing is dropped, and takes a provider that comes after the bus", async () => {
+    await using bus = memoryEventBus();
+    await using stream = bus.subscribe("job.*.done", { queueCapacity: 1 });
+    await bus.publish("job.a.done", 1);
+    const { meterProvider, read } = openMetrics();
+    metrics.setGlobalMeterProvider(meterProvider);
+    expect(await read("worker_event_bus_dropped_total")).toEqual({});
+    await bus.publish("job.a.done", 2);
+    expect(stream.droppedCount).toBe(1);
+    expect(await read("worker_event_bus_dropped_total")).toEqual({ drop_oldest: 1 });
   });
 });
 
