@@ -12,7 +12,7 @@ import { sqliteJobStore } from "@longshore/store-sqlite";
 import { Queue, Worker as BullWorker } from "bullmq";
 import { Redis } from "ioredis";
 import { percentile } from "./percentile.ts";
-import { startRedis } from "./redis-server.ts";
+import { startRedis, type Persistence } from "./redis-server.ts";
 import type { Row } from "./table.ts";
 
 const jobCount = 30_000;
@@ -71,7 +71,9 @@ async function measureLongshore(store: JobStore): Promise<Measured> {
 }
 
 /** The same work by BullMQ: one `add` per job, answered when its worker says `completed`. */
-async function measureBullMq(path: string): Promise<Measured> {
+async function measureBullMq(persistence: Persistence): Promise<Measured> {
+  await using redis = await startRedis(persistence);
+  const { path } = redis;
   const connect = (): Redis => new Redis({ path, maxRetriesPerRequest: null });
   const connections = [connect(), connect()] as const;
   const waiting = new Map<string, () => void>();
@@ -104,14 +106,15 @@ async function measureBullMq(path: string): Promise<Measured> {
 export async function benchEchoJobs(): Promise<readonly Row[]> {
   const directory = await mkdtemp(join(tmpdir(), "longshore-bench-"));
   try {
-    await using redis = await startRedis();
-    const bull = await measureBullMq(redis.path);
+    const bull = await measureBullMq("none");
+    const durableBull = await measureBullMq("always");
     await using memory = memoryJobStore();
     const inMemory = await measureLongshore(memory);
     await using sqlite = sqliteJobStore({ path: join(directory, "jobs.db") });
     const durable = await measureLongshore(sqlite);
     return [
       ...rows("BullMQ, Redis without persistence", bull, bull),
+      ...rows("BullMQ, Redis that syncs every command", durableBull, bull),
       ...rows("Longshore, memory store", inMemory, bull),
       ...rows("Longshore, SQLite store (every commit synced)", durable, bull, true),
     ];

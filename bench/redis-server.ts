@@ -4,13 +4,23 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** A Redis of our own, without persistence, on a socket in a temporary directory. */
-export async function startRedis(): Promise<AsyncDisposable & { readonly path: string }> {
+/** How much of what Redis acknowledges outlives a crash: nothing, or every command, synced to the disk. */
+export type Persistence = "none" | "always";
+
+/** A Redis of our own, on a socket in a temporary directory. */
+export async function startRedis(
+  persistence: Persistence,
+): Promise<AsyncDisposable & { readonly path: string }> {
   const directory = await mkdtemp(join(tmpdir(), "longshore-redis-"));
   const path = join(directory, "redis.sock");
   const server = spawn(
     "redis-server",
-    ["--port", "0", "--unixsocket", path, "--save", "", "--appendonly", "no", "--dir", directory],
+    [
+      ...["--port", "0", "--unixsocket", path, "--dir", directory, "--save", ""],
+      ...(persistence === "none"
+        ? ["--appendonly", "no"]
+        : ["--appendonly", "yes", "--appendfsync", "always"]),
+    ],
     { stdio: ["ignore", "pipe", "inherit"] },
   );
   for await (const chunk of server.stdout.iterator({ destroyOnReturn: false })) {
