@@ -1,4 +1,5 @@
 import type { JobError } from "../errors/job-error.ts";
+import { isoTime } from "../iso-time.ts";
 import type { AttemptRecord, JobOutcome, JobResult } from "../job/job-result.ts";
 import type { TerminalJobState } from "../job/job-state.ts";
 import type { ActiveJob } from "./active-job.ts";
@@ -20,7 +21,7 @@ export interface ResultContext {
 export function buildResult(job: ActiveJob, end: JobEnd, context: ResultContext): JobResult {
   const { document } = job;
   const { finishedAtMs, workerId, workerVersion } = context;
-  const startedAt = job.startedAtMs === undefined ? undefined : toIso(job.startedAtMs);
+  const startedAt = job.startedAtMs === undefined ? undefined : isoTime(job.startedAtMs);
   const durationMs = job.startedAtMs === undefined ? 0 : finishedAtMs - job.startedAtMs;
   const { idempotencyKey, maxAttempts } = document.execution;
   return {
@@ -31,7 +32,7 @@ export function buildResult(job: ActiveJob, end: JobEnd, context: ResultContext)
     workerId,
     createdAt: document.createdAt,
     ...(startedAt !== undefined && { startedAt }),
-    finishedAt: toIso(finishedAtMs),
+    finishedAt: isoTime(finishedAtMs),
     executionSummary: {
       ...(startedAt !== undefined && { startedAt }),
       durationSeconds: durationMs / 1_000,
@@ -59,14 +60,10 @@ export function withAttempt(
   const record: AttemptRecord = {
     attempt: job.attempt,
     workerId: context.workerId,
-    startedAt: toIso(job.startedAtMs),
-    finishedAt: toIso(context.finishedAtMs),
+    startedAt: isoTime(job.startedAtMs),
+    finishedAt: isoTime(context.finishedAtMs),
     status: end.status,
     ...(end.error !== undefined && { error: end.error }),
   };
   return [...job.history, record];
-}
-
-function toIso(timeMs: number): string {
-  return new Date(timeMs).toISOString();
 }

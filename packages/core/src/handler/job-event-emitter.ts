@@ -1,4 +1,5 @@
 import { jsonDetails } from "../errors/json-details.ts";
+import { isoTime } from "../iso-time.ts";
 import type { JobEvent } from "../job/job-event.ts";
 import type { Artifact } from "../job/job-result.ts";
 import type { JobState } from "../job/job-state.ts";
@@ -55,24 +56,12 @@ export function jobEventEmitter(options: JobEventEmitterOptions): JobEventEmitte
   let droppedLogs = 0;
   let timer: NodeJS.Timeout | undefined;
   let isDisposed = false;
-  let lastMs = Number.NaN;
-  let lastTimestamp = "";
-
-  function timestamp(): string {
-    const timeMs = now();
-    // Events of a short job often share their millisecond.
-    if (timeMs !== lastMs) {
-      lastMs = timeMs;
-      lastTimestamp = new Date(timeMs).toISOString();
-    }
-    return lastTimestamp;
-  }
 
   function send(kind: Kind, phase: string, what: { message: string; details: Details }): void {
     const event: Writable<JobEvent> = {
       jobId,
       kind,
-      timestamp: timestamp(),
+      timestamp: isoTime(now()),
       sequence,
       attempt,
       workerId,

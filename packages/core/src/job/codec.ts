@@ -1,5 +1,6 @@
 import { LongshoreError } from "../errors/longshore-error.ts";
 import type { JobError } from "../errors/job-error.ts";
+import { isoTime } from "../iso-time.ts";
 import type { z } from "zod";
 import { jobDocumentSchema } from "./job-document-schema.ts";
 import type { JobDocument } from "./job-document.ts";
@@ -50,7 +51,7 @@ export function decodeJobDocument(wire: unknown, nowMs?: number): JobDocument {
   const { operation, createdAt, payload } = decoded;
   return {
     ...decoded,
-    createdAt: createdAt ?? new Date(nowMs ?? Date.now()).toISOString(),
+    createdAt: createdAt ?? isoTime(nowMs ?? Date.now()),
     payload: {
       ...payload,
       type: payload.type ?? `${operation}.v1`,

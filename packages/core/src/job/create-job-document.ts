@@ -1,3 +1,4 @@
+import { isoTime } from "../iso-time.ts";
 import { checkJobField } from "./codec.ts";
 import type {
   JobAudit,
@@ -58,7 +59,7 @@ export function createJobDocument(input: JobInput): JobDocument {
   const document: Record<string, unknown> = {
     version: "1.0",
     jobId: jobId ?? createJobId(),
-    createdAt: createdAt ?? new Date().toISOString(),
+    createdAt: createdAt ?? isoTime(Date.now()),
     kind: "Job",
     operation,
     payload: { type: payloadType ?? `${operation}.v1`, data: data === undefined ? {} : data },

@@ -1,3 +1,4 @@
+import { randomFillSync } from "node:crypto";
 import { monotonicFactory } from "ulid";
 
 const maxLength = 128;
@@ -5,7 +6,19 @@ const maxLength = 128;
 /** Letters, digits, `.`, `_`, `-`; starts with a letter or digit; never two dots in a row. Length is up to 128. */
 export const jobIdPattern: RegExp = /^[A-Za-z0-9](\.?[A-Za-z0-9_-])*\.?$/;
 
-const nextUlid = monotonicFactory();
+/** Random bytes for many ids: the library asks for one number per character. */
+const pool = new Uint8Array(4_096);
+let place = pool.length;
+
+const nextUlid = monotonicFactory(() => {
+  if (place === pool.length) {
+    randomFillSync(pool);
+    place = 0;
+  }
+  const byte = pool[place] ?? 0;
+  place += 1;
+  return byte / 256;
+});
 
 /** Whether a string can name a job. Such a name never leaves a directory it is joined to. */
 export function isJobId(value: string): boolean {

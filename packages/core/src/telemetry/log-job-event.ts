@@ -1,8 +1,9 @@
 import type { JobEvent } from "../job/job-event.ts";
-import type { Logger } from "./logger.ts";
+import { silentLogger, type Logger } from "./logger.ts";
 
 /** Writes a job's event as a log entry: states and progress at info, the rest at debug. */
 export function logJobEvent(logger: Logger, event: JobEvent): void {
+  if (logger === silentLogger) return;
   const { jobId, kind, phase, progressPercent, message, attempt } = event;
   const fields = {
     jobId,
