@@ -12,12 +12,15 @@ const stampFile = join(root, "node_modules", ".longshore-setup");
 
 /** Debian packages by the command that shows whether they are there. */
 const systemPackages = {
+  "apache2-utils": ["htpasswd"],
   e2fsprogs: ["mkfs.ext4", "debugfs"],
+  "docker-registry": ["docker-registry"],
   dosfstools: ["mkfs.vfat"],
   fdisk: ["sfdisk"],
   python3: ["python3"],
   "qemu-utils": ["qemu-img"],
   "redis-server": ["redis-server"],
+  skopeo: ["skopeo"],
   "util-linux": ["prlimit", "setpriv"],
 };
 
