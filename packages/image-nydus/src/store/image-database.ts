@@ -1,0 +1,463 @@
+import { chmodSync } from "node:fs";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { LongshoreError } from "@longshore/core";
+import { migrate } from "./image-schema.ts";
+import { isAlive, ownProcess, type ProcessIdentity } from "./process-identity.ts";
+
+/** An image as the store knows it. */
+export interface ImageRecord {
+  /** Digest of its config, `sha256:…` */
+  readonly imageId: string;
+  /** Blob that holds its metadata, hex */
+  readonly bootstrapId: string;
+  readonly manifestDigest: string;
+  /** The manifest as it came, JSON */
+  readonly manifest: string;
+  /** The config as it came, JSON */
+  readonly config: string;
+  /** Bytes of all its files */
+  readonly logicalSize: number;
+  readonly inodeCount: number;
+  readonly isPinned: boolean;
+  readonly pulledAtMs: number;
+  /** Where it came from, as a user would write it */
+  readonly origin: string;
+}
+
+export type BlobKind = "data" | "bootstrap" | "remote";
+
+export interface BlobRecord {
+  /** sha256 of the file, hex */
+  readonly blobId: string;
+  readonly kind: BlobKind;
+  /** Bytes of chunks, without what follows them */
+  readonly dataSize: number;
+  /** Bytes of the file */
+  readonly storedSize: number;
+}
+
+/** A chunk that is new in a blob. */
+export interface NewChunk {
+  readonly digest: Buffer;
+  readonly index: number;
+  readonly offset: number;
+  readonly size: number;
+}
+
+export interface ChunkPlace {
+  readonly blobId: string;
+  readonly index: number;
+  readonly offset: number;
+  readonly size: number;
+}
+
+export interface NewImage {
+  readonly image: Omit<ImageRecord, "isPinned">;
+  /** Full names; those that other images have move over */
+  readonly names: readonly string[];
+  /** Files that the image brings along, with the chunks that are new in each */
+  readonly blobs: readonly (BlobRecord & { readonly chunks: readonly NewChunk[] })[];
+  /** Everything that the image needs, old and new, without its bootstrap */
+  readonly blobIds: readonly string[];
+}
+
+export interface OwnerRecord {
+  readonly owner: string;
+  readonly imageId: string;
+  readonly directory: string;
+  readonly kind: string;
+  readonly readonly: boolean;
+}
+
+/**
+ * What the store has: images, their names, blobs and chunks, and who holds what. Every change is one transaction, on the
+ * disk when the call returns. Several processes may have it open.
+ *
+ * Every call throws `LongshoreError` `IO_ERROR` when the database cannot be read or written.
+ */
+export interface ImageDatabase extends Disposable {
+  findChunk(digest: Buffer): ChunkPlace | undefined;
+  /** Adds an image or brings it up to date. */
+  addImage(added: NewImage): void;
+  imageByName(name: string): ImageRecord | undefined;
+  imageById(imageId: string): ImageRecord | undefined;
+  /** Images whose id begins so; the id is hex without `sha256:` */
+  imagesByPrefix(prefix: string): readonly ImageRecord[];
+  images(): readonly ImageRecord[];
+  names(imageId: string): readonly string[];
+  /** All names with the image of each. */
+  allNames(): ReadonlyMap<string, string>;
+  removeName(name: string): void;
+  removeNames(imageId: string): void;
+  setPinned(imageId: string, isPinned: boolean): void;
+  blobs(): readonly BlobRecord[];
+  blobsOf(imageId: string): readonly BlobRecord[];
+  /** How many of the chunks that are known lie in a blob. */
+  chunkCount(): number;
+  /** Says that this process adds to the store; nothing is collected until the lease is disposed, or the process ends. */
+  lease(purpose: string): Disposable;
+  /**
+   * Forgets images without a name or an owner, and blobs that no image needs; `undefined`, and nothing is forgotten, while
+   * anyone holds a lease. The files are the caller's to delete.
+   */
+  collect():
+    | { readonly images: readonly string[]; readonly blobIds: readonly string[] }
+    | undefined;
+  /** Who adds to the store right now. */
+  leases(): readonly (ProcessIdentity & { readonly purpose: string })[];
+  addOwner(owner: OwnerRecord): void;
+  owner(owner: string): OwnerRecord | undefined;
+  owners(): readonly OwnerRecord[];
+  removeOwner(owner: string): void;
+  /** Forgets where chunks of a blob lie: its file is broken or gone. */
+  forgetChunks(blobId: string): void;
+  /** Brings back what {@link forgetChunks} forgot. */
+  addChunks(blobId: string, chunks: readonly NewChunk[]): void;
+}
+
+/**
+ * Opens the database of a store, and makes it when it is not there.
+ *
+ * @throws {LongshoreError} `IO_ERROR` when it cannot be opened, `CONFIG_ERROR` when a newer release wrote it
+ */
+export function openImageDatabase(path: string): ImageDatabase {
+  const database = open(path);
+  const statements = new Map<string, StatementSync>();
+
+  function sql(text: string): StatementSync {
+    let statement = statements.get(text);
+    if (statement === undefined) {
+      statement = database.prepare(text);
+      statements.set(text, statement);
+    }
+    return statement;
+  }
+
+  /** Reads and writes as one, and tells failures by their own code. */
+  function inTransaction<T>(operation: () => T): T {
+    try {
+      database.exec("BEGIN IMMEDIATE");
+      const value = operation();
+      database.exec("COMMIT");
+      return value;
+    } catch (error) {
+      if (database.isOpen && database.isTransaction) database.exec("ROLLBACK");
+      throw toIoError(error, path);
+    }
+  }
+
+  function read<T>(operation: () => T): T {
+    try {
+      return operation();
+    } catch (error) {
+      throw toIoError(error, path);
+    }
+  }
+
+  // oxlint-disable-next-line no-unnecessary-type-parameters -- SQLite does not know the shape; its statement does
+  function rows<T>(text: string, ...values: (string | number | Buffer)[]): readonly T[] {
+    return read(() => sql(text).all(...values) as unknown as readonly T[]);
+  }
+
+  // oxlint-disable-next-line no-unnecessary-type-parameters -- SQLite does not know the shape; its statement does
+  function row<T>(text: string, ...values: (string | number | Buffer)[]): T | undefined {
+    return read(() => sql(text).get(...values) as unknown as T | undefined);
+  }
+
+  function blobNo(blobId: string): number {
+    const found = sql("SELECT blob_no FROM blobs WHERE blob_id = ?").get(blobId);
+    if (found === undefined) throw new Error(`blob ${blobId} is not known`);
+    return Number(found["blob_no"]);
+  }
+
+  function insertChunks(blob: number, chunks: readonly NewChunk[]): void {
+    const insert = sql("INSERT OR IGNORE INTO chunks VALUES (?, ?, ?, ?, ?)");
+    for (const { digest, index, offset, size } of chunks) {
+      insert.run(digest, blob, index, offset, size);
+    }
+  }
+
+  function liveLeases(): readonly LeaseRow[] {
+    const all = sql("SELECT * FROM leases").all() as unknown as readonly LeaseRow[];
+    return all.filter((lease) => {
+      const lives = isAlive({ pid: lease.pid, started: lease.process_started });
+      if (!lives) sql("DELETE FROM leases WHERE lease_no = ?").run(lease.lease_no);
+      return lives;
+    });
+  }
+
+  return {
+    findChunk(digest) {
+      const found = row<ChunkRow>(
+        `SELECT blob_id, chunk_index, chunk_offset, chunk_size
+         FROM chunks JOIN blobs USING (blob_no) WHERE digest = ?`,
+        digest,
+      );
+      if (found === undefined) return undefined;
+      const { blob_id: blobId, chunk_index: index, chunk_offset: offset, chunk_size: size } = found;
+      return { blobId, index, offset, size };
+    },
+    addImage({ image, names, blobs, blobIds }) {
+      inTransaction(() => {
+        for (const { blobId, kind, dataSize, storedSize, chunks } of blobs) {
+          sql(
+            "INSERT OR IGNORE INTO blobs (blob_id, kind, data_size, stored_size) VALUES (?, ?, ?, ?)",
+          ).run(blobId, kind, dataSize, storedSize);
+          insertChunks(blobNo(blobId), chunks);
+        }
+        sql(
+          `INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?)
+           ON CONFLICT (image_id) DO UPDATE SET
+             bootstrap_id = excluded.bootstrap_id,
+             manifest_digest = excluded.manifest_digest,
+             manifest = excluded.manifest,
+             config = excluded.config,
+             logical_size = excluded.logical_size,
+             inode_count = excluded.inode_count,
+             pulled_at = excluded.pulled_at,
+             origin = excluded.origin`,
+        ).run(
+          image.imageId,
+          image.bootstrapId,
+          image.manifestDigest,
+          image.manifest,
+          image.config,
+          image.logicalSize,
+          image.inodeCount,
+          image.pulledAtMs,
+          image.origin,
+        );
+        // Blobs of an earlier bootstrap stay: someone may have it mounted.
+        for (const blobId of [...blobIds, image.bootstrapId]) {
+          sql("INSERT OR IGNORE INTO image_blobs VALUES (?, ?)").run(image.imageId, blobNo(blobId));
+        }
+        for (const name of names) {
+          sql("INSERT OR REPLACE INTO names VALUES (?, ?)").run(name, image.imageId);
+        }
+      });
+    },
+    imageByName(name) {
+      const found = row<ImageRow>(
+        "SELECT images.* FROM names JOIN images USING (image_id) WHERE name = ?",
+        name,
+      );
+      return found && toImage(found);
+    },
+    imageById(imageId) {
+      const found = row<ImageRow>("SELECT * FROM images WHERE image_id = ?", imageId);
+      return found && toImage(found);
+    },
+    imagesByPrefix: (prefix) =>
+      rows<ImageRow>(
+        "SELECT * FROM images WHERE substr(image_id, 1, ?) = ? LIMIT 10",
+        "sha256:".length + prefix.length,
+        `sha256:${prefix}`,
+      ).map(toImage),
+    images: () => rows<ImageRow>("SELECT * FROM images ORDER BY pulled_at, image_id").map(toImage),
+    names: (imageId) =>
+      rows<{ name: string }>(
+        "SELECT name FROM names WHERE image_id = ? ORDER BY name",
+        imageId,
+      ).map(({ name }) => name),
+    allNames: () =>
+      new Map(
+        rows<{ name: string; image_id: string }>("SELECT * FROM names ORDER BY name").map(
+          (found) => [found.name, found.image_id],
+        ),
+      ),
+    removeName: (name) => {
+      inTransaction(() => sql("DELETE FROM names WHERE name = ?").run(name));
+    },
+    removeNames: (imageId) => {
+      inTransaction(() => {
+        sql("DELETE FROM names WHERE image_id = ?").run(imageId);
+        sql("UPDATE images SET pinned = 0 WHERE image_id = ?").run(imageId);
+      });
+    },
+    setPinned: (imageId, isPinned) => {
+      inTransaction(() =>
+        sql("UPDATE images SET pinned = ? WHERE image_id = ?").run(isPinned ? 1 : 0, imageId),
+      );
+    },
+    blobs: () => rows<BlobRow>("SELECT * FROM blobs ORDER BY blob_no").map(toBlob),
+    blobsOf: (imageId) =>
+      rows<BlobRow>(
+        "SELECT blobs.* FROM image_blobs JOIN blobs USING (blob_no) WHERE image_id = ? ORDER BY blob_no",
+        imageId,
+      ).map(toBlob),
+    chunkCount: () => row<{ count: number }>("SELECT count(*) AS count FROM chunks")?.count ?? 0,
+    lease(purpose) {
+      const { pid, started } = ownProcess();
+      const leaseNo = inTransaction(() => {
+        const { lastInsertRowid } = sql(
+          "INSERT INTO leases (pid, process_started, purpose) VALUES (?, ?, ?)",
+        ).run(pid, started, purpose);
+        return Number(lastInsertRowid);
+      });
+      let isHeld = true;
+      return {
+        [Symbol.dispose]() {
+          if (!isHeld || !database.isOpen) return;
+          isHeld = false;
+          inTransaction(() => sql("DELETE FROM leases WHERE lease_no = ?").run(leaseNo));
+        },
+      };
+    },
+    collect: () =>
+      inTransaction(() => {
+        if (liveLeases().length > 0) return undefined;
+        const images = sql(
+          `DELETE FROM images WHERE pinned = 0
+             AND NOT EXISTS (SELECT 1 FROM names WHERE names.image_id = images.image_id)
+             AND NOT EXISTS (SELECT 1 FROM owners WHERE owners.image_id = images.image_id)
+           RETURNING image_id`,
+        ).all();
+        const blobs = sql(
+          `DELETE FROM blobs WHERE NOT EXISTS
+             (SELECT 1 FROM image_blobs WHERE image_blobs.blob_no = blobs.blob_no)
+           RETURNING blob_id`,
+        ).all();
+        return {
+          images: images.map((found) => String(found["image_id"])),
+          blobIds: blobs.map((found) => String(found["blob_id"])),
+        };
+      }),
+    leases: () =>
+      inTransaction(liveLeases).map(({ pid, process_started: started, purpose }) => ({
+        pid,
+        started,
+        purpose,
+      })),
+    addOwner({ owner, imageId, directory, kind, readonly }) {
+      inTransaction(() =>
+        sql("INSERT INTO owners VALUES (?, ?, ?, ?, ?)").run(
+          owner,
+          imageId,
+          directory,
+          kind,
+          readonly ? 1 : 0,
+        ),
+      );
+    },
+    owner(owner) {
+      const found = row<OwnerRow>("SELECT * FROM owners WHERE owner = ?", owner);
+      return found && toOwner(found);
+    },
+    owners: () => rows<OwnerRow>("SELECT * FROM owners ORDER BY owner").map(toOwner),
+    removeOwner: (owner) => {
+      inTransaction(() => sql("DELETE FROM owners WHERE owner = ?").run(owner));
+    },
+    forgetChunks: (blobId) => {
+      inTransaction(() => sql("DELETE FROM chunks WHERE blob_no = ?").run(blobNo(blobId)));
+    },
+    addChunks: (blobId, chunks) => {
+      inTransaction(() => {
+        insertChunks(blobNo(blobId), chunks);
+      });
+    },
+    [Symbol.dispose]() {
+      if (database.isOpen) database.close();
+    },
+  };
+}
+
+function open(path: string): DatabaseSync {
+  let opened: DatabaseSync | undefined;
+  try {
+    opened = new DatabaseSync(path, { timeout: 30_000 });
+    chmodSync(path, 0o600);
+    opened.exec("PRAGMA journal_mode = WAL");
+    opened.exec("PRAGMA synchronous = FULL");
+    opened.exec("PRAGMA foreign_keys = ON");
+    migrate(opened, path);
+    return opened;
+  } catch (error) {
+    opened?.close();
+    throw toIoError(error, path);
+  }
+}
+
+function toIoError(error: unknown, path: string): LongshoreError {
+  if (error instanceof LongshoreError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return new LongshoreError("IO_ERROR", `The image store ${path} cannot be used: ${reason}`, {
+    cause: error,
+    details: { path },
+  });
+}
+
+interface ImageRow {
+  readonly image_id: string;
+  readonly bootstrap_id: string;
+  readonly manifest_digest: string;
+  readonly manifest: string;
+  readonly config: string;
+  readonly logical_size: number;
+  readonly inode_count: number;
+  readonly pinned: number;
+  readonly pulled_at: number;
+  readonly origin: string;
+}
+
+interface BlobRow {
+  readonly blob_id: string;
+  readonly kind: BlobKind;
+  readonly data_size: number;
+  readonly stored_size: number;
+}
+
+interface ChunkRow {
+  readonly blob_id: string;
+  readonly chunk_index: number;
+  readonly chunk_offset: number;
+  readonly chunk_size: number;
+}
+
+interface OwnerRow {
+  readonly owner: string;
+  readonly image_id: string;
+  readonly directory: string;
+  readonly kind: string;
+  readonly readonly: number;
+}
+
+interface LeaseRow {
+  readonly lease_no: number;
+  readonly pid: number;
+  readonly process_started: string;
+  readonly purpose: string;
+}
+
+function toImage(found: ImageRow): ImageRecord {
+  return {
+    imageId: found.image_id,
+    bootstrapId: found.bootstrap_id,
+    manifestDigest: found.manifest_digest,
+    manifest: found.manifest,
+    config: found.config,
+    logicalSize: found.logical_size,
+    inodeCount: found.inode_count,
+    isPinned: found.pinned !== 0,
+    pulledAtMs: found.pulled_at,
+    origin: found.origin,
+  };
+}
+
+function toBlob(found: BlobRow): BlobRecord {
+  return {
+    blobId: found.blob_id,
+    kind: found.kind,
+    dataSize: found.data_size,
+    storedSize: found.stored_size,
+  };
+}
+
+function toOwner(found: OwnerRow): OwnerRecord {
+  return {
+    owner: found.owner,
+    imageId: found.image_id,
+    directory: found.directory,
+    kind: found.kind,
+    readonly: found.readonly !== 0,
+  };
+}

@@ -1,0 +1,144 @@
+import { randomUUID } from "node:crypto";
+import { mkdir, open, readdir, rename, rm, symlink, type FileHandle } from "node:fs/promises";
+import { dirname, join, relative } from "node:path";
+
+/** What a link of a store is named after: an image's full name with a tag. */
+export interface TaggedName {
+  readonly registry: string;
+  readonly repository: string;
+  readonly tag: string;
+}
+
+/**
+ * The files of a store:
+ *
+ * ```
+ * images.db                                     what there is
+ * blobs/sha256/<hex>                            data and bootstraps, each under the sha256 of its file
+ * bootstrap/<registry>/<repository>/<tag>.meta  link to the image's bootstrap
+ * refs/<registry>/<repository>/<tag>            link that reads sha256:<image id>
+ * ingest/<uuid>                                 what is being written
+ * mounts/                                       mount points and writable layers
+ * ```
+ *
+ * The links are for people and other tools; the database is what counts.
+ */
+export interface StoreLayout {
+  readonly databasePath: string;
+  readonly blobDirectory: string;
+  readonly mountDirectory: string;
+  blobPath(blobId: string): string;
+  /** A new file for something that is being written. */
+  createIngest(): Promise<IngestFile>;
+  /** Makes the links of a name, in place of those of an earlier image. */
+  linkName(name: TaggedName, imageId: string, bootstrapId: string): Promise<void>;
+  unlinkName(name: TaggedName): Promise<void>;
+  /** Ids of the blobs whose files are there, known to the database or not. */
+  listBlobs(): Promise<readonly string[]>;
+  removeBlob(blobId: string): Promise<void>;
+  /** Deletes what interrupted writers left; only while nobody writes. */
+  clearIngest(): Promise<void>;
+}
+
+/** A file on its way into the store. Disposing closes it, and deletes it unless it was installed. */
+export interface IngestFile extends AsyncDisposable {
+  readonly path: string;
+  readonly file: FileHandle;
+  /** Puts it on the disk and among the blobs: there it is whole or not at all. */
+  install(blobId: string): Promise<void>;
+}
+
+const blobIdPattern = /^[0-9a-f]{64}$/;
+
+/** Makes the directories of a store. */
+export async function openStoreLayout(root: string): Promise<StoreLayout> {
+  const blobDirectory = join(root, "blobs", "sha256");
+  const ingestDirectory = join(root, "ingest");
+  const mountDirectory = join(root, "mounts");
+  // Images may hold secrets, and a writable layer may hold setuid files: nobody else passes through.
+  await mkdir(root, { recursive: true, mode: 0o711 });
+  for (const directory of [blobDirectory, ingestDirectory]) {
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+  }
+  await mkdir(mountDirectory, { recursive: true, mode: 0o711 });
+
+  function blobPath(blobId: string): string {
+    if (!blobIdPattern.test(blobId)) throw new TypeError(`"${blobId}" is not the id of a blob`);
+    return join(blobDirectory, blobId);
+  }
+
+  function linkPaths({ registry, repository, tag }: TaggedName) {
+    return {
+      bootstrap: join(root, "bootstrap", registry, repository, `${tag}.meta`),
+      ref: join(root, "refs", registry, repository, tag),
+    };
+  }
+
+  return {
+    databasePath: join(root, "images.db"),
+    blobDirectory,
+    mountDirectory,
+    blobPath,
+    createIngest: () => createIngest(ingestDirectory, blobPath),
+    async linkName(name, imageId, bootstrapId) {
+      const { bootstrap, ref } = linkPaths(name);
+      await replaceLink(relative(dirname(bootstrap), blobPath(bootstrapId)), bootstrap);
+      await replaceLink(imageId, ref);
+    },
+    async unlinkName(name) {
+      const { bootstrap, ref } = linkPaths(name);
+      await rm(bootstrap, { force: true });
+      await rm(ref, { force: true });
+    },
+    async listBlobs() {
+      const names = await readdir(blobDirectory);
+      return names.filter((name) => blobIdPattern.test(name));
+    },
+    removeBlob: (blobId) => rm(blobPath(blobId), { force: true }),
+    async clearIngest() {
+      for (const name of await readdir(ingestDirectory)) {
+        await rm(join(ingestDirectory, name), { force: true });
+      }
+    },
+  };
+}
+
+async function createIngest(
+  directory: string,
+  blobPath: (blobId: string) => string,
+): Promise<IngestFile> {
+  const path = join(directory, randomUUID());
+  const file = await open(path, "wx+", 0o600);
+  let isInstalled = false;
+  return {
+    path,
+    file,
+    async install(blobId) {
+      const target = blobPath(blobId);
+      await file.datasync();
+      await rename(path, target);
+      isInstalled = true;
+      await syncDirectory(dirname(target));
+    },
+    async [Symbol.asyncDispose]() {
+      await file.close();
+      if (!isInstalled) await rm(path, { force: true });
+    },
+  };
+}
+
+async function replaceLink(target: string, path: string): Promise<void> {
+  const fresh = `${path}.${randomUUID()}`;
+  await mkdir(dirname(path), { recursive: true });
+  await symlink(target, fresh);
+  await rename(fresh, path);
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, "r");
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
