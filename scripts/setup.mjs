@@ -14,13 +14,16 @@ const stampFile = join(root, "node_modules", ".longshore-setup");
 const systemPackages = {
   "apache2-utils": ["htpasswd"],
   e2fsprogs: ["mkfs.ext4", "debugfs"],
+  attr: ["setfattr"],
   "docker-registry": ["docker-registry"],
   dosfstools: ["mkfs.vfat"],
   fdisk: ["sfdisk"],
+  "libarchive-tools": ["bsdtar"],
   python3: ["python3"],
   "qemu-utils": ["qemu-img"],
   "redis-server": ["redis-server"],
   skopeo: ["skopeo"],
+  umoci: ["umoci"],
   "util-linux": ["prlimit", "setpriv"],
 };
 
