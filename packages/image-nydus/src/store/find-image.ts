@@ -1,0 +1,52 @@
+import { LongshoreError } from "@longshore/core";
+import { formatReference, parseReference, type ImageReference } from "../registry/reference.ts";
+import type { ImageDatabase, ImageRecord } from "./image-database.ts";
+
+/** Shortest beginning of an id that is looked up. */
+const minPrefixLength = 4;
+
+/**
+ * The image that a text means: its id (with or without `sha256:`, whole or its beginning), or a name with tag or digest.
+ * A digest wins over a tag, and a name over the beginning of an id.
+ *
+ * @throws {LongshoreError} `VALIDATION_ERROR` for a text that is neither, or a beginning that several ids have
+ */
+export function findImage(database: ImageDatabase, text: string): ImageRecord | undefined {
+  if (/^sha256:[0-9a-f]{64}$/.test(text)) return database.imageById(text);
+  if (/^[0-9a-f]{64}$/.test(text)) return database.imageById(`sha256:${text}`);
+  const byName = database.imageByName(storedName(parseReference(text)));
+  if (byName !== undefined || !isPrefix(text)) return byName;
+  const candidates = database.imagesByPrefix(text);
+  if (candidates.length > 1) {
+    throw new LongshoreError(
+      "VALIDATION_ERROR",
+      `image: several images have an id that begins with ${text}; give more of it`,
+      { details: { candidates: candidates.map(({ imageId }) => imageId) } },
+    );
+  }
+  return candidates[0];
+}
+
+/**
+ * As {@link findImage}.
+ *
+ * @throws {LongshoreError} `IMAGE_NOT_FOUND` for an image that is not in the store
+ */
+export function requireImage(database: ImageDatabase, text: string): ImageRecord {
+  const found = findImage(database, text);
+  if (found !== undefined) return found;
+  throw new LongshoreError("IMAGE_NOT_FOUND", `The image ${text} is not in the store.`, {
+    details: { image: text },
+  });
+}
+
+/** The name under which the store keeps what a reference means: with its digest if it has one, else with its tag. */
+export function storedName({ registry, repository, tag, digest }: ImageReference): string {
+  return formatReference(
+    digest === undefined ? { registry, repository, tag } : { registry, repository, digest },
+  );
+}
+
+function isPrefix(text: string): boolean {
+  return text.length >= minPrefixLength && /^[0-9a-f]+$/.test(text);
+}
