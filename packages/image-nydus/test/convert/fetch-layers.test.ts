@@ -62,7 +62,7 @@ function controlledSource() {
   return { source, started, gates };
 }
 
-async function text(layer: AsyncIterable<Buffer>): Promise<string> {
+async function textOf(layer: AsyncIterable<Buffer>): Promise<string> {
   const parts: Buffer[] = [];
   for await (const bytes of layer) parts.push(bytes);
   return Buffer.concat(parts).toString();
@@ -80,7 +80,7 @@ describe("fetchLayers", () => {
       createScratch,
       onReceived: (layerNumber, bytes) => received.set(layerNumber, bytes),
     })) {
-      found.push(await text(layer));
+      found.push(await textOf(layer));
     }
     expect(found).toEqual(contents);
     expect([...received.values()]).toHaveLength(4);
@@ -94,8 +94,8 @@ describe("fetchLayers", () => {
     const fetching = fetchLayers(source, layers, { signal, createScratch });
     const first = await fetching.next();
     expect(first.done).toBe(false);
-    const reading = text(first.value ?? (async function* none() {})());
-    await expect.poll(() => started.toSorted()).toEqual([0, 1, 2]);
+    const reading = textOf(first.value ?? (async function* none() {})());
+    await expect.poll(() => started.toSorted((a, b) => a - b)).toEqual([0, 1, 2]);
     for (const gate of gates) gate.resolve();
     expect(await reading).toBe(contents[0]);
     await fetching.return();
@@ -109,7 +109,7 @@ describe("fetchLayers", () => {
     const before = scratchCount;
     const found: string[] = [];
     for await (const layer of fetchLayers(source, layers, { signal, createScratch, parallel: 1 })) {
-      found.push(await text(layer));
+      found.push(await textOf(layer));
     }
     expect(found).toEqual(contents);
     expect(scratchCount).toBe(before);
@@ -123,7 +123,7 @@ describe("fetchLayers", () => {
     await expect.poll(() => started).toContain(1);
     gates[1]?.reject(new Error("connection lost"));
     gates[0]?.resolve();
-    await text(first.value ?? (async function* none() {})());
+    await textOf(first.value ?? (async function* none() {})());
     await expect(fetching.next()).rejects.toThrow("connection lost");
     expect(await readdir(directory)).toEqual([]);
 
@@ -131,7 +131,7 @@ describe("fetchLayers", () => {
     const aborted = fetchLayers(other.source, layers, { signal: controller.signal, createScratch });
     const layer = await aborted.next();
     controller.abort(new Error("no longer wanted"));
-    await expect(text(layer.value ?? (async function* none() {})())).rejects.toThrow(
+    await expect(textOf(layer.value ?? (async function* none() {})())).rejects.toThrow(
       "no longer wanted",
     );
     await aborted.return();
