@@ -1,1 +1,2 @@
-export {};
+export { parseReference, formatReference, type ImageReference } from "./reference.ts";
+export { parseImageSource } from "./image-location.ts";
