@@ -1,6 +1,7 @@
 import { chmodSync } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { LongshoreError } from "@longshore/core";
+import type { ImageBlob } from "../rafs/readable-filesystem.ts";
 import { migrate } from "./image-schema.ts";
 import { isAlive, ownProcess, type ProcessIdentity } from "./process-identity.ts";
 
@@ -34,6 +35,8 @@ export interface BlobRecord {
   readonly dataSize: number;
   /** Bytes of the file */
   readonly storedSize: number;
+  /** What a blob table says of it; absent for bootstraps */
+  readonly info?: ImageBlob | undefined;
 }
 
 /** A chunk that is new in a blob. */
@@ -79,6 +82,8 @@ export interface ImageDatabase extends Disposable {
   findChunk(digest: Buffer): ChunkPlace | undefined;
   /** Adds an image or brings it up to date. */
   addImage(added: NewImage): void;
+  /** Gives an image further names; those that other images have move over. */
+  addNames(imageId: string, names: readonly string[]): void;
   imageByName(name: string): ImageRecord | undefined;
   imageById(imageId: string): ImageRecord | undefined;
   /** Images whose id begins so; the id is hex without `sha256:` */
@@ -91,6 +96,7 @@ export interface ImageDatabase extends Disposable {
   removeNames(imageId: string): void;
   setPinned(imageId: string, isPinned: boolean): void;
   blobs(): readonly BlobRecord[];
+  blob(blobId: string): BlobRecord | undefined;
   blobsOf(imageId: string): readonly BlobRecord[];
   /** How many of the chunks that are known lie in a blob. */
   chunkCount(): number;
@@ -177,6 +183,12 @@ export function openImageDatabase(path: string): ImageDatabase {
     }
   }
 
+  function insertNames(imageId: string, names: readonly string[]): void {
+    for (const name of names) {
+      sql("INSERT OR REPLACE INTO names VALUES (?, ?)").run(name, imageId);
+    }
+  }
+
   function liveLeases(): readonly LeaseRow[] {
     const all = sql("SELECT * FROM leases").all() as unknown as readonly LeaseRow[];
     return all.filter((lease) => {
@@ -199,10 +211,17 @@ export function openImageDatabase(path: string): ImageDatabase {
     },
     addImage({ image, names, blobs, blobIds }) {
       inTransaction(() => {
-        for (const { blobId, kind, dataSize, storedSize, chunks } of blobs) {
+        for (const { blobId, kind, dataSize, storedSize, info, chunks } of blobs) {
           sql(
-            "INSERT OR IGNORE INTO blobs (blob_id, kind, data_size, stored_size) VALUES (?, ?, ?, ?)",
-          ).run(blobId, kind, dataSize, storedSize);
+            `INSERT OR IGNORE INTO blobs (blob_id, kind, data_size, stored_size, info)
+             VALUES (?, ?, ?, ?, ?)`,
+          ).run(
+            blobId,
+            kind,
+            dataSize,
+            storedSize,
+            info === undefined ? null : JSON.stringify(info),
+          );
           insertChunks(blobNo(blobId), chunks);
         }
         sql(
@@ -231,9 +250,12 @@ export function openImageDatabase(path: string): ImageDatabase {
         for (const blobId of [...blobIds, image.bootstrapId]) {
           sql("INSERT OR IGNORE INTO image_blobs VALUES (?, ?)").run(image.imageId, blobNo(blobId));
         }
-        for (const name of names) {
-          sql("INSERT OR REPLACE INTO names VALUES (?, ?)").run(name, image.imageId);
-        }
+        insertNames(image.imageId, names);
+      });
+    },
+    addNames(imageId, names) {
+      inTransaction(() => {
+        insertNames(imageId, names);
       });
     },
     imageByName(name) {
@@ -280,6 +302,10 @@ export function openImageDatabase(path: string): ImageDatabase {
       );
     },
     blobs: () => rows<BlobRow>("SELECT * FROM blobs ORDER BY blob_no").map(toBlob),
+    blob(blobId) {
+      const found = row<BlobRow>("SELECT * FROM blobs WHERE blob_id = ?", blobId);
+      return found && toBlob(found);
+    },
     blobsOf: (imageId) =>
       rows<BlobRow>(
         "SELECT blobs.* FROM image_blobs JOIN blobs USING (blob_no) WHERE image_id = ? ORDER BY blob_no",
@@ -404,6 +430,7 @@ interface BlobRow {
   readonly kind: BlobKind;
   readonly data_size: number;
   readonly stored_size: number;
+  readonly info: string | null;
 }
 
 interface ChunkRow {
@@ -449,6 +476,7 @@ function toBlob(found: BlobRow): BlobRecord {
     kind: found.kind,
     dataSize: found.data_size,
     storedSize: found.stored_size,
+    ...(found.info !== null && { info: JSON.parse(found.info) as ImageBlob }),
   };
 }
 

@@ -33,7 +33,9 @@ const migrations: readonly string[] = [
     kind TEXT NOT NULL CHECK (kind IN ('data', 'bootstrap', 'remote')),
     -- Bytes of chunks, without what follows them
     data_size INTEGER NOT NULL,
-    stored_size INTEGER NOT NULL
+    stored_size INTEGER NOT NULL,
+    -- What an image's blob table says of it, JSON; absent for bootstraps
+    info TEXT
   ) STRICT;
 
   CREATE TABLE image_blobs (
