@@ -45,7 +45,10 @@ export function directoryPages(filesystem: ReadableFilesystem): DirectoryPages {
     const known = notes.get(nid)?.slice(0, Math.floor(first / stride)) ?? [];
     let index = known.length * stride;
     for (const entry of filesystem.entries(nid, known.at(-1))) {
-      if (index % stride === stride - 1 && (notes.get(nid)?.length ?? 0) === (index + 1) / stride - 1) {
+      if (
+        index % stride === stride - 1 &&
+        (notes.get(nid)?.length ?? 0) === (index + 1) / stride - 1
+      ) {
         note(nid, entry.name);
       }
       if (index >= first) yield { ...entry, place: index + 2 };

@@ -1,5 +1,5 @@
 import { isLongshoreError } from "@longshore/core";
-import type { FileStat, ReadableFilesystem } from "../rafs/readable-filesystem.ts";
+import type { ReadableFilesystem } from "../rafs/readable-filesystem.ts";
 import type { ByteString } from "../tree/inode.ts";
 import { readPieces, type BlobPiece } from "../mount/read-pieces.ts";
 import { directoryPages } from "./directory-pages.ts";

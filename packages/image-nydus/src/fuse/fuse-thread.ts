@@ -48,8 +48,7 @@ async function runThread(
     },
     onError: tellError,
   });
-  using blobs =
-    data.blobDirectory === undefined ? undefined : localBlobReader(data.blobDirectory);
+  using blobs = data.blobDirectory === undefined ? undefined : localBlobReader(data.blobDirectory);
   serveRequests({
     device: data.device,
     session,

@@ -101,7 +101,10 @@ export function startFuseThreads(options: FuseThreadsOptions): FuseThreads {
   for (const promise of [loaded.promise, ready.promise]) promise.catch(() => undefined);
 
   const post = (message: "serve" | "dismiss"): void => {
-    for (const worker of workers) worker.postMessage(message);
+    for (const worker of workers) {
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+      worker.postMessage(message);
+    }
   };
   return {
     loaded: loaded.promise,

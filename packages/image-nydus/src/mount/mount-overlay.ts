@@ -58,7 +58,10 @@ function checkDirectories({ lower, upper, work }: MountOverlayOptions): void {
     (upper === undefined) !== (work === undefined)
       ? { field: "work", expected: "given together with upper" }
       : lower.length < (upper === undefined ? 2 : 1)
-        ? { field: "lower", expected: upper === undefined ? "two or more without upper" : "one or more" }
+        ? {
+            field: "lower",
+            expected: upper === undefined ? "two or more without upper" : "one or more",
+          }
         : undefined;
   if (problem === undefined) return;
   throw new LongshoreError(

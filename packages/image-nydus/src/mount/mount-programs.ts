@@ -21,6 +21,33 @@ my $flags = $nofollow | $detach | ($how eq "force" ? $force : 0);
 syscall($call{umount2}+0, $target, $flags) == 0 or fail("umount");
 `;
 
+/** fsopen(2) and what follows it; the kernel's own words on a failure go into the report. */
+const contextFunctions = String.raw`
+my ($context, $messages);
+sub open_context { my ($type) = @_;
+  $context = syscall(430, $type, 1);
+  fail("fsopen") if $context < 0;
+  open($messages, "+<&=", $context) or fail("fsopen"); }
+sub check { my ($step, $result) = @_;
+  return $result if $result >= 0;
+  my $errno = $!; my ($text, $line) = ("", "");
+  $text .= $line while sysread($messages, $line, 4096);
+  $! = $errno; fail($step, $text); }
+sub set { my ($key, $value) = @_;
+  check("option $key", syscall(431, $context, 1, $key, $value, 0)); }
+sub create { check("mount", syscall(431, $context, 6, 0, 0, 0)); }
+`;
+
+/**
+ * Makes a filesystem and shows it nowhere: it is gone when the program ends. Arguments: type, then keys and values.
+ */
+export const tryProgram: string = String.raw`${contextFunctions}
+my ($type, @options) = @ARGV;
+open_context($type);
+while (my ($key, $value) = splice(@options, 0, 2)) { set($key, $value); }
+create();
+`;
+
 /**
  * Mounts an EROFS image with its devices through fsopen(2): each device is a call of its own, so neither their number nor a
  * comma in a path matters, and the kernel says what it does not like. Arguments: how, target, image, devices.
@@ -29,9 +56,8 @@ syscall($call{umount2}+0, $target, $flags) == 0 or fail("umount");
  * this program dies in the middle. An empty target makes the filesystem, and with that proves it can be, but shows it
  * nowhere.
  */
-export const erofsProgram: string = String.raw`
+export const erofsProgram: string = String.raw`${contextFunctions}
 my ($how, $target, $image, @devices) = @ARGV;
-my ($set_flag, $set_string, $create) = (0, 1, 6);
 my @held;
 sub hold { my ($path) = @_;
   sysopen(my $file, $path, 0) or fail("open", $path);
@@ -56,23 +82,12 @@ sub source { my ($path, $short) = @_;
   # A path may have 255 bytes here; the open file has a short one.
   return $short || length($path) > 255 ? "/proc/self/fd/" . fileno($file) : $path; }
 
-my $type = "erofs";
-my $context = syscall(430, $type, 1);
-fail("fsopen") if $context < 0;
-open(my $messages, "+<&=", $context) or fail("fsopen");
-sub check { my ($step, $result) = @_;
-  return $result if $result >= 0;
-  my $errno = $!; my ($text, $line) = ("", "");
-  $text .= $line while sysread($messages, $line, 4096);
-  $! = $errno; fail($step, $text); }
-sub set { my ($key, $value) = @_;
-  check("option $key", syscall(431, $context, $set_string, $key, $value, 0)); }
-
+open_context("erofs");
 my $ro = "ro";
-check("option ro", syscall(431, $context, $set_flag, $ro, 0, 0));
+check("option ro", syscall(431, $context, 0, $ro, 0, 0));
 set("source", source($image, 0));
 set("device", source($_, 1)) for @devices;
-check("mount", syscall(431, $context, $create, 0, 0, 0));
+create();
 exit 0 if $target eq "";
 my $nodev = 4; my $read_only = 1;
 my $mount = check("fsmount", syscall(432, $context, 1, $read_only | $nodev));

@@ -19,9 +19,7 @@ export async function mountedBelow(directory: string): Promise<MountInfo[]> {
   const path = toTarget(await mountPath(directory));
   const prefix = path === "/" ? path : `${path}/`;
   const mounts = await listMounts();
-  return mounts
-    .filter(({ target }) => target === path || target.startsWith(prefix))
-    .toReversed();
+  return mounts.filter(({ target }) => target === path || target.startsWith(prefix)).toReversed();
 }
 
 /**

@@ -72,7 +72,11 @@ export async function runPerl(
   const perl = await findPerl();
   const stdio: StdioOptions = ["ignore", "pipe", "pipe"];
   if (inherit !== undefined) stdio.push(inherit);
-  const child = spawn(perl, perlArguments(program, args), { cwd: "/", stdio, env: { LC_ALL: "C" } });
+  const child = spawn(perl, perlArguments(program, args), {
+    cwd: "/",
+    stdio,
+    env: { LC_ALL: "C" },
+  });
   // A mount is one system call and not worth interrupting half-way: whoever aborts undoes it afterwards.
   const output = collect(child.stdout);
   const failure = collect(child.stderr);

@@ -32,9 +32,13 @@ export function readPieces(filesystem: ReadableFilesystem, range: FileRange): Bl
     const length = Math.min(chunkSize - within, end - at);
     const chunk = filesystem.chunk(range.nid, number);
     if (within + length > chunk.size) {
-      throw new LongshoreError("IMAGE_CHECKSUM_MISMATCH", "A chunk is shorter than its file says.", {
-        details: { nid: range.nid, chunk: number, size: chunk.size, needed: within + length },
-      });
+      throw new LongshoreError(
+        "IMAGE_CHECKSUM_MISMATCH",
+        "A chunk is shorter than its file says.",
+        {
+          details: { nid: range.nid, chunk: number, size: chunk.size, needed: within + length },
+        },
+      );
     }
     const offset = chunk.offset + within;
     const last = pieces.at(-1);
