@@ -54,7 +54,9 @@ export function headerChains(
       const header = await nextHeader();
       const failure = tarFailure(offset);
       if (header === undefined) {
-        if (extensionCount === 0) return undefined;
+        const isComplete =
+          records === noPaxRecords && longPath === undefined && longLinkPath === undefined;
+        if (isComplete) return undefined;
         throw failure("the archive ends where an entry has to follow");
       }
       if (extensionCount > maxExtensions) throw failure("too many headers for one entry");

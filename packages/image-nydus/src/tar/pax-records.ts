@@ -58,7 +58,7 @@ export function parsePaxRecords(body: Buffer, failure: TarFailure): PaxRecords {
     } else if (keyword.startsWith("LIBARCHIVE.xattr.")) {
       const base64 = value.toString("latin1");
       if (!/^[A-Za-z0-9+/]*={0,2}$/.test(base64)) throw failure(`${keyword} is not base64`);
-      libarchiveXattrs.set(decodeUrl(keyword.slice(17)), Buffer.from(base64, "base64"));
+      libarchiveXattrs.set(keyword.slice(17), Buffer.from(base64, "base64"));
     } else if (keyword === "GNU.sparse.offset" || keyword === "GNU.sparse.numbytes") {
       const number = parseDecimal(value.toString("latin1"));
       const isOffset = keyword === "GNU.sparse.offset";
@@ -70,8 +70,12 @@ export function parsePaxRecords(body: Buffer, failure: TarFailure): PaxRecords {
       values.set(keyword, Buffer.from(value));
     }
   }
-  // bsdtar writes both kinds; the raw one is the original.
-  for (const [name, value] of libarchiveXattrs) if (!xattrs.has(name)) xattrs.set(name, value);
+  // bsdtar writes each attribute in both ways, and encodes its name even where nobody else expects it.
+  for (const [encodedName, value] of libarchiveXattrs) {
+    if (xattrs.get(encodedName)?.equals(value) === true) xattrs.delete(encodedName);
+    const name = decodeUrl(encodedName);
+    if (!xattrs.has(name)) xattrs.set(name, value);
+  }
   return { values, xattrs, sparseRuns };
 }
 
