@@ -67,7 +67,8 @@ export interface NewImage {
 export interface OwnerRecord {
   readonly owner: string;
   readonly imageId: string;
-  readonly directory: string;
+  /** The metadata it uses */
+  readonly bootstrapId: string;
   readonly kind: string;
   readonly readonly: boolean;
 }
@@ -97,7 +98,8 @@ export interface ImageDatabase extends Disposable {
   setPinned(imageId: string, isPinned: boolean): void;
   blobs(): readonly BlobRecord[];
   blob(blobId: string): BlobRecord | undefined;
-  blobsOf(imageId: string): readonly BlobRecord[];
+  /** What a bootstrap needs. */
+  blobsOf(bootstrapId: string): readonly BlobRecord[];
   /** How many of the chunks that are known lie in a blob. */
   chunkCount(): number;
   /** Says that this process adds to the store; nothing is collected until the lease is disposed, or the process ends. */
@@ -246,9 +248,12 @@ export function openImageDatabase(path: string): ImageDatabase {
           image.pulledAtMs,
           image.origin,
         );
-        // Blobs of an earlier bootstrap stay: someone may have it mounted.
-        for (const blobId of [...blobIds, image.bootstrapId]) {
-          sql("INSERT OR IGNORE INTO image_blobs VALUES (?, ?)").run(image.imageId, blobNo(blobId));
+        const bootstrapNo = blobNo(image.bootstrapId);
+        for (const blobId of blobIds) {
+          sql("INSERT OR IGNORE INTO bootstrap_blobs VALUES (?, ?)").run(
+            bootstrapNo,
+            blobNo(blobId),
+          );
         }
         insertNames(image.imageId, names);
       });
@@ -306,10 +311,13 @@ export function openImageDatabase(path: string): ImageDatabase {
       const found = row<BlobRow>("SELECT * FROM blobs WHERE blob_id = ?", blobId);
       return found && toBlob(found);
     },
-    blobsOf: (imageId) =>
+    blobsOf: (bootstrapId) =>
       rows<BlobRow>(
-        "SELECT blobs.* FROM image_blobs JOIN blobs USING (blob_no) WHERE image_id = ? ORDER BY blob_no",
-        imageId,
+        `SELECT blobs.* FROM bootstrap_blobs
+         JOIN blobs USING (blob_no)
+         JOIN blobs AS bootstraps ON bootstraps.blob_no = bootstrap_no
+         WHERE bootstraps.blob_id = ? ORDER BY blobs.blob_no`,
+        bootstrapId,
       ).map(toBlob),
     chunkCount: () => row<{ count: number }>("SELECT count(*) AS count FROM chunks")?.count ?? 0,
     lease(purpose) {
@@ -338,14 +346,20 @@ export function openImageDatabase(path: string): ImageDatabase {
              AND NOT EXISTS (SELECT 1 FROM owners WHERE owners.image_id = images.image_id)
            RETURNING image_id`,
         ).all();
-        const blobs = sql(
-          `DELETE FROM blobs WHERE NOT EXISTS
-             (SELECT 1 FROM image_blobs WHERE image_blobs.blob_no = blobs.blob_no)
+        const bootstraps = sql(
+          `DELETE FROM blobs WHERE kind = 'bootstrap'
+             AND NOT EXISTS (SELECT 1 FROM images WHERE bootstrap_id = blob_id)
+             AND NOT EXISTS (SELECT 1 FROM owners WHERE bootstrap_id = blob_id)
+           RETURNING blob_id`,
+        ).all();
+        const data = sql(
+          `DELETE FROM blobs WHERE kind <> 'bootstrap' AND NOT EXISTS
+             (SELECT 1 FROM bootstrap_blobs WHERE bootstrap_blobs.blob_no = blobs.blob_no)
            RETURNING blob_id`,
         ).all();
         return {
           images: images.map((found) => String(found["image_id"])),
-          blobIds: blobs.map((found) => String(found["blob_id"])),
+          blobIds: [...bootstraps, ...data].map((found) => String(found["blob_id"])),
         };
       }),
     leases: () =>
@@ -354,12 +368,12 @@ export function openImageDatabase(path: string): ImageDatabase {
         started,
         purpose,
       })),
-    addOwner({ owner, imageId, directory, kind, readonly }) {
+    addOwner({ owner, imageId, bootstrapId, kind, readonly }) {
       inTransaction(() =>
         sql("INSERT INTO owners VALUES (?, ?, ?, ?, ?)").run(
           owner,
           imageId,
-          directory,
+          bootstrapId,
           kind,
           readonly ? 1 : 0,
         ),
@@ -443,7 +457,7 @@ interface ChunkRow {
 interface OwnerRow {
   readonly owner: string;
   readonly image_id: string;
-  readonly directory: string;
+  readonly bootstrap_id: string;
   readonly kind: string;
   readonly readonly: number;
 }
@@ -484,7 +498,7 @@ function toOwner(found: OwnerRow): OwnerRecord {
   return {
     owner: found.owner,
     imageId: found.image_id,
-    directory: found.directory,
+    bootstrapId: found.bootstrap_id,
     kind: found.kind,
     readonly: found.readonly !== 0,
   };

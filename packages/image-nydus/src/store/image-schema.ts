@@ -38,12 +38,13 @@ const migrations: readonly string[] = [
     info TEXT
   ) STRICT;
 
-  CREATE TABLE image_blobs (
-    image_id TEXT NOT NULL REFERENCES images ON DELETE CASCADE,
+  -- What a bootstrap needs.
+  CREATE TABLE bootstrap_blobs (
+    bootstrap_no INTEGER NOT NULL REFERENCES blobs ON DELETE CASCADE,
     blob_no INTEGER NOT NULL REFERENCES blobs,
-    PRIMARY KEY (image_id, blob_no)
+    PRIMARY KEY (bootstrap_no, blob_no)
   ) STRICT, WITHOUT ROWID;
-  CREATE INDEX images_of_blob ON image_blobs (blob_no);
+  CREATE INDEX bootstraps_of_blob ON bootstrap_blobs (blob_no);
 
   -- Where the bytes of a digest lie.
   CREATE TABLE chunks (
@@ -59,7 +60,8 @@ const migrations: readonly string[] = [
   CREATE TABLE owners (
     owner TEXT PRIMARY KEY,
     image_id TEXT NOT NULL REFERENCES images,
-    directory TEXT NOT NULL,
+    -- The metadata it uses; a repair may give the image another one
+    bootstrap_id TEXT NOT NULL,
     kind TEXT NOT NULL,
     readonly INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;

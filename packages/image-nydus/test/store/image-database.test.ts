@@ -103,7 +103,7 @@ describe("the image database", () => {
     database.addOwner({
       owner: "c1",
       imageId: `sha256:${hex("a")}`,
-      directory: "/x",
+      bootstrapId: hex("a"),
       kind: "overlay",
       readonly: false,
     });

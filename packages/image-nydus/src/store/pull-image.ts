@@ -1,0 +1,230 @@
+import { existsSync } from "node:fs";
+import { LongshoreError, type PullProgress } from "@longshore/core";
+import {
+  convertLayers,
+  type ConvertedImage,
+  type ConvertOptions,
+  type LayerTar,
+} from "../convert/convert-layers.ts";
+import { fetchLayers } from "../convert/fetch-layers.ts";
+import { fileSink } from "../rafs/byte-sink.ts";
+import { writeBootstrap } from "../rafs/write-bootstrap.ts";
+import type { ImageLocation } from "../registry/image-location.ts";
+import type { ImageSource, ResolvedImage } from "../registry/image-source.ts";
+import { layerDecompressor } from "../registry/layer-decompressor.ts";
+import type { Platform } from "../registry/platform.ts";
+import type { TreeLimits } from "../tree/file-tree.ts";
+import type { BlobRecord, ImageDatabase, ImageRecord } from "./image-database.ts";
+import { namesFor, taggedName } from "./image-names.ts";
+import { pullProgress, type PullProgressReport } from "./pull-progress.ts";
+import type { IngestFile, StoreLayout } from "./store-layout.ts";
+
+export interface PullContext {
+  readonly database: ImageDatabase;
+  readonly layout: StoreLayout;
+  readonly platform: Platform;
+  readonly limits?: Partial<TreeLimits> | undefined;
+  readonly parallelLayers?: number | undefined;
+  readonly now: () => number;
+  /** The image is known, and is going to be fetched. */
+  onPulling?(imageId: string): void;
+  /** What came of the chunks of a new image */
+  onConverted?(image: ConvertedImage): void;
+}
+
+export interface PullRequest {
+  /** Where the image is, as the user wrote it */
+  readonly text: string;
+  readonly location: ImageLocation;
+  readonly source: ImageSource;
+  readonly signal: AbortSignal;
+  report(progress: PullProgress): void;
+}
+
+/**
+ * Brings an image into the store, unless it is there, and gives it its names.
+ *
+ * @returns the image's id
+ */
+export async function pullImage(context: PullContext, request: PullRequest): Promise<string> {
+  const { database, layout } = context;
+  const { source, signal, location } = request;
+  // From here on nothing is collected, whatever this image is going to lean on.
+  using _lease = database.lease(`pull ${source.name}`);
+  request.report({ phase: "resolve", receivedBytes: 0 });
+  const resolved = await source.resolve({ platform: context.platform, signal });
+  const imageId = resolved.config.descriptor.digest;
+  const names = namesFor(location, resolved.digest);
+  const progress = pullProgress(resolved.layers, request.report);
+  const known = database.imageById(imageId);
+  let bootstrapId = known?.bootstrapId;
+  if (known !== undefined && isComplete(context, known)) {
+    database.addNames(imageId, names);
+  } else {
+    context.onPulling?.(imageId);
+    bootstrapId = await addImage(context, request, { resolved, names, progress });
+  }
+  for (const name of names) {
+    const tagged = taggedName(name);
+    if (tagged !== undefined && bootstrapId !== undefined) {
+      await layout.linkName(tagged, imageId, bootstrapId);
+    }
+  }
+  progress.step("done");
+  return imageId;
+}
+
+interface NewImageParts {
+  readonly resolved: ResolvedImage;
+  readonly names: readonly string[];
+  readonly progress: PullProgressReport;
+}
+
+/** Fetches and converts the image; the last step makes all of it known at once. */
+async function addImage(
+  context: PullContext,
+  request: PullRequest,
+  { resolved, names, progress }: NewImageParts,
+): Promise<string> {
+  const { database, layout, now } = context;
+  await using data = await layout.createIngest();
+  const converted = await convert(context, request, { resolved, progress, data });
+  context.onConverted?.(converted);
+  progress.step("convert");
+  await using metadata = await layout.createIngest();
+  const { blob, reusedBlobIds } = converted;
+  const reused = reusedBlobIds.map((blobId) => requireInfo(database, blobId));
+  const bootstrap = await writeBootstrap(
+    fileSink(metadata.file),
+    { root: converted.root, blobs: [...(blob === undefined ? [] : [blob]), ...reused] },
+    { signal: request.signal },
+  );
+  request.signal.throwIfAborted();
+  const blobs: (BlobRecord & { readonly chunks: readonly (typeof converted.added)[number][] })[] = [
+    {
+      blobId: bootstrap.digest,
+      kind: "bootstrap",
+      dataSize: bootstrap.size,
+      storedSize: bootstrap.size,
+      chunks: [],
+    },
+  ];
+  if (blob !== undefined) {
+    await data.install(blob.id);
+    const { id, uncompressedSize, compressedSize, chunkCount, compressor, digester } = blob;
+    const { chunkTable, features, dataSize } = blob;
+    blobs.push({
+      blobId: id,
+      kind: "data",
+      dataSize,
+      storedSize: compressedSize,
+      info: {
+        id,
+        uncompressedSize,
+        compressedSize,
+        chunkCount,
+        compressor,
+        digester,
+        chunkTable,
+        features,
+      },
+      chunks: converted.added,
+    });
+  }
+  await metadata.install(bootstrap.digest);
+  database.addImage({
+    image: {
+      imageId: resolved.config.descriptor.digest,
+      bootstrapId: bootstrap.digest,
+      manifestDigest: resolved.manifest.descriptor.digest,
+      manifest: resolved.manifest.bytes.toString("utf8"),
+      config: resolved.config.bytes.toString("utf8"),
+      logicalSize: converted.logicalSize,
+      inodeCount: converted.inodeCount,
+      pulledAtMs: now(),
+      origin: request.text,
+    },
+    names,
+    blobs,
+    blobIds: [...(blob === undefined ? [] : [blob.id]), ...reusedBlobIds],
+  });
+  return bootstrap.digest;
+}
+
+interface ConversionParts {
+  readonly resolved: ResolvedImage;
+  readonly progress: PullProgressReport;
+  readonly data: IngestFile;
+}
+
+function convert(
+  context: PullContext,
+  { source, signal }: PullRequest,
+  { resolved, progress, data }: ConversionParts,
+): Promise<ConvertedImage> {
+  const { layout, limits } = context;
+  const { layers } = resolved;
+  const diffIds = resolved.config.file.rootfs.diff_ids;
+  if (diffIds.length !== layers.length) {
+    throw new LongshoreError(
+      "VALIDATION_ERROR",
+      `The image has ${layers.length} layers; its configuration names ${diffIds.length}.`,
+      { details: { layers: layers.length, diffIds: diffIds.length } },
+    );
+  }
+  progress.step("download");
+  async function* tars(): AsyncGenerator<LayerTar> {
+    const fetched = fetchLayers(source, layers, {
+      signal,
+      parallel: context.parallelLayers,
+      createScratch: () => layout.createIngest(),
+      onReceived: (layer, bytes) => {
+        progress.received(layer, bytes);
+      },
+    });
+    let layer = 0;
+    for await (const stored of fetched) {
+      const decompress = layerDecompressor(layers[layer]?.mediaType ?? "");
+      yield { diffId: diffIds[layer] ?? "", content: decompress(stored) };
+      layer += 1;
+    }
+  }
+  return convertLayers(tars(), {
+    signal,
+    blob: fileSink(data.file),
+    findChunk: findStoredChunk(context),
+    limits,
+    onLayer: (layer) => {
+      progress.converted(layer);
+    },
+  });
+}
+
+function requireInfo(database: ImageDatabase, blobId: string) {
+  const info = database.blob(blobId)?.info;
+  if (info !== undefined) return info;
+  throw new LongshoreError("INTERNAL_ERROR", `The store knows nothing of blob ${blobId}.`);
+}
+
+/** Whether all files of an image are there; what is in them is for `verify` to say. */
+function isComplete({ database, layout }: PullContext, { bootstrapId }: ImageRecord): boolean {
+  return (
+    existsSync(layout.blobPath(bootstrapId)) &&
+    database
+      .blobsOf(bootstrapId)
+      .every(({ blobId, kind }) => kind === "remote" || existsSync(layout.blobPath(blobId)))
+  );
+}
+
+/** Finds chunks in blobs whose files are there: no image may lean on one that someone has deleted. */
+function findStoredChunk({ database, layout }: PullContext): ConvertOptions["findChunk"] {
+  const isThere = new Map<string, boolean>();
+  return (digest) => {
+    const place = database.findChunk(digest);
+    if (place === undefined) return undefined;
+    const { blobId } = place;
+    const there = isThere.get(blobId) ?? existsSync(layout.blobPath(blobId));
+    isThere.set(blobId, there);
+    return there ? place : undefined;
+  };
+}
