@@ -73,6 +73,12 @@ export interface OwnerRecord {
   readonly readonly: boolean;
 }
 
+/** What was forgotten. */
+export interface Collection extends Disposable {
+  readonly images: readonly string[];
+  readonly blobIds: readonly string[];
+}
+
 /**
  * What the store has: images, their names, blobs and chunks, and who holds what. Every change is one transaction, on the
  * disk when the call returns. Several processes may have it open.
@@ -102,16 +108,18 @@ export interface ImageDatabase extends Disposable {
   blobsOf(bootstrapId: string): readonly BlobRecord[];
   /** How many of the chunks that are known lie in a blob. */
   chunkCount(): number;
-  /** Says that this process adds to the store; nothing is collected until the lease is disposed, or the process ends. */
-  lease(purpose: string): Disposable;
   /**
-   * Forgets images without a name or an owner, and blobs that no image needs; `undefined`, and nothing is forgotten, while
-   * anyone holds a lease. The files are the caller's to delete.
+   * Says that this process adds to the store: nothing is deleted until the lease is disposed, or the process ends.
+   * `undefined` while files are being deleted.
    */
-  collect():
-    | { readonly images: readonly string[]; readonly blobIds: readonly string[] }
-    | undefined;
-  /** Who adds to the store right now. */
+  tryLease(purpose: string): Disposable | undefined;
+  /**
+   * Forgets images without a name or an owner, and blobs that no image needs. Until it is disposed, or the process ends,
+   * nobody adds to the store, so that the files can be deleted. `undefined`, and nothing is forgotten, while anyone holds a
+   * lease.
+   */
+  tryCollect(): Collection | undefined;
+  /** Who adds to the store or deletes from it right now. */
   leases(): readonly (ProcessIdentity & { readonly purpose: string })[];
   addOwner(owner: OwnerRecord): void;
   owner(owner: string): OwnerRecord | undefined;
@@ -189,6 +197,22 @@ export function openImageDatabase(path: string): ImageDatabase {
     for (const name of names) {
       sql("INSERT OR REPLACE INTO names VALUES (?, ?)").run(name, imageId);
     }
+  }
+
+  /** Part of a transaction. */
+  function addLease(kind: LeaseRow["kind"], purpose: string): Disposable {
+    const { pid, started } = ownProcess();
+    const { lastInsertRowid } = sql(
+      "INSERT INTO leases (kind, pid, process_started, purpose) VALUES (?, ?, ?, ?)",
+    ).run(kind, pid, started, purpose);
+    let isHeld = true;
+    return {
+      [Symbol.dispose]() {
+        if (!isHeld || !database.isOpen) return;
+        isHeld = false;
+        inTransaction(() => sql("DELETE FROM leases WHERE lease_no = ?").run(lastInsertRowid));
+      },
+    };
   }
 
   function liveLeases(): readonly LeaseRow[] {
@@ -320,24 +344,11 @@ export function openImageDatabase(path: string): ImageDatabase {
         bootstrapId,
       ).map(toBlob),
     chunkCount: () => row<{ count: number }>("SELECT count(*) AS count FROM chunks")?.count ?? 0,
-    lease(purpose) {
-      const { pid, started } = ownProcess();
-      const leaseNo = inTransaction(() => {
-        const { lastInsertRowid } = sql(
-          "INSERT INTO leases (pid, process_started, purpose) VALUES (?, ?, ?)",
-        ).run(pid, started, purpose);
-        return Number(lastInsertRowid);
-      });
-      let isHeld = true;
-      return {
-        [Symbol.dispose]() {
-          if (!isHeld || !database.isOpen) return;
-          isHeld = false;
-          inTransaction(() => sql("DELETE FROM leases WHERE lease_no = ?").run(leaseNo));
-        },
-      };
-    },
-    collect: () =>
+    tryLease: (purpose) =>
+      inTransaction(() =>
+        liveLeases().some(({ kind }) => kind === "delete") ? undefined : addLease("add", purpose),
+      ),
+    tryCollect: () =>
       inTransaction(() => {
         if (liveLeases().length > 0) return undefined;
         const images = sql(
@@ -357,9 +368,11 @@ export function openImageDatabase(path: string): ImageDatabase {
              (SELECT 1 FROM bootstrap_blobs WHERE bootstrap_blobs.blob_no = blobs.blob_no)
            RETURNING blob_id`,
         ).all();
+        const lease = addLease("delete", "collect");
         return {
           images: images.map((found) => String(found["image_id"])),
           blobIds: [...bootstraps, ...data].map((found) => String(found["blob_id"])),
+          [Symbol.dispose]: lease[Symbol.dispose],
         };
       }),
     leases: () =>
@@ -463,6 +476,7 @@ interface OwnerRow {
 }
 
 interface LeaseRow {
+  readonly kind: "add" | "delete";
   readonly lease_no: number;
   readonly pid: number;
   readonly process_started: string;

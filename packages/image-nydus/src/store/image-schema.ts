@@ -67,9 +67,10 @@ const migrations: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX owners_of_image ON owners (image_id);
 
-  -- Processes that are adding images; nothing is deleted while one of them lives.
+  -- Processes that add images, or the one that deletes files: never both at the same time, while they live.
   CREATE TABLE leases (
     lease_no INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL CHECK (kind IN ('add', 'delete')),
     pid INTEGER NOT NULL,
     process_started TEXT NOT NULL,
     purpose TEXT NOT NULL

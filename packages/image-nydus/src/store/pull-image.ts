@@ -14,6 +14,7 @@ import type { ImageSource, ResolvedImage } from "../registry/image-source.ts";
 import { layerDecompressor } from "../registry/layer-decompressor.ts";
 import type { Platform } from "../registry/platform.ts";
 import type { TreeLimits } from "../tree/file-tree.ts";
+import { acquireLease } from "./acquire-lease.ts";
 import type { BlobRecord, ImageDatabase, ImageRecord } from "./image-database.ts";
 import { namesFor, taggedName } from "./image-names.ts";
 import { pullProgress, type PullProgressReport } from "./pull-progress.ts";
@@ -50,7 +51,7 @@ export async function pullImage(context: PullContext, request: PullRequest): Pro
   const { database, layout } = context;
   const { source, signal, location } = request;
   // From here on nothing is collected, whatever this image is going to lean on.
-  using _lease = database.lease(`pull ${source.name}`);
+  using _lease = await acquireLease(database, `pull ${source.name}`, signal);
   request.report({ phase: "resolve", receivedBytes: 0 });
   const resolved = await source.resolve({ platform: context.platform, signal });
   const imageId = resolved.config.descriptor.digest;

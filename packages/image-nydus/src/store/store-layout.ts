@@ -1,5 +1,14 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, open, readdir, rename, rm, symlink, type FileHandle } from "node:fs/promises";
+import {
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  symlink,
+  type FileHandle,
+} from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 
 /** What a link of a store is named after: an image's full name with a tag. */
@@ -35,9 +44,10 @@ export interface StoreLayout {
   unlinkName(name: TaggedName): Promise<void>;
   /** Ids of the blobs whose files are there, known to the database or not. */
   listBlobs(): Promise<readonly string[]>;
-  removeBlob(blobId: string): Promise<void>;
-  /** Deletes what interrupted writers left; only while nobody writes. */
-  clearIngest(): Promise<void>;
+  /** @returns bytes that were given back */
+  removeBlob(blobId: string): Promise<number>;
+  /** Deletes what interrupted writers left; only while nobody writes. @returns bytes that were given back */
+  clearIngest(): Promise<number>;
 }
 
 /** A file on its way into the store. Disposing closes it, and deletes it unless it was installed. */
@@ -94,11 +104,13 @@ export async function openStoreLayout(root: string): Promise<StoreLayout> {
       const names = await readdir(blobDirectory);
       return names.filter((name) => blobIdPattern.test(name));
     },
-    removeBlob: (blobId) => rm(blobPath(blobId), { force: true }),
+    removeBlob: (blobId) => removeFile(blobPath(blobId)),
     async clearIngest() {
+      let bytes = 0;
       for (const name of await readdir(ingestDirectory)) {
-        await rm(join(ingestDirectory, name), { force: true });
+        bytes += await removeFile(join(ingestDirectory, name));
       }
+      return bytes;
     },
   };
 }
@@ -125,6 +137,12 @@ async function createIngest(
       if (!isInstalled) await rm(path, { force: true });
     },
   };
+}
+
+async function removeFile(path: string): Promise<number> {
+  const found = await lstat(path).catch(() => undefined);
+  await rm(path, { force: true });
+  return (found?.blocks ?? 0) * 512;
 }
 
 async function replaceLink(target: string, path: string): Promise<void> {
