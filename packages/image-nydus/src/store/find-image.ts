@@ -1,6 +1,7 @@
 import { LongshoreError } from "@longshore/core";
 import { formatReference, parseReference, type ImageReference } from "../registry/reference.ts";
-import type { ImageDatabase, ImageRecord } from "./image-database.ts";
+import type { ImageDatabase } from "./image-database.ts";
+import type { ImageRecord } from "./image-records.ts";
 
 /** Shortest beginning of an id that is looked up. */
 const minPrefixLength = 4;

@@ -1,77 +1,26 @@
 import { chmodSync } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { LongshoreError } from "@longshore/core";
-import type { ImageBlob } from "../rafs/readable-filesystem.ts";
+import type {
+  BlobRecord,
+  ChunkPlace,
+  ImageRecord,
+  NewChunk,
+  NewImage,
+  OwnerRecord,
+} from "./image-records.ts";
+import {
+  toBlob,
+  toImage,
+  toOwner,
+  type BlobRow,
+  type ChunkRow,
+  type ImageRow,
+  type LeaseRow,
+  type OwnerRow,
+} from "./image-rows.ts";
 import { migrate } from "./image-schema.ts";
 import { isAlive, ownProcess, type ProcessIdentity } from "./process-identity.ts";
-
-/** An image as the store knows it. */
-export interface ImageRecord {
-  /** Digest of its config, `sha256:…` */
-  readonly imageId: string;
-  /** Blob that holds its metadata, hex */
-  readonly bootstrapId: string;
-  readonly manifestDigest: string;
-  /** The manifest as it came, JSON */
-  readonly manifest: string;
-  /** The config as it came, JSON */
-  readonly config: string;
-  /** Bytes of all its files */
-  readonly logicalSize: number;
-  readonly inodeCount: number;
-  readonly isPinned: boolean;
-  readonly pulledAtMs: number;
-  /** Where it came from, as a user would write it */
-  readonly origin: string;
-}
-
-export type BlobKind = "data" | "bootstrap" | "remote";
-
-export interface BlobRecord {
-  /** sha256 of the file, hex */
-  readonly blobId: string;
-  readonly kind: BlobKind;
-  /** Bytes of chunks, without what follows them */
-  readonly dataSize: number;
-  /** Bytes of the file */
-  readonly storedSize: number;
-  /** What a blob table says of it; absent for bootstraps */
-  readonly info?: ImageBlob | undefined;
-}
-
-/** A chunk that is new in a blob. */
-export interface NewChunk {
-  readonly digest: Buffer;
-  readonly index: number;
-  readonly offset: number;
-  readonly size: number;
-}
-
-export interface ChunkPlace {
-  readonly blobId: string;
-  readonly index: number;
-  readonly offset: number;
-  readonly size: number;
-}
-
-export interface NewImage {
-  readonly image: Omit<ImageRecord, "isPinned">;
-  /** Full names; those that other images have move over */
-  readonly names: readonly string[];
-  /** Files that the image brings along, with the chunks that are new in each */
-  readonly blobs: readonly (BlobRecord & { readonly chunks: readonly NewChunk[] })[];
-  /** Everything that the image needs, old and new, without its bootstrap */
-  readonly blobIds: readonly string[];
-}
-
-export interface OwnerRecord {
-  readonly owner: string;
-  readonly imageId: string;
-  /** The metadata it uses */
-  readonly bootstrapId: string;
-  readonly kind: string;
-  readonly readonly: boolean;
-}
 
 /** What was forgotten. */
 export interface Collection extends Disposable {
@@ -437,83 +386,4 @@ function toIoError(error: unknown, path: string): LongshoreError {
     cause: error,
     details: { path },
   });
-}
-
-interface ImageRow {
-  readonly image_id: string;
-  readonly bootstrap_id: string;
-  readonly manifest_digest: string;
-  readonly manifest: string;
-  readonly config: string;
-  readonly logical_size: number;
-  readonly inode_count: number;
-  readonly pinned: number;
-  readonly pulled_at: number;
-  readonly origin: string;
-}
-
-interface BlobRow {
-  readonly blob_id: string;
-  readonly kind: BlobKind;
-  readonly data_size: number;
-  readonly stored_size: number;
-  readonly info: string | null;
-}
-
-interface ChunkRow {
-  readonly blob_id: string;
-  readonly chunk_index: number;
-  readonly chunk_offset: number;
-  readonly chunk_size: number;
-}
-
-interface OwnerRow {
-  readonly owner: string;
-  readonly image_id: string;
-  readonly bootstrap_id: string;
-  readonly kind: string;
-  readonly readonly: number;
-}
-
-interface LeaseRow {
-  readonly kind: "add" | "delete";
-  readonly lease_no: number;
-  readonly pid: number;
-  readonly process_started: string;
-  readonly purpose: string;
-}
-
-function toImage(found: ImageRow): ImageRecord {
-  return {
-    imageId: found.image_id,
-    bootstrapId: found.bootstrap_id,
-    manifestDigest: found.manifest_digest,
-    manifest: found.manifest,
-    config: found.config,
-    logicalSize: found.logical_size,
-    inodeCount: found.inode_count,
-    isPinned: found.pinned !== 0,
-    pulledAtMs: found.pulled_at,
-    origin: found.origin,
-  };
-}
-
-function toBlob(found: BlobRow): BlobRecord {
-  return {
-    blobId: found.blob_id,
-    kind: found.kind,
-    dataSize: found.data_size,
-    storedSize: found.stored_size,
-    ...(found.info !== null && { info: JSON.parse(found.info) as ImageBlob }),
-  };
-}
-
-function toOwner(found: OwnerRow): OwnerRecord {
-  return {
-    owner: found.owner,
-    imageId: found.image_id,
-    bootstrapId: found.bootstrap_id,
-    kind: found.kind,
-    readonly: found.readonly !== 0,
-  };
 }

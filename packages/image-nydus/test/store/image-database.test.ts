@@ -5,11 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import {
-  openImageDatabase,
-  type ImageDatabase,
-  type NewImage,
-} from "../../src/store/image-database.ts";
+import { openImageDatabase, type ImageDatabase } from "../../src/store/image-database.ts";
+import type { NewImage } from "../../src/store/image-records.ts";
 import { isAlive, ownProcess } from "../../src/store/process-identity.ts";
 
 let directory = "";
