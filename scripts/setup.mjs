@@ -14,6 +14,7 @@ const stampFile = join(root, "node_modules", ".longshore-setup");
 const systemPackages = {
   "apache2-utils": ["htpasswd"],
   e2fsprogs: ["mkfs.ext4", "debugfs"],
+  "erofs-utils": ["dump.erofs", "fsck.erofs", "mkfs.erofs"],
   attr: ["setfattr"],
   "docker-registry": ["docker-registry"],
   dosfstools: ["mkfs.vfat"],

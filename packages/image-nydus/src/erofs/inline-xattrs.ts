@@ -103,11 +103,12 @@ function splitName(name: ByteString): SplitName | undefined {
 }
 
 function encodeEntry(name: ByteString, { index, suffix }: SplitName, value: Buffer): Buffer {
-  if (suffix.length > 255 || value.length > 65_535) {
+  // The format would hold 255 bytes behind the namespace; Linux counts both.
+  if (name.length > 255 || value.length > 65_535) {
     throw new LongshoreError(
       "LIMIT_EXCEEDED",
-      `The xattr "${name.slice(0, 300)}" has ${suffix.length} bytes of name behind its namespace and ${value.length} of ` +
-        "value; an image holds at most 255 and 65535",
+      `The xattr "${name.slice(0, 300)}" has a name of ${name.length} bytes and a value of ${value.length}; an image holds ` +
+        "at most 255 and 65535",
     );
   }
   const used = entryHeaderSize + suffix.length + value.length;

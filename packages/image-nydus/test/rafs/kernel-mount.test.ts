@@ -64,7 +64,7 @@ describe.skipIf(!canMount)("an image mounted by the kernel (needs root)", () => 
   });
 });
 
-describe("the EROFS tools", () => {
+describe.skipIf(!canMount)("the EROFS tools (extracting devices needs root)", () => {
   it("find no fault in an image and extract what was written", async () => {
     const image = await oddImage();
     await using files = await imageFiles(image);
@@ -76,9 +76,12 @@ describe("the EROFS tools", () => {
     const summary = await run("dump.erofs", [...devices, "-s", files.bootstrap]);
 
     const extracted = await listDirectory(target);
-    // The tool makes one file of each name, sets neither owners without root nor xattrs, and counts in whole seconds.
-    const ignore = (_path: string, field: string): boolean =>
-      ["hardlink", "xattrs", "mtime", "uid", "gid", "mode"].includes(field);
+    // The tool makes one file of each name, sets no xattrs, and loses setuid because it sets the owner last.
+    const ignore = (path: string, field: string): boolean =>
+      field === "hardlink" ||
+      field === "xattrs" ||
+      (field === "mode" && extracted.get(path)?.mode === "0755" && path.endsWith("shared")) ||
+      (field === "mode" && path === "third-name");
     expect(differences(extracted, listTree(image.root, image.sha256Of), { ignore })).toEqual([]);
     expect(summary).toMatch(/Filesystem root nid:\s+128/u);
     expect(summary).toMatch(/Filesystem inode count:/u);
