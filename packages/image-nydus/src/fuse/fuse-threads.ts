@@ -16,7 +16,7 @@ export interface FuseThreadsOptions {
 
 /** The threads of one mount. */
 export interface FuseThreads {
-  /** All have opened the metadata */
+  /** The first one has opened the metadata */
   readonly loaded: Promise<void>;
   /** Kernel and server have agreed */
   readonly ready: Promise<void>;
@@ -24,9 +24,9 @@ export interface FuseThreads {
   readonly broken: Promise<never>;
   /** All have ended; rejects when one broke */
   readonly ended: Promise<void>;
-  /** Lets them wait for requests; from then on only unmounting ends them. */
+  /** Lets them wait for requests; from then on only unmounting ends them. Call it once. */
   serve(): void;
-  /** Ends those that do not serve yet. */
+  /** Ends those that do not serve yet. Call it when nothing is mounted. */
   dismiss(): void;
 }
 
@@ -51,13 +51,11 @@ export function startFuseThreads(options: FuseThreadsOptions): FuseThreads {
   };
   const loaded = Promise.withResolvers<void>();
   const ready = Promise.withResolvers<void>();
-  let loading = options.threads;
 
   const onMessage = (message: FuseThreadMessage): void => {
     switch (message.kind) {
       case "loaded":
-        loading -= 1;
-        if (loading === 0) loaded.resolve();
+        loaded.resolve();
         break;
       case "ready":
         ready.resolve();
@@ -77,14 +75,24 @@ export function startFuseThreads(options: FuseThreadsOptions): FuseThreads {
   };
 
   const broken = Promise.withResolvers<never>();
-  const workers = Array.from({ length: options.threads }, () => startWorker(data));
-  const ends = workers.map(async (worker) => {
-    worker.on("message", onMessage);
+  const workers: Worker[] = [];
+  const loading = new Set<Worker>();
+  const ends: Promise<void>[] = [];
+  const start = (): void => {
+    const worker = startWorker(data);
+    workers.push(worker);
+    loading.add(worker);
+    worker.on("message", (message: FuseThreadMessage) => {
+      loading.delete(worker);
+      onMessage(message);
+    });
     worker.once("error", broken.reject);
-    await new Promise((resolve) => worker.once("exit", resolve));
-  });
+    ends.push(new Promise((resolve) => worker.once("exit", () => resolve())));
+  };
+  start();
   const end = async (): Promise<void> => {
-    await Promise.all(ends);
+    // More may come while the first runs.
+    for (const gone of ends) await gone;
     remote?.close();
     // An error of a thread comes before its exit, so it wins.
     await Promise.race([broken.promise, Promise.resolve()]);
@@ -112,10 +120,14 @@ export function startFuseThreads(options: FuseThreadsOptions): FuseThreads {
     broken: broken.promise,
     ended,
     serve: () => {
+      // The rest starts now: the mount works as soon as one thread does.
+      for (let count = 1; count < options.threads; count += 1) start();
       post("serve");
     },
     dismiss: () => {
       post("dismiss");
+      // It would open all the metadata only to end then.
+      for (const worker of loading) void worker.terminate();
     },
   };
 }

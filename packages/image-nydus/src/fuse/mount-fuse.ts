@@ -27,7 +27,7 @@ export interface MountFuseOptions extends Abortable {
   readonly target: string;
   /** What `/proc/mounts` shows as its source. @default "longshore" */
   readonly name?: string | undefined;
-  /** Requests answered at the same time; each has a thread. @default the number of processors, 4 at most */
+  /** Requests answered at the same time; each has a thread. @default 2, or 1 on a single processor */
   readonly threads?: number | undefined;
   /** Reads from a reader that are under way at once, each with a buffer of up to 1 MiB. @default 32 */
   readonly concurrency?: number | undefined;
@@ -67,7 +67,7 @@ export async function mountFuse(options: MountFuseOptions): Promise<FuseMount> {
     device,
     filesystem: options.filesystem,
     blobs: options.blobs,
-    threads: options.threads ?? Math.min(4, availableParallelism()),
+    threads: options.threads ?? Math.min(2, availableParallelism()),
     concurrency: options.concurrency,
     onReadError: options.onReadError ?? (() => undefined),
   });

@@ -71,7 +71,7 @@ export async function extractTree(
   } catch (error) {
     await writer?.kill();
     await removeTree(directory);
-    throw error;
+    throw toExtractError(error);
   }
 }
 
@@ -86,6 +86,15 @@ async function makeRoot(directory: string): Promise<void> {
       { cause, details: { directory } },
     );
   }
+}
+
+/** The system's own errors, said in ours. */
+function toExtractError(error: unknown): unknown {
+  if (!(error instanceof Error && "syscall" in error && "code" in error)) return error;
+  return new LongshoreError("IO_ERROR", `The image cannot be unpacked: ${error.message}`, {
+    cause: error,
+    details: { errno: error.code },
+  });
 }
 
 interface Parts extends Abortable {
@@ -179,8 +188,14 @@ function newExtraction({ filesystem, blobs, writer, asRoot, signal }: Parts): Ex
       try {
         // Grows while it is walked: parents come before what is in them.
         for (const { path: parent, nid } of directories) {
+          let last: ByteString | undefined;
           for (const entry of filesystem.entries(nid)) {
             stop.throwIfAborted();
+            // In byte order, none can come twice.
+            if (last !== undefined && entry.name <= last) {
+              throw wrongTree("The names of a directory are out of order.", parent);
+            }
+            last = entry.name;
             const path = childPath(parent, entry.name);
             const stat = filesystem.stat(entry.nid);
             if (stat.kind !== "directory") await addEntry(path, stat);

@@ -1,3 +1,4 @@
+import { open } from "node:fs/promises";
 import { resolve } from "node:path";
 import { LongshoreError, type Abortable } from "@longshore/core";
 import { erofsProgram } from "./mount-programs.ts";
@@ -21,26 +22,54 @@ export interface MountErofsOptions extends Abortable {
   readonly backing?: "files" | "loop" | undefined;
 }
 
-/** Most devices that one image can have. */
-const maxDevices = 255;
-
 /**
  * Mounts an EROFS image, which RAFS v6 bootstraps are, read-only and without device nodes. Needs root.
  *
  * @throws {LongshoreError} `IO_ERROR` with what the kernel said; `RUNTIME_NOT_SUPPORTED` without Perl;
- *   `VALIDATION_ERROR` for more devices than can be
+ *   `VALIDATION_ERROR` when the image has another number of devices; `IMAGE_CHECKSUM_MISMATCH` when it is none
  */
 export async function mountErofs(options: MountErofsOptions): Promise<void> {
   const { bootstrap, devices, target, backing = "files", signal } = options;
-  if (devices.length > maxDevices) {
-    throw new LongshoreError("VALIDATION_ERROR", `An image has ${maxDevices} devices at most.`, {
-      details: { field: "devices", expected: `up to ${maxDevices}`, got: devices.length },
-    });
-  }
+  await checkDevices(bootstrap, devices.length);
   const path = await mountPath(target);
   const files = [bootstrap, ...devices].map((file) => resolve(file));
   await runPerl(erofsProgram, [backing, path, ...files], { what: `mount ${path}`, signal });
   if (signal?.aborted !== true) return;
   await unmount(path);
   throw signal.reason;
+}
+
+/** The kernel would only say "invalid", and tell its log why. */
+async function checkDevices(bootstrap: string, given: number): Promise<void> {
+  const superblock = await readSuperblock(bootstrap);
+  const isErofs = superblock.length === 128 && superblock.readUInt32LE(0) === 0xe0f5e1e2;
+  if (!isErofs) {
+    throw new LongshoreError("IMAGE_CHECKSUM_MISMATCH", `${bootstrap} is no EROFS filesystem.`, {
+      details: { bootstrap },
+    });
+  }
+  const hasTable = (superblock.readUInt32LE(80) & 0x8) !== 0;
+  const wanted = hasTable ? superblock.readUInt16LE(86) : 0;
+  if (given === 0 || given === wanted) return;
+  const expected = wanted === 0 ? "none" : `${wanted} or none`;
+  throw new LongshoreError(
+    "VALIDATION_ERROR",
+    `The image takes ${expected} as devices, not ${given}.`,
+    {
+      details: { field: "devices", expected, got: given },
+    },
+  );
+}
+
+async function readSuperblock(bootstrap: string): Promise<Buffer> {
+  try {
+    await using file = await open(bootstrap);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(128), 0, 128, 1_024);
+    return buffer.subarray(0, bytesRead);
+  } catch (cause) {
+    throw new LongshoreError("IO_ERROR", `${bootstrap} cannot be read.`, {
+      cause,
+      details: { bootstrap },
+    });
+  }
 }

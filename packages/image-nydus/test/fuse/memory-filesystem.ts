@@ -68,9 +68,10 @@ export function memoryFilesystem({ root, chunkSize }: MemoryImage): ReadableFile
       const device = "device" in inode ? inode.device : undefined;
       return { nid, kind, mode, nlink, uid, gid, size, mtime, device };
     },
-    *entries(nid, after = "") {
+    *entries(nid, after) {
       for (const [name, inode] of listing(nid)) {
-        if (name > after) yield { name, nid: nidOf(inode), kind: inode.kind };
+        if (after === undefined || name > after)
+          yield { name, nid: nidOf(inode), kind: inode.kind };
       }
     },
     lookup(nid, name) {

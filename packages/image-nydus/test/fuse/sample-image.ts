@@ -57,11 +57,11 @@ export function blobMaker(): BlobMaker {
       contents.set(file, bytes);
       return file;
     },
-    async finish(directory) {
+    async finish(place) {
       const blob = Buffer.concat(parts);
       const blobId = createHash("sha256").update(blob).digest("hex");
       for (const ref of refs) ref.blobId = blobId;
-      await writeFile(join(directory, blobId), blob);
+      await writeFile(join(place, blobId), blob);
       return blobId;
     },
     contentOf: (file) => contents.get(file) ?? Buffer.alloc(0),
@@ -187,7 +187,8 @@ export function listTree(root: DirectoryInode, blob: BlobMaker): FileListing {
       inode,
     });
     if (inode.kind !== "directory") return;
-    for (const [name, child] of inode.children) visit(child, path === "." ? name : `${path}/${name}`);
+    for (const [name, child] of inode.children)
+      visit(child, path === "." ? name : `${path}/${name}`);
   };
   visit(root, ".");
   return toListing(files);
