@@ -1,0 +1,366 @@
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import type { MeterProvider } from "@opentelemetry/api";
+import {
+  eventTopic,
+  LongshoreError,
+  nanosecondsFromMs,
+  silentLogger,
+  type Abortable,
+  type EventBus,
+  type Image,
+  type ImageClient,
+  type Logger,
+  type PullProgress,
+  type RootfsProvider,
+} from "@longshore/core";
+import { mountRecords } from "./mount/mount-records.ts";
+import { probeMounts, type MountProbe } from "./mount/probe-mounts.ts";
+import { openBootstrap, type RafsFilesystem } from "./rafs/open-bootstrap.ts";
+import { createRegistryClient } from "./registry/client/registry-client.ts";
+import type { RegistryClientOptions } from "./registry/client/client-options.ts";
+import { parseImageConfigFile } from "./registry/image-config-file.ts";
+import { parseImageSource } from "./registry/image-location.ts";
+import { openImageSource } from "./registry/open-image-source.ts";
+import { hostPlatform, type Platform } from "./registry/platform.ts";
+import {
+  imageMountMethods,
+  imageMounts,
+  type ImageMountMethod,
+  type MountableImage,
+} from "./rootfs/image-mounts.ts";
+import { rootfsProvider } from "./rootfs/rootfs-provider.ts";
+import { collectGarbage, type CollectedGarbage } from "./store/collect-garbage.ts";
+import { measureDiskUsage, type DiskUsage } from "./store/disk-usage.ts";
+import { findImage, requireImage } from "./store/find-image.ts";
+import { imageUser, toImageConfig } from "./store/image-config.ts";
+import { openImageDatabase } from "./store/image-database.ts";
+import { diffImages, type ImageDiff } from "./store/image-diff.ts";
+import { imageMetrics } from "./store/image-metrics.ts";
+import { taggedName } from "./store/image-names.ts";
+import type { ImageRecord } from "./store/image-records.ts";
+import { pullImage } from "./store/pull-image.ts";
+import { repairStore, type RepairReport } from "./store/repair-store.ts";
+import { sharedTasks } from "./store/shared-task.ts";
+import { openStoreLayout } from "./store/store-layout.ts";
+import { verifyStore, type StoreReport, type VerifyOptions } from "./store/verify-store.ts";
+import type { TreeLimits } from "./tree/file-tree.ts";
+
+export interface NydusImageStoreOptions {
+  /** Where the store lies; made when it is not there */
+  readonly directory: string;
+  /** Of the images to pull. @default Linux on this machine's processor */
+  readonly platform?: Platform | undefined;
+  /** How registries are reached */
+  readonly registry?: RegistryClientOptions | undefined;
+  /** What an image may hold */
+  readonly limits?: Partial<TreeLimits> | undefined;
+  /** Layers of one image that are fetched at the same time. @default 3 */
+  readonly parallelLayers?: number | undefined;
+  /** How images are mounted, best first. @default all that work here: the kernel, then FUSE */
+  readonly mountMethods?: readonly ImageMountMethod[] | undefined;
+  /** Gets `image.{id}.{pulling|pulled|removed}` */
+  readonly events?: EventBus | undefined;
+  readonly logger?: Logger | undefined;
+  /** @default the global one */
+  readonly meterProvider?: MeterProvider | undefined;
+  readonly now?: (() => number) | undefined;
+}
+
+/** What `inspect` tells of an image. */
+export interface ImageDetails {
+  readonly record: ImageRecord;
+  readonly names: readonly string[];
+  readonly filesystem: RafsFilesystem;
+}
+
+/** An image store on this machine: pulls OCI and Docker images and keeps them as RAFS v6, each chunk once. */
+export interface NydusImageStore extends ImageClient, RootfsProvider {
+  readonly directory: string;
+  /** Deletes what no image needs. @throws {LongshoreError} `IO_ERROR` */
+  collectGarbage(): Promise<CollectedGarbage>;
+  /** Reads everything again and compares it with its digests. */
+  verify(options?: VerifyOptions): Promise<StoreReport>;
+  /** Verifies, then fetches again what is broken, from where it came. */
+  repair(options?: VerifyOptions): Promise<RepairReport>;
+  diskUsage(): Promise<DiskUsage>;
+  /** @throws {LongshoreError} `IMAGE_NOT_FOUND` */
+  diff(first: string, second: string): Promise<ImageDiff>;
+  /** @throws {LongshoreError} `IMAGE_NOT_FOUND` */
+  inspect(ref: string): Promise<ImageDetails>;
+  /** Keeps an image whatever is cleaned up. @throws {LongshoreError} `IMAGE_NOT_FOUND` */
+  pin(ref: string, isPinned: boolean): Promise<void>;
+  /** Takes one name off an image; the image goes with its last one. @returns whether it had the name */
+  untag(name: string): Promise<boolean>;
+  /** Shows an image read-only at an existing directory; disposing ends it. */
+  mount(ref: string, target: string, options?: Abortable): Promise<ImageMount>;
+  /** How images can be mounted here. */
+  probeMounts(): Promise<readonly MountProbe[]>;
+}
+
+/** An image that is shown at a directory. */
+export interface ImageMount extends AsyncDisposable {
+  readonly imageId: string;
+  readonly target: string;
+  readonly method: ImageMountMethod;
+  /** Whether it stays when this process ends: the kernel keeps it */
+  readonly isDetachable: boolean;
+}
+
+/**
+ * Opens the image store in a directory. Several processes may have it open. What crashed ones left is cleaned up.
+ *
+ * @throws {LongshoreError} `IO_ERROR`; `CONFIG_ERROR` when a newer release wrote it
+ */
+export async function openNydusImageStore(
+  options: NydusImageStoreOptions,
+): Promise<NydusImageStore> {
+  const { platform = hostPlatform(), logger = silentLogger, events, now = Date.now } = options;
+  const directory = resolve(options.directory);
+  const layout = await openStoreLayout(directory);
+  const database = openImageDatabase(layout.databasePath);
+  const client = createRegistryClient({ logger, ...options.registry });
+  const metrics = imageMetrics(options.meterProvider);
+  const pulls = sharedTasks<string, PullProgress>();
+  const records = mountRecords(layout.mountDirectory);
+  let probes: Promise<readonly MountProbe[]> | undefined;
+  const probe = (): Promise<readonly MountProbe[]> => {
+    probes ??= probeMounts({ directory: layout.mountDirectory });
+    return probes;
+  };
+  const mounts = imageMounts({
+    layout,
+    records,
+    logger,
+    methods: options.mountMethods ?? imageMountMethods,
+    probe,
+  });
+  const rootfs = rootfsProvider({ database, layout, mounts, records, logger, probe });
+  let closing: Promise<void> | undefined;
+
+  if (process.getuid?.() === 0) {
+    const left = await records.recover();
+    if (left.length > 0) logger.info({ mounts: left }, "mounts of a crashed process removed");
+  }
+
+  function publish(imageId: string, event: "pulling" | "pulled" | "removed"): void {
+    const data = { imageId, names: database.names(imageId) };
+    void events?.publish(eventTopic("image", imageId, event), data, { entityType: "image" });
+  }
+
+  function assertOpen(): void {
+    if (closing !== undefined) throw new LongshoreError("IO_ERROR", "The image store is closed.");
+  }
+
+  async function pull(...[request, pullOptions = {}]: Parameters<ImageClient["pullImage"]>) {
+    assertOpen();
+    const { image: spec, auth } = request;
+    const text = spec.image;
+    const location = parseImageSource(text);
+    // Pulls with other credentials are others' pulls: who may not read an image must not get it by joining.
+    const key = JSON.stringify([location, auth ?? null, platform]);
+    return pulls.run(key, pullOptions, async ({ signal, report }) => {
+      await using source = await openImageSource(location, { client, auth });
+      const startedAt = performance.now();
+      const imageId = await pullImage(
+        {
+          database,
+          layout,
+          platform,
+          limits: options.limits,
+          parallelLayers: options.parallelLayers,
+          now,
+          onPulling: (id) => {
+            publish(id, "pulling");
+          },
+          onConverted: ({ chunks }) => {
+            metrics.converted(chunks);
+          },
+        },
+        { text, location, source, signal, report: metrics.watch(report) },
+      );
+      metrics.pulled(performance.now() - startedAt);
+      logger.info({ imageId, image: text }, "image pulled");
+      publish(imageId, "pulled");
+      return imageId;
+    });
+  }
+
+  function toImage(record: ImageRecord): Image {
+    const { imageId, manifestDigest, logicalSize, isPinned } = record;
+    const names = database.names(imageId);
+    const config = toImageConfig(parseImageConfigFile(Buffer.from(record.config)));
+    return {
+      id: imageId,
+      repoTags: names.filter((name) => !name.includes("@")),
+      repoDigests: names.filter((name) => name.includes("@")),
+      size: Math.max(1, logicalSize),
+      ...imageUser(config),
+      spec: { image: manifestDigest },
+      pinned: isPinned,
+    };
+  }
+
+  async function readBootstrap({ bootstrapId }: ImageRecord): Promise<Buffer> {
+    return readFile(layout.blobPath(bootstrapId));
+  }
+
+  async function collect(): Promise<CollectedGarbage> {
+    const collected = await collectGarbage(database, layout);
+    for (const imageId of collected.images) publish(imageId, "removed");
+    if (collected.blobs > 0) logger.info({ ...collected }, "images cleaned up");
+    return collected;
+  }
+
+  async function unlinkNames(names: readonly string[]): Promise<void> {
+    for (const name of names) {
+      const tagged = taggedName(name);
+      if (tagged !== undefined) await layout.unlinkName(tagged);
+    }
+  }
+
+  async function mountable(record: ImageRecord): Promise<MountableImage> {
+    const { blobs } = openBootstrap(await readBootstrap(record));
+    return { bootstrapId: record.bootstrapId, blobIds: blobs.map(({ id }) => id) };
+  }
+
+  return {
+    directory,
+    ...rootfs,
+    async releaseRootfs(owner, releaseOptions) {
+      await rootfs.releaseRootfs(owner, releaseOptions);
+      await collect();
+    },
+    listImages: ({ image } = {}, { signal } = {}) =>
+      run(signal, () => {
+        const found =
+          image === undefined || image.image === ""
+            ? database.images()
+            : [findImage(database, image.image)].filter((record) => record !== undefined);
+        // Those without a name are on their way out.
+        return found
+          .filter(({ imageId, isPinned }) => isPinned || database.names(imageId).length > 0)
+          .map(toImage);
+      }),
+    imageStatus: ({ image, verbose = false }, { signal } = {}) =>
+      run(signal, () => {
+        const record = findImage(database, image.image);
+        if (record === undefined) return {};
+        const info = verbose
+          ? { config: record.config, manifest: record.manifest, origin: record.origin }
+          : undefined;
+        return { image: toImage(record), ...(info !== undefined && { info: asJson(info) }) };
+      }),
+    pullImage: pull,
+    removeImage: async ({ image }, { signal } = {}) => {
+      signal?.throwIfAborted();
+      assertOpen();
+      const record = findImage(database, image);
+      if (record === undefined) return;
+      const names = database.names(record.imageId);
+      database.removeNames(record.imageId);
+      await unlinkNames(names);
+      await collect();
+    },
+    imageFsInfo: async ({ signal } = {}) => {
+      signal?.throwIfAborted();
+      const { storedBytes, files } = await measureDiskUsage(database, layout);
+      return {
+        imageFilesystems: [
+          {
+            timestamp: nanosecondsFromMs(now()),
+            fsId: { mountpoint: directory },
+            usedBytes: storedBytes,
+            inodesUsed: files,
+          },
+        ],
+        containerFilesystems: [],
+      };
+    },
+    collectGarbage: collect,
+    verify: (verifyOptions) => verifyStore(database, layout, verifyOptions),
+    repair: (verifyOptions) =>
+      repairStore(
+        {
+          database,
+          layout,
+          pull: async (origin, signal) =>
+            pull({ image: { image: origin } }, signal === undefined ? {} : { signal }),
+        },
+        verifyOptions,
+      ),
+    diskUsage: () => measureDiskUsage(database, layout),
+    async diff(first, second) {
+      const [a, b] = [requireImage(database, first), requireImage(database, second)];
+      return diffImages(await readBootstrap(a), await readBootstrap(b));
+    },
+    async inspect(ref) {
+      const record = requireImage(database, ref);
+      const filesystem = openBootstrap(await readBootstrap(record));
+      return { record, names: database.names(record.imageId), filesystem };
+    },
+    pin: (ref, isPinned) =>
+      run(undefined, () => {
+        database.setPinned(requireImage(database, ref).imageId, isPinned);
+      }),
+    async untag(name) {
+      const record = findImage(database, name);
+      const stored = record && database.names(record.imageId).find((known) => isNamed(known, name));
+      if (stored === undefined) return false;
+      database.removeName(stored);
+      await unlinkNames([stored]);
+      await collect();
+      return true;
+    },
+    async mount(ref, target, { signal } = {}) {
+      const record = requireImage(database, ref);
+      const image = await mountable(record);
+      const method = await mounts.methodFor(image);
+      const mounted = await mounts.mountAt(image, target, { signal });
+      return {
+        imageId: record.imageId,
+        target: resolve(target),
+        method: method ?? "fuse",
+        isDetachable: method !== "fuse",
+        [Symbol.asyncDispose]: () => mounted[Symbol.asyncDispose](),
+      };
+    },
+    probeMounts: probe,
+    [Symbol.asyncDispose]() {
+      closing ??= (async () => {
+        await pulls.end(new LongshoreError("SHUTDOWN", "The image store is being closed."));
+        await rootfs[Symbol.asyncDispose]();
+        await mounts[Symbol.asyncDispose]();
+        await client[Symbol.asyncDispose]();
+        database[Symbol.dispose]();
+      })();
+      return closing;
+    },
+  };
+
+  function run<T>(signal: AbortSignal | undefined, task: () => T): Promise<T> {
+    return new Promise((done) => {
+      signal?.throwIfAborted();
+      assertOpen();
+      done(task());
+    });
+  }
+}
+
+/** Whether a stored name is the one a user wrote. */
+function isNamed(stored: string, text: string): boolean {
+  const location = parseImageSource(text);
+  if (location.kind !== "registry") return false;
+  const { registry, repository, tag, digest } = location.reference;
+  const suffix = digest === undefined ? `:${tag ?? "latest"}` : `@${digest}`;
+  return stored === `${registry}/${repository}${suffix}`;
+}
+
+function asJson(info: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(info).map(([key, value]) => [
+      key,
+      key === "origin" ? JSON.stringify(value) : value,
+    ]),
+  );
+}

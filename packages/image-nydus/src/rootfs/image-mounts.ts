@@ -1,0 +1,187 @@
+import { randomUUID } from "node:crypto";
+import { mkdir, open, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { LongshoreError, type Abortable, type Logger } from "@longshore/core";
+import { moduleBeside } from "../fuse/filesystem-source.ts";
+import { mountFuse } from "../fuse/mount-fuse.ts";
+import type { BlobReader } from "../mount/blob-reader.ts";
+import { mountErofs } from "../mount/mount-erofs.ts";
+import { unmount } from "../mount/unmount.ts";
+import type { MountRecords } from "../mount/mount-records.ts";
+import type { MountMethod, MountProbe } from "../mount/probe-mounts.ts";
+import type { StoreLayout } from "../store/store-layout.ts";
+import { keyedLock } from "./keyed-lock.ts";
+
+/** Ways to show an image as a directory, without copying it. */
+export type ImageMountMethod = Extract<MountMethod, "erofs-files" | "erofs-loop" | "fuse">;
+
+export const imageMountMethods: readonly ImageMountMethod[] = ["erofs-files", "erofs-loop", "fuse"];
+
+/** An image that can be mounted. */
+export interface MountableImage {
+  readonly bootstrapId: string;
+  /** In the order of the bootstrap's device table */
+  readonly blobIds: readonly string[];
+  /** Gives the bytes of blobs that are not here yet; absent when all are */
+  readonly reader?: BlobReader | undefined;
+}
+
+export interface ImageMountsOptions {
+  readonly layout: StoreLayout;
+  readonly records: MountRecords;
+  readonly logger: Logger;
+  /** Best first */
+  readonly methods: readonly ImageMountMethod[];
+  probe(): Promise<readonly MountProbe[]>;
+  /** Files of a mounted image could not be read */
+  onReadError?(bootstrapId: string, error: unknown): void;
+}
+
+/** Images as directories, each mounted once however many use it. */
+export interface ImageMounts extends AsyncDisposable {
+  /**
+   * Shows an image until {@link release} was called as often.
+   *
+   * @returns the directory
+   * @throws {LongshoreError} `RUNTIME_NOT_SUPPORTED` when none of the methods works here
+   */
+  hold(image: MountableImage, options?: Abortable): Promise<string>;
+  release(bootstrapId: string): Promise<void>;
+  /** Mounts an image at a directory of somebody else's choice; disposing unmounts it. */
+  mountAt(image: MountableImage, target: string, options?: Abortable): Promise<AsyncDisposable>;
+  /** The method for an image; `undefined` when there is none. */
+  methodFor(image: MountableImage): Promise<ImageMountMethod | undefined>;
+}
+
+interface Held {
+  readonly path: string;
+  readonly mount: AsyncDisposable;
+  count: number;
+}
+
+export function imageMounts(options: ImageMountsOptions): ImageMounts {
+  const { layout, records, methods, logger } = options;
+  // Two processes may show the same image; each has directories of its own.
+  const directory = join(layout.mountDirectory, "images", randomUUID());
+  const held = new Map<string, Held>();
+  const withLock = keyedLock();
+  let isDisposed = false;
+
+  async function methodFor({ reader }: MountableImage): Promise<ImageMountMethod | undefined> {
+    const probes = await options.probe();
+    return methods.find(
+      (method) =>
+        (reader === undefined || method === "fuse") &&
+        probes.some((probe) => probe.method === method && probe.available),
+    );
+  }
+
+  async function unsupported(): Promise<LongshoreError> {
+    const probes = await options.probe();
+    const reasons = probes
+      .filter(({ method }) => (methods as readonly MountMethod[]).includes(method))
+      .map(({ method, reason, fix }) => ({ method, reason, ...(fix !== undefined && { fix }) }));
+    return new LongshoreError(
+      "RUNTIME_NOT_SUPPORTED",
+      `Images cannot be mounted here: ${reasons.map(({ method, reason }) => `${method}: ${reason}`).join("; ")}`,
+      { details: { methods: reasons } },
+    );
+  }
+
+  async function mount(
+    image: MountableImage,
+    target: string,
+    { signal }: Abortable,
+  ): Promise<AsyncDisposable | undefined> {
+    const method = await methodFor(image);
+    if (method === undefined) throw await unsupported();
+    const { bootstrapId, blobIds, reader } = image;
+    logger.debug({ bootstrapId, method, target }, "image mounting");
+    const bootstrap = layout.blobPath(bootstrapId);
+    if (method === "fuse") {
+      return mountFuse({
+        filesystem: {
+          module: moduleBeside(import.meta.url, "../rafs/open-shared-bootstrap"),
+          function: "openSharedBootstrap",
+          input: await readShared(bootstrap),
+        },
+        blobs: reader ?? layout.blobDirectory,
+        target,
+        signal,
+        onReadError: ({ error }) => {
+          logger.error({ err: error, bootstrapId }, "a file of an image could not be read");
+          options.onReadError?.(bootstrapId, error);
+        },
+      });
+    }
+    await mountErofs({
+      bootstrap,
+      devices: blobIds.map((blobId) => layout.blobPath(blobId)),
+      target,
+      backing: method === "erofs-loop" ? "loop" : "files",
+      signal,
+    });
+    return undefined;
+  }
+
+  async function end(bootstrapId: string, { mount: mounted, path }: Held): Promise<void> {
+    held.delete(bootstrapId);
+    await mounted[Symbol.asyncDispose]();
+    await rm(path, { recursive: true, force: true });
+  }
+
+  return {
+    methodFor,
+    hold: (image, { signal } = {}) =>
+      withLock(image.bootstrapId, async () => {
+        if (isDisposed) throw new LongshoreError("IO_ERROR", "The image store is closed.");
+        const known = held.get(image.bootstrapId);
+        if (known !== undefined) {
+          known.count += 1;
+          return known.path;
+        }
+        const path = join(directory, image.bootstrapId);
+        await mkdir(path, { recursive: true, mode: 0o711 });
+        const mounted = await records.mount(path, () => mount(image, path, { signal }));
+        held.set(image.bootstrapId, { path, mount: mounted, count: 1 });
+        return path;
+      }),
+    release: (bootstrapId) =>
+      withLock(bootstrapId, async () => {
+        const known = held.get(bootstrapId);
+        if (known === undefined) return;
+        known.count -= 1;
+        if (known.count === 0) await end(bootstrapId, known);
+      }),
+    async mountAt(image, target, { signal } = {}) {
+      const mounted = await mount(image, target, { signal });
+      return {
+        async [Symbol.asyncDispose]() {
+          await mounted?.[Symbol.asyncDispose]();
+          if (mounted === undefined) await unmount(target);
+        },
+      };
+    },
+    async [Symbol.asyncDispose]() {
+      isDisposed = true;
+      for (const [bootstrapId, entry] of held) {
+        await withLock(bootstrapId, () => end(bootstrapId, entry));
+      }
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The file in memory that threads share. */
+async function readShared(path: string): Promise<SharedArrayBuffer> {
+  await using file = await open(path, "r");
+  const { size } = await file.stat();
+  const shared = new SharedArrayBuffer(size);
+  const bytes = Buffer.from(shared);
+  for (let position = 0; position < size;) {
+    const { bytesRead } = await file.read(bytes, position, size - position, position);
+    if (bytesRead === 0) throw new LongshoreError("IO_ERROR", `${path} ends at ${position}.`);
+    position += bytesRead;
+  }
+  return shared;
+}

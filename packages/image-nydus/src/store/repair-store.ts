@@ -1,0 +1,62 @@
+import { isLongshoreError } from "@longshore/core";
+import type { ImageDatabase } from "./image-database.ts";
+import type { StoreLayout } from "./store-layout.ts";
+import { verifyStore, type StoreReport, type VerifyOptions } from "./verify-store.ts";
+
+/** What became of an image that was broken. */
+export interface RepairedImage {
+  readonly imageId: string;
+  readonly origin: string;
+  /** Why it could not be fetched again; absent when it is whole again */
+  readonly problem?: string | undefined;
+}
+
+export interface RepairReport {
+  /** What was found before */
+  readonly found: StoreReport;
+  readonly images: readonly RepairedImage[];
+}
+
+export interface RepairContext {
+  readonly database: ImageDatabase;
+  readonly layout: StoreLayout;
+  /** Fetches an image from where it came. @returns its id */
+  pull(origin: string, signal: AbortSignal | undefined): Promise<string>;
+}
+
+/**
+ * Looks at everything, deletes what is broken and fetches the images again that need it. An image whose origin has another
+ * one under its name by now, or is gone, stays broken, and the report says so.
+ */
+export async function repairStore(
+  context: RepairContext,
+  options: VerifyOptions = {},
+): Promise<RepairReport> {
+  const { database, layout } = context;
+  const found = await verifyStore(database, layout, options);
+  // First all of them: a broken blob must not be leant on by the first image that is fetched again.
+  for (const { blobId, problem } of found.problems) {
+    database.forgetChunks(blobId);
+    if (problem !== "missing") await layout.removeBlob(blobId);
+  }
+  const images: RepairedImage[] = [];
+  for (const imageId of new Set(found.problems.flatMap((problem) => problem.images))) {
+    const origin = database.imageById(imageId)?.origin ?? "";
+    const problem = await fetchAgain(context, { imageId, origin, signal: options.signal });
+    images.push({ imageId, origin, ...(problem !== undefined && { problem }) });
+  }
+  return { found, images };
+}
+
+async function fetchAgain(
+  context: RepairContext,
+  { imageId, origin, signal }: { imageId: string; origin: string; signal: AbortSignal | undefined },
+): Promise<string | undefined> {
+  try {
+    const fetched = await context.pull(origin, signal);
+    return fetched === imageId ? undefined : `${origin} is another image now: ${fetched}`;
+  } catch (error) {
+    if (!isLongshoreError(error)) throw error;
+    return error.message;
+  }
+}
