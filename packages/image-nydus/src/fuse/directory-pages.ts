@@ -2,7 +2,7 @@ import type { DirectoryEntry, ReadableFilesystem } from "../rafs/readable-filesy
 import type { ByteString } from "../tree/inode.ts";
 
 /** An entry and its place in the directory: 0 is `.`, 1 is `..`. */
-export interface PlacedEntry extends DirectoryEntry {
+interface PlacedEntry extends DirectoryEntry {
   readonly place: number;
 }
 

@@ -64,23 +64,23 @@ export const errno = {
 
 /** What kernel and server agree on at the start; bits 0–31 and 32–63 of one set. */
 export const initFlag = {
-  asyncRead: 1n << 0n,
-  doReaddirplus: 1n << 13n,
-  readdirplusAuto: 1n << 14n,
-  asyncDio: 1n << 15n,
-  noOpenSupport: 1n << 17n,
-  parallelDirops: 1n << 18n,
-  posixAcl: 1n << 20n,
-  maxPages: 1n << 22n,
-  cacheSymlinks: 1n << 23n,
-  noOpendirSupport: 1n << 24n,
-  explicitInvalData: 1n << 25n,
+  asyncRead: 0x1n,
+  doReaddirplus: 0x2000n,
+  readdirplusAuto: 0x4000n,
+  asyncDio: 0x8000n,
+  noOpenSupport: 0x20000n,
+  parallelDirops: 0x40000n,
+  posixAcl: 0x100000n,
+  maxPages: 0x400000n,
+  cacheSymlinks: 0x800000n,
+  noOpendirSupport: 0x1000000n,
+  explicitInvalData: 0x2000000n,
   /** The set has a second half */
-  initExt: 1n << 30n,
-  allowIdmap: 1n << 40n,
+  initExt: 0x40000000n,
+  allowIdmap: 0x10000000000n,
 } as const;
 
-export const openFlag = { keepCache: 1 << 1, cacheDirectory: 1 << 3 } as const;
+export const openFlag = { keepCache: 0x2, cacheDirectory: 0x8 } as const;
 
 /** Sizes of structures in bytes. */
 export const sizeOf = {

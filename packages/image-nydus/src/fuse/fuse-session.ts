@@ -27,7 +27,7 @@ export interface DataRead {
 }
 
 /** What a request leads to. */
-export type Answer =
+type Answer =
   | { readonly kind: "reply"; readonly length: number }
   | { readonly kind: "none" }
   | { readonly kind: "interrupt"; readonly unique: bigint }

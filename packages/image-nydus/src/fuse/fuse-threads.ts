@@ -77,6 +77,7 @@ export function startFuseThreads(options: FuseThreadsOptions): FuseThreads {
   const broken = Promise.withResolvers<never>();
   const workers: Worker[] = [];
   const loading = new Set<Worker>();
+  let isDismissed = false;
   const ends: Promise<void>[] = [];
   const start = (): void => {
     const worker = startWorker(data);
@@ -87,7 +88,20 @@ export function startFuseThreads(options: FuseThreadsOptions): FuseThreads {
       onMessage(message);
     });
     worker.once("error", broken.reject);
-    ends.push(new Promise((resolve) => worker.once("exit", () => resolve())));
+    ends.push(
+      new Promise((resolve) => {
+        worker.once("exit", (exitCode) => {
+          if (exitCode !== 0 && !isDismissed) {
+            broken.reject(
+              new LongshoreError("INTERNAL_ERROR", "A thread of a FUSE mount ended by itself.", {
+                details: { exitCode },
+              }),
+            );
+          }
+          resolve();
+        });
+      }),
+    );
   };
   start();
   const end = async (): Promise<void> => {
@@ -125,6 +139,7 @@ export function startFuseThreads(options: FuseThreadsOptions): FuseThreads {
       post("serve");
     },
     dismiss: () => {
+      isDismissed = true;
       post("dismiss");
       // It would open all the metadata only to end then.
       for (const worker of loading) void worker.terminate();

@@ -8,6 +8,7 @@ import { mountProgram, unmountProgram } from "../mount/mount-programs.ts";
 import { mountedAt, mountPath } from "../mount/mounted-at.ts";
 import { findPerl, perlArguments, runPerl } from "../mount/perl.ts";
 import { unmount } from "../mount/unmount.ts";
+import { atExit } from "./at-exit.ts";
 import { startFuseThreads } from "./fuse-threads.ts";
 import type { FilesystemSource } from "./filesystem-source.ts";
 import { maxReadBytes } from "./fuse-protocol.ts";
@@ -75,8 +76,9 @@ export async function mountFuse(options: MountFuseOptions): Promise<FuseMount> {
     // Threads that wait for the kernel cannot be stopped, and the process waits for its threads.
     spawnSync(perl, perlArguments(unmountProgram, ["force", path]), { stdio: "ignore" });
   };
+  let forgetExit = (): void => undefined;
   const closed = threads.ended.finally(() => {
-    process.off("exit", unmountAtExit);
+    forgetExit();
     closeSync(device);
   });
   // Also without anyone waiting for it, the end of a mount is no unhandled rejection.
@@ -95,7 +97,7 @@ export async function mountFuse(options: MountFuseOptions): Promise<FuseMount> {
   });
   try {
     await untilAborted(threads.loaded, signal);
-    process.on("exit", unmountAtExit);
+    forgetExit = atExit(unmountAtExit);
     isMountTried = true;
     await runPerl(mountProgram, [name, path, "fuse", String(mountFlags), mountData()], {
       what: `mount ${path}`,

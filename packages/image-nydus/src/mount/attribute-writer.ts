@@ -4,7 +4,7 @@ import type { ByteString, DeviceNumber, FileTime } from "../tree/inode.ts";
 import { collect, exitOf, findPerl, perlArguments, perlError } from "./perl.ts";
 
 /** What an entry of a directory gets besides its bytes. */
-export interface EntryAttributes {
+interface EntryAttributes {
   readonly isSymlink: boolean;
   /** Absent: the owner stays */
   readonly owner?: { readonly uid: number; readonly gid: number } | undefined;

@@ -29,18 +29,20 @@ export async function copyFile(source: FileSource, options: CopyFileOptions): Pr
   const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
   const file = await open(path, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, 0o600);
   try {
-    await copyContent(source, file, options);
-    if (size > 0) await file.truncate(size);
+    const written = await copyContent(source, file, options);
+    if (written < size) await file.truncate(size);
   } finally {
     await file.close();
   }
 }
 
+/** Returns how far it has written: what comes after is zeros. */
 async function copyContent(
   { filesystem, blobs }: FileSource,
   file: FileHandle,
   { nid, size, signal }: CopyFileOptions,
-): Promise<void> {
+): Promise<number> {
+  let written = 0;
   const window = Buffer.allocUnsafe(Math.min(size, windowBytes));
   for (let offset = 0; offset < size; offset += windowBytes) {
     signal?.throwIfAborted();
@@ -50,9 +52,12 @@ async function copyContent(
       await blobs.read(piece.blobId, piece.offset, data.subarray(at, at + piece.length));
       at += piece.length;
     }
-    for (const [start, end] of dataRuns(data))
+    for (const [start, end] of dataRuns(data)) {
       await writeAll(file, data.subarray(start, end), offset + start);
+      written = offset + end;
+    }
   }
+  return written;
 }
 
 /** The parts that are not zeros. */

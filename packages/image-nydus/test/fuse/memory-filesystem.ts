@@ -95,3 +95,19 @@ export function memoryFilesystem({ root, chunkSize }: MemoryImage): ReadableFile
     },
   };
 }
+
+/** Breaks the thread it is in when it is asked for the name `crash`. */
+export function crashingSource(image: MemoryImage): FilesystemSource {
+  return { ...memorySource(image), function: "crashingFilesystem" };
+}
+
+export function crashingFilesystem(image: MemoryImage): ReadableFilesystem {
+  const filesystem = memoryFilesystem(image);
+  return {
+    ...filesystem,
+    lookup(nid, name) {
+      if (name === "crash") process.exit(3);
+      return filesystem.lookup(nid, name);
+    },
+  };
+}

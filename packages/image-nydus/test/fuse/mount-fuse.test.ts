@@ -17,12 +17,13 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { mountFuse, type FuseReadError } from "../../src/fuse/mount-fuse.ts";
 import type { BlobReader } from "../../src/mount/blob-reader.ts";
 import { localBlobReader } from "../../src/mount/local-blob-reader.ts";
+import { mountOverlay } from "../../src/mount/mount-overlay.ts";
 import { isMounted } from "../../src/mount/mounted-at.ts";
 import { unmount } from "../../src/mount/unmount.ts";
 import type { FileInode } from "../../src/tree/inode.ts";
 import { differences } from "../tree/file-listing.ts";
 import { listDirectory } from "../tree/list-directory.ts";
-import { memorySource, type MemoryImage } from "./memory-filesystem.ts";
+import { crashingSource, memorySource, type MemoryImage } from "./memory-filesystem.ts";
 import { canMount, mountPlace, type MountPlace } from "./mount-place.ts";
 import { blobMaker, directory, listTree, noise, sampleImage } from "./sample-image.ts";
 
@@ -253,6 +254,45 @@ describe.skipIf(!canMount)("an image mounted through FUSE (needs root and /dev/f
     await unmount(target);
     await expect(mount.closed).resolves.toBeUndefined();
     await mount[Symbol.asyncDispose]();
+  });
+
+  it("comes down, rather than let its users wait, when a thread breaks", async () => {
+    const { image } = await someFiles(1, 10);
+    const mount = await mountFuse({ filesystem: crashingSource(image), blobs, target });
+    await expect(stat(join(target, "crash"))).rejects.toThrow(/ECONNABORTED|ENOTCONN/);
+    await expect(mount.closed).rejects.toMatchObject({ code: "INTERNAL_ERROR" });
+    expect(await isMounted(target)).toBe(false);
+    await mount[Symbol.asyncDispose]();
+  });
+
+  it("takes changes in an overlay over it", async () => {
+    const { image, blob } = sampleImage(10);
+    await blob.finish(blobs);
+    await using mount = await mountFuse({ filesystem: memorySource(image), blobs, target });
+    const [upper, work, merged] = [
+      await place.directory("upper"),
+      await place.directory("work"),
+      await place.directory("merged"),
+    ];
+    await mountOverlay({ lower: [mount.target], upper, work, target: merged });
+    try {
+      const before = listTree(image.root, blob);
+      // The root is the upper directory itself, and a device 0:0 says that a name is gone.
+      const isRoot = (path: string): boolean => path === ".";
+      expect(differences(await listDirectory(merged), before, { ignore: isRoot })).toEqual([
+        `"chr": missing`,
+      ]);
+      await run("chmod", ["600", join(merged, "xattrs")]);
+      await run("mv", [join(merged, "small"), join(merged, "moved")]);
+      const after = await listDirectory(merged);
+      expect(after.get("xattrs")?.xattrs["security.capability"]).toBe(
+        before.get("xattrs")?.xattrs["security.capability"],
+      );
+      expect(after.get("moved")).toMatchObject({ mode: "4711", size: 6 });
+      expect(differences(await listDirectory(target), before)).toEqual([]);
+    } finally {
+      await unmount(merged);
+    }
   });
 
   it("mounts nothing when the metadata cannot be opened", async () => {

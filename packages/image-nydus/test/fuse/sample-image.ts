@@ -96,8 +96,8 @@ export interface SampleImage {
   readonly big: FileInode;
 }
 
-/** One of everything that can be in an image. */
-export function sampleImage(): SampleImage {
+/** One of everything that can be in an image, and a directory of many names. */
+export function sampleImage(manyNames = 5_000): SampleImage {
   const blob = blobMaker();
   const big = blob.file(noise(3_000_017), { mode: 0o600 });
   const linked = blob.file(Buffer.from("linked"), { uid: 1_000, gid: 4_000_000_000 });
@@ -117,7 +117,7 @@ export function sampleImage(): SampleImage {
     ["system.posix_acl_access", acl],
   ]);
   const many = Array.from(
-    { length: 5_000 },
+    { length: manyNames },
     (_, number) => [`name-${number}-${"x".repeat(number % 90)}`, many1(blob, number)] as const,
   );
   const device = { major: 259, minor: 70_000 };

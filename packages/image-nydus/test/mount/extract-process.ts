@@ -8,7 +8,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 
 const [blobDirectory = "", target = ""] = process.argv.slice(2);
-const { image, blob } = sampleImage();
+const { image, blob } = sampleImage(1_000);
 // Only finishing tells the files which blob they are in; the blob itself is there already.
 const spare = await mkdtemp(join(tmpdir(), "longshore-extract-"));
 await blob.finish(spare);

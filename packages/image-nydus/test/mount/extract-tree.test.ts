@@ -48,14 +48,13 @@ const canReadSources =
 
 describe("extracting an image", () => {
   it.skipIf(!isRoot)("makes every file as it is (needs root)", async () => {
-    const { image, blob } = sampleImage();
+    const { image, blob } = sampleImage(1_000);
     await blob.finish(place);
     const report = await extract(image);
     expect(differences(await listDirectory(target), listTree(image.root, blob))).toEqual([]);
     expect(report).toMatchObject({
       directories: 4,
-      files: 5_018,
-      // A symlink cannot have attributes of users, and nothing else is missing.
+      files: 1_018,
       omitted: { owners: 0, devices: 0, xattrs: 0 },
     });
     expect((await stat(join(target, "sparse"))).blocks).toBeLessThan(400);
@@ -64,7 +63,7 @@ describe("extracting an image", () => {
   it.skipIf(!isRoot || !canReadSources)(
     "makes what it may without root, and says what is missing (needs root to drop it)",
     async () => {
-      const { image, blob } = sampleImage();
+      const { image, blob } = sampleImage(1_000);
       await blob.finish(place);
       await chmod(place, 0o777);
       const { stdout, stderr } = spawnSync(
@@ -74,7 +73,7 @@ describe("extracting an image", () => {
       );
       expect(stderr).toBe("");
       expect(JSON.parse(stdout)).toMatchObject({
-        omitted: { owners: 5_019, devices: 2, xattrs: 2 },
+        omitted: { owners: 1_019, devices: 2, xattrs: 2 },
       });
       const listing = await listDirectory(target);
       const isOwner = (field: string): boolean => field === "uid" || field === "gid";
