@@ -110,6 +110,25 @@ describe("the FUSE protocol", () => {
     expect(reply.readUInt32LE(16)).toBe(0);
     expect(errorOf(opcode.getxattr, Buffer.concat([size, Buffer.from("user.x\0")]))).toBe(61);
   });
+
+  it("survives any request", () => {
+    const served = fuseSession(filesystemOf(["a", "b"]), sharedAgreement(new Int32Array(2)), {
+      onReady: () => undefined,
+      onError: () => undefined,
+    });
+    fc.assert(
+      fc.property(
+        fc.nat(60),
+        fc.nat(50),
+        fc.uint8Array({ maxLength: 80 }),
+        (operation, node, body) => {
+          const { kind } = served.handle(request(operation, Buffer.from(body), node), reply);
+          expect(["reply", "none", "interrupt"]).toContain(kind);
+        },
+      ),
+      { numRuns: 2_000 },
+    );
+  });
 });
 
 describe("pages of a directory", () => {

@@ -7,6 +7,8 @@ import type { DirectoryInode, Inode } from "../../src/tree/inode.ts";
 export interface MemoryImage {
   readonly root: DirectoryInode;
   readonly chunkSize: number;
+  /** Looking for this name breaks the thread */
+  readonly crashAt?: string;
 }
 
 export function memorySource(image: MemoryImage): FilesystemSource {
@@ -14,7 +16,7 @@ export function memorySource(image: MemoryImage): FilesystemSource {
 }
 
 /** Metadata of a tree in memory. Numbers go by the order of a walk, so each thread comes to the same. */
-export function memoryFilesystem({ root, chunkSize }: MemoryImage): ReadableFilesystem {
+export function memoryFilesystem({ root, chunkSize, crashAt }: MemoryImage): ReadableFilesystem {
   const inodes: Inode[] = [];
   const nids = new Map<Inode, number>();
   const names = new Map<number, number>();
@@ -75,6 +77,7 @@ export function memoryFilesystem({ root, chunkSize }: MemoryImage): ReadableFile
       }
     },
     lookup(nid, name) {
+      if (name === crashAt) process.exit(3);
       const inode = directory(nid).children.get(name);
       return inode && { name, nid: nidOf(inode), kind: inode.kind };
     },
@@ -92,22 +95,6 @@ export function memoryFilesystem({ root, chunkSize }: MemoryImage): ReadableFile
       const chunk = inode.kind === "file" ? inode.chunks[number] : undefined;
       if (chunk === undefined) throw new LongshoreError("IMAGE_CHECKSUM_MISMATCH", "no such chunk");
       return chunk;
-    },
-  };
-}
-
-/** Breaks the thread it is in when it is asked for the name `crash`. */
-export function crashingSource(image: MemoryImage): FilesystemSource {
-  return { ...memorySource(image), function: "crashingFilesystem" };
-}
-
-export function crashingFilesystem(image: MemoryImage): ReadableFilesystem {
-  const filesystem = memoryFilesystem(image);
-  return {
-    ...filesystem,
-    lookup(nid, name) {
-      if (name === "crash") process.exit(3);
-      return filesystem.lookup(nid, name);
     },
   };
 }

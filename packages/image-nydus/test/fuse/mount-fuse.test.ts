@@ -1,31 +1,19 @@
-import { execFile, spawn } from "node:child_process";
+import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { once } from "node:events";
-import {
-  chmod,
-  open,
-  readdir,
-  readFile,
-  readlink,
-  stat,
-  statfs,
-  writeFile,
-} from "node:fs/promises";
+import { chmod, open, readdir, readFile, stat, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { mountFuse, type FuseReadError } from "../../src/fuse/mount-fuse.ts";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { mountFuse } from "../../src/fuse/mount-fuse.ts";
 import type { BlobReader } from "../../src/mount/blob-reader.ts";
 import { localBlobReader } from "../../src/mount/local-blob-reader.ts";
 import { mountOverlay } from "../../src/mount/mount-overlay.ts";
-import { isMounted } from "../../src/mount/mounted-at.ts";
 import { unmount } from "../../src/mount/unmount.ts";
-import type { FileInode } from "../../src/tree/inode.ts";
 import { differences } from "../tree/file-listing.ts";
 import { listDirectory } from "../tree/list-directory.ts";
-import { crashingSource, memorySource, type MemoryImage } from "./memory-filesystem.ts";
+import { memorySource } from "./memory-filesystem.ts";
 import { canMount, mountPlace, type MountPlace } from "./mount-place.ts";
-import { blobMaker, directory, listTree, noise, sampleImage } from "./sample-image.ts";
+import { listTree, sampleImage, someFiles } from "./sample-image.ts";
 
 const run = promisify(execFile);
 
@@ -36,39 +24,7 @@ beforeEach(async () => {
   place = await mountPlace();
   [blobs, target] = [await place.directory("blobs"), await place.directory("mnt")];
 });
-afterEach(async () => {
-  await place[Symbol.asyncDispose]();
-  const left = await openFuseFiles();
-  if (left.length > 0) throw new Error(`${left.length} files of /dev/fuse are still open`);
-});
-
-/** Open files of `/dev/fuse` in this process. */
-async function openFuseFiles(): Promise<string[]> {
-  const names = await readdir("/proc/self/fd");
-  const links = await Promise.all(
-    names.map((name) => readlink(`/proc/self/fd/${name}`).catch(() => "")),
-  );
-  return links.filter((link) => link === "/dev/fuse");
-}
-
-interface Files {
-  readonly image: MemoryImage;
-  readonly contents: ReadonlyMap<string, Buffer>;
-}
-
-/** An image of a few files of noise, each with chunks of its own. */
-async function someFiles(count: number, bytes: number): Promise<Files> {
-  const blob = blobMaker();
-  const files = Array.from({ length: count }, (_, number) => {
-    const file: FileInode = blob.file(noise(bytes, number + 1));
-    return [`file-${number}`, file] as const;
-  });
-  await blob.finish(blobs);
-  return {
-    image: { root: directory(files), chunkSize: 65_536 },
-    contents: new Map(files.map(([name, file]) => [name, blob.contentOf(file)])),
-  };
-}
+afterEach(() => place[Symbol.asyncDispose]());
 
 describe.skipIf(!canMount)("an image mounted through FUSE (needs root and /dev/fuse)", () => {
   it("shows every file as it is", async () => {
@@ -83,7 +39,7 @@ describe.skipIf(!canMount)("an image mounted through FUSE (needs root and /dev/f
   });
 
   it("reads any part of a file", async () => {
-    const { image, contents } = await someFiles(1, 3_000_017);
+    const { image, contents } = await someFiles(blobs, { count: 1, bytes: 3_000_017 });
     await using _ = await mountFuse({ filesystem: memorySource(image), blobs, target });
     const content = contents.get("file-0") ?? Buffer.alloc(0);
     const file = await open(join(target, "file-0"));
@@ -101,7 +57,7 @@ describe.skipIf(!canMount)("an image mounted through FUSE (needs root and /dev/f
   });
 
   it("serves many processes at the same time", async () => {
-    const { image, contents } = await someFiles(12, 1_000_000);
+    const { image, contents } = await someFiles(blobs, { count: 12, bytes: 1_000_000 });
     await using _ = await mountFuse({ filesystem: memorySource(image), blobs, target, threads: 3 });
     const sums = [...contents.keys()].map(async (name) => {
       const { stdout } = await run("sha256sum", [join(target, name)]);
@@ -115,7 +71,7 @@ describe.skipIf(!canMount)("an image mounted through FUSE (needs root and /dev/f
   });
 
   it("is read-only", async () => {
-    const { image } = await someFiles(1, 10);
+    const { image } = await someFiles(blobs, { count: 1, bytes: 10 });
     await using _ = await mountFuse({ filesystem: memorySource(image), blobs, target });
     const attempts = await Promise.allSettled([
       writeFile(join(target, "new"), ""),
@@ -140,13 +96,13 @@ describe.skipIf(!canMount)("an image mounted through FUSE (needs root and /dev/f
   });
 
   it("tells how big it is", async () => {
-    const { image } = await someFiles(3, 10);
+    const { image } = await someFiles(blobs, { count: 3, bytes: 10 });
     await using _ = await mountFuse({ filesystem: memorySource(image), blobs, target });
     expect(await statfs(target)).toMatchObject({ bsize: 4_096, bfree: 0, files: 4, ffree: 0 });
   });
 
   it("reads several files at once from a reader that takes its time", async () => {
-    const { image, contents } = await someFiles(3, 40_000);
+    const { image, contents } = await someFiles(blobs, { count: 3, bytes: 40_000 });
     using local = localBlobReader(blobs);
     const all = Promise.withResolvers<void>();
     let waiting = 0;
@@ -165,104 +121,6 @@ describe.skipIf(!canMount)("an image mounted through FUSE (needs root and /dev/f
     expect(
       read.map((bytes, index) => bytes.equals(contents.get(names[index] ?? "") ?? bytes)),
     ).toEqual([true, true, true]);
-  });
-
-  it("gives EIO and says why when the data cannot be had, and tries again when asked again", async () => {
-    const { image, contents } = await someFiles(1, 40_000);
-    using local = localBlobReader(blobs);
-    let isDown = true;
-    const reader: BlobReader = {
-      async read(blobId, offset, bytes) {
-        if (isDown) throw new Error("the network is down");
-        await local.read(blobId, offset, bytes);
-      },
-    };
-    const failures: FuseReadError[] = [];
-    await using _ = await mountFuse({
-      filesystem: memorySource(image),
-      blobs: reader,
-      target,
-      onReadError: (failure) => failures.push(failure),
-    });
-    await expect(readFile(join(target, "file-0"))).rejects.toMatchObject({ code: "EIO" });
-    expect(failures[0]).toMatchObject({ nid: 41, error: { message: "the network is down" } });
-    isDown = false;
-    expect(
-      (await readFile(join(target, "file-0"))).equals(contents.get("file-0") ?? Buffer.alloc(0)),
-    ).toBe(true);
-  });
-
-  it("gives EIO and says why when a local blob is missing", async () => {
-    const { image } = await someFiles(1, 10);
-    const failures: FuseReadError[] = [];
-    await using _ = await mountFuse({
-      filesystem: memorySource(image),
-      blobs: await place.directory("elsewhere"),
-      target,
-      onReadError: (failure) => failures.push(failure),
-    });
-    await expect(readFile(join(target, "file-0"))).rejects.toMatchObject({ code: "EIO" });
-    await vi.waitFor(() => {
-      expect(failures[0]).toMatchObject({ nid: 41, error: { code: "IO_ERROR" } });
-    });
-  });
-
-  it("lets a process be killed that waits for data, and goes on", async () => {
-    const { image } = await someFiles(2, 10);
-    using local = localBlobReader(blobs);
-    const asked = Promise.withResolvers<void>();
-    let stalled = 0;
-    const reader: BlobReader = {
-      async read(blobId, offset, bytes) {
-        if (stalled === 0) {
-          stalled += 1;
-          asked.resolve();
-          await new Promise(() => undefined);
-        }
-        await local.read(blobId, offset, bytes);
-      },
-    };
-    await using _ = await mountFuse({ filesystem: memorySource(image), blobs: reader, target });
-    const cat = spawn("cat", [join(target, "file-0")], { stdio: "ignore" });
-    await asked.promise;
-    cat.kill("SIGTERM");
-    const [, signal] = (await once(cat, "exit")) as [number | null, string | null];
-    expect(signal).toBe("SIGTERM");
-    expect((await readFile(join(target, "file-1"))).length).toBe(10);
-  });
-
-  it("ends when it is unmounted with a file open", async () => {
-    const { image } = await someFiles(1, 2_000_000);
-    const mount = await mountFuse({ filesystem: memorySource(image), blobs, target });
-    const file = await open(join(target, "file-0"));
-    try {
-      await mount[Symbol.asyncDispose]();
-      await mount.closed;
-      expect(await isMounted(target)).toBe(false);
-      await expect(file.read(Buffer.alloc(10), 0, 10, 1_900_000)).rejects.toThrow(
-        /ENOTCONN|EIO|ECONNABORTED/,
-      );
-    } finally {
-      await file.close();
-    }
-    await mount[Symbol.asyncDispose]();
-  });
-
-  it("ends when somebody else unmounts it", async () => {
-    const { image } = await someFiles(1, 10);
-    const mount = await mountFuse({ filesystem: memorySource(image), blobs, target });
-    await unmount(target);
-    await expect(mount.closed).resolves.toBeUndefined();
-    await mount[Symbol.asyncDispose]();
-  });
-
-  it("comes down, rather than let its users wait, when a thread breaks", async () => {
-    const { image } = await someFiles(1, 10);
-    const mount = await mountFuse({ filesystem: crashingSource(image), blobs, target });
-    await expect(stat(join(target, "crash"))).rejects.toThrow(/ECONNABORTED|ENOTCONN/);
-    await expect(mount.closed).rejects.toMatchObject({ code: "INTERNAL_ERROR" });
-    expect(await isMounted(target)).toBe(false);
-    await mount[Symbol.asyncDispose]();
   });
 
   it("takes changes in an overlay over it", async () => {
@@ -293,36 +151,5 @@ describe.skipIf(!canMount)("an image mounted through FUSE (needs root and /dev/f
     } finally {
       await unmount(merged);
     }
-  });
-
-  it("mounts nothing when the metadata cannot be opened", async () => {
-    const source = { ...memorySource({ root: directory([]), chunkSize: 4_096 }), function: "none" };
-    await expect(mountFuse({ filesystem: source, blobs, target })).rejects.toMatchObject({
-      code: "CONFIG_ERROR",
-    });
-    expect(await isMounted(target)).toBe(false);
-  });
-
-  it("mounts nothing when there is no such directory", async () => {
-    const { image } = await someFiles(1, 10);
-    const nowhere = join(target, "nowhere");
-    await expect(
-      mountFuse({ filesystem: memorySource(image), blobs, target: nowhere }),
-    ).rejects.toMatchObject({ code: "IO_ERROR", details: { errno: "ENOENT" } });
-  });
-
-  it("leaves nothing when it is aborted on the way", async () => {
-    const { image } = await someFiles(1, 10);
-    const controller = new AbortController();
-    const mounting = mountFuse({
-      filesystem: memorySource(image),
-      blobs,
-      target,
-      signal: controller.signal,
-    });
-    const reason = new Error("enough");
-    controller.abort(reason);
-    await expect(mounting).rejects.toBe(reason);
-    expect(await isMounted(target)).toBe(false);
   });
 });

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readlink, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { existsSync } from "node:fs";
@@ -9,6 +9,15 @@ import { unmount } from "../../src/mount/unmount.ts";
 export const canMount: boolean =
   process.env["CI"] === "true" || (process.getuid?.() === 0 && existsSync("/dev/fuse"));
 
+/** Open files of `/dev/fuse` in this process. */
+async function openFuseFiles(): Promise<string[]> {
+  const names = await readdir("/proc/self/fd");
+  const links = await Promise.all(
+    names.map((name) => readlink(`/proc/self/fd/${name}`).catch(() => "")),
+  );
+  return links.filter((link) => link === "/dev/fuse");
+}
+
 /** Directories of a test with mounts. */
 export interface MountPlace extends AsyncDisposable {
   readonly path: string;
@@ -16,7 +25,7 @@ export interface MountPlace extends AsyncDisposable {
   directory(name: string): Promise<string>;
 }
 
-/** Disposing fails when something is still mounted, after taking it down. */
+/** Disposing fails when something is still mounted or served, after taking it down. */
 export async function mountPlace(): Promise<MountPlace> {
   const path = await mkdtemp(join(tmpdir(), "longshore-mount-"));
   return {
@@ -30,7 +39,8 @@ export async function mountPlace(): Promise<MountPlace> {
       const left = (await mountedBelow(path)).map(({ target, type }) => `${type} on ${target}`);
       for (const { target } of await mountedBelow(path)) await unmount(target, { how: "force" });
       await rm(path, { recursive: true, force: true });
-      if (left.length > 0) throw new Error(`left mounted: ${left.join(", ")}`);
+      if ((await openFuseFiles()).length > 0) left.push("files of /dev/fuse are still open");
+      if (left.length > 0) throw new Error(`left behind: ${left.join(", ")}`);
     },
   };
 }

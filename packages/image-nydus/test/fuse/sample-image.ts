@@ -193,3 +193,25 @@ export function listTree(root: DirectoryInode, blob: BlobMaker): FileListing {
   visit(root, ".");
   return toListing(files);
 }
+
+export interface SomeFiles {
+  readonly image: MemoryImage;
+  readonly contents: ReadonlyMap<string, Buffer>;
+}
+
+/** An image of a few files of noise, each with chunks of its own. */
+export async function someFiles(
+  blobs: string,
+  { count = 1, bytes = 10 }: { readonly count?: number; readonly bytes?: number } = {},
+): Promise<SomeFiles> {
+  const blob = blobMaker();
+  const files = Array.from({ length: count }, (_, number) => {
+    const file: FileInode = blob.file(noise(bytes, number + 1));
+    return [`file-${number}`, file] as const;
+  });
+  await blob.finish(blobs);
+  return {
+    image: { root: directory(files), chunkSize: 65_536 },
+    contents: new Map(files.map(([name, file]) => [name, blob.contentOf(file)])),
+  };
+}
