@@ -48,7 +48,7 @@ export function hostPlatform(): Platform {
 export function parsePlatform(text: string): Platform {
   const parts = text.split("/");
   const [first = "", second, variant] = parts;
-  if (parts.length > 3 || parts.some((part) => !/^[A-Za-z0-9_.-]{1,64}$/.test(part))) {
+  if (parts.length > 3 || parts.some((part) => !/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/.test(part))) {
     throw invalid("platform", `expected os/architecture[/variant], got ${shown(text)}`);
   }
   const architecture = (second ?? first).toLowerCase();

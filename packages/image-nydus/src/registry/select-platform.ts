@@ -49,7 +49,9 @@ export function listPlatforms(entries: readonly Descriptor[], artifactType?: str
 }
 
 function isCandidate(entry: Descriptor, artifactType: string | undefined): boolean {
-  if (isManifestType(entry.mediaType) && artifactTypeOf(entry) !== artifactType) return false;
+  const isManifest = isManifestType(entry.mediaType);
+  if (!isManifest && !isIndexType(entry.mediaType)) return false;
+  if (isManifest && artifactTypeOf(entry) !== artifactType) return false;
   if (entry.annotations?.["vnd.docker.reference.type"] !== undefined) return false;
   return entry.platform?.os !== "unknown";
 }
