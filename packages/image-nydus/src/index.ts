@@ -33,3 +33,38 @@ export type { MountMethod, MountProbe, ProbeMountsOptions } from "./mount/probe-
 export { extractTree } from "./mount/extract-tree.ts";
 export type { ExtractReport, ExtractTreeOptions } from "./mount/extract-tree.ts";
 export { mountRecords, type MountRecords } from "./mount/mount-records.ts";
+export { readBlobMeta } from "./rafs/blob-meta.ts";
+export type { BlobMeta, ReadBlobMetaOptions } from "./rafs/blob-meta.ts";
+export { readToc } from "./rafs/blob-toc.ts";
+export type { BlobToc, TocEntry } from "./rafs/blob-toc.ts";
+export { blobWriter } from "./rafs/blob-writer.ts";
+export type { BlobWriter, BlobWriterOptions, FinishedBlob } from "./rafs/blob-writer.ts";
+export type { BootstrapBlob, BootstrapImage } from "./rafs/bootstrap-image.ts";
+export { fileSink } from "./rafs/byte-sink.ts";
+export type { ByteSink } from "./rafs/byte-sink.ts";
+export type { StoredChunk } from "./rafs/chunk-info.ts";
+export { decodeChunk } from "./rafs/decode-chunk.ts";
+export type { ChunkExpectation } from "./rafs/decode-chunk.ts";
+export { openBootstrap } from "./rafs/open-bootstrap.ts";
+export type { RafsFilesystem } from "./rafs/open-bootstrap.ts";
+export type { RafsRule } from "./rafs/rafs-fault.ts";
+export { validateRafs } from "./rafs/validate-rafs.ts";
+export type { RafsSummary, ValidateRafsOptions } from "./rafs/validate-rafs.ts";
+export { writeBootstrap } from "./rafs/write-bootstrap.ts";
+export type { WrittenBootstrap } from "./rafs/write-bootstrap.ts";
+
+export { openNydusImageStore } from "./nydus-image-store.ts";
+export type {
+  ImageDetails,
+  ImageMount,
+  NydusImageStore,
+  NydusImageStoreOptions,
+} from "./nydus-image-store.ts";
+export type { ImageMountMethod } from "./rootfs/image-mounts.ts";
+export type { CollectedGarbage } from "./store/collect-garbage.ts";
+export type { DiskUsage, ImageUsage } from "./store/disk-usage.ts";
+export type { ImageDiff } from "./store/image-diff.ts";
+export type { ImageRecord } from "./store/image-records.ts";
+export type { RepairedImage, RepairReport } from "./store/repair-store.ts";
+export type { BlobProblem, StoreReport, VerifyOptions } from "./store/verify-store.ts";
+export type { TreeLimits } from "./tree/file-tree.ts";

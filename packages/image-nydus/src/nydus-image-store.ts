@@ -7,6 +7,7 @@ import {
   nanosecondsFromMs,
   silentLogger,
   type Abortable,
+  type AuthConfig,
   type EventBus,
   type Image,
   type ImageClient,
@@ -38,7 +39,9 @@ import { openImageDatabase } from "./store/image-database.ts";
 import { diffImages, type ImageDiff } from "./store/image-diff.ts";
 import { imageMetrics } from "./store/image-metrics.ts";
 import { taggedName } from "./store/image-names.ts";
-import type { ImageRecord } from "./store/image-records.ts";
+import type { LazyEvent } from "./lazy/lazy-event.ts";
+import type { ImageRecord, OwnerRecord } from "./store/image-records.ts";
+import { lazyImages } from "./store/lazy-images.ts";
 import { pullImage } from "./store/pull-image.ts";
 import { repairStore, type RepairReport } from "./store/repair-store.ts";
 import { sharedTasks } from "./store/shared-task.ts";
@@ -59,7 +62,12 @@ export interface NydusImageStoreOptions {
   readonly parallelLayers?: number | undefined;
   /** How images are mounted, best first. @default all that work here: the kernel, then FUSE */
   readonly mountMethods?: readonly ImageMountMethod[] | undefined;
-  /** Gets `image.{id}.{pulling|pulled|removed}` */
+  /**
+   * Whether images that come in Nydus' form, too, are pulled as such: only their metadata at once, and their files when they
+   * are read. @default true
+   */
+  readonly onDemand?: boolean | undefined;
+  /** Gets `image.{id}.{pulling|pulled|removed|read-failed}` */
   readonly events?: EventBus | undefined;
   readonly logger?: Logger | undefined;
   /** @default the global one */
@@ -94,6 +102,8 @@ export interface NydusImageStore extends ImageClient, RootfsProvider {
   untag(name: string): Promise<boolean>;
   /** Shows an image read-only at an existing directory; disposing ends it. */
   mount(ref: string, target: string, options?: Abortable): Promise<ImageMount>;
+  /** Fetches what is missing of an image that is loaded on demand. @throws {LongshoreError} `IMAGE_NOT_FOUND` */
+  complete(ref: string, options?: Abortable): Promise<void>;
   /** How images can be mounted here. */
   probeMounts(): Promise<readonly MountProbe[]>;
 }
@@ -123,6 +133,8 @@ export async function openNydusImageStore(
   const metrics = imageMetrics(options.meterProvider);
   const pulls = sharedTasks<string, PullProgress>();
   const records = mountRecords(layout.mountDirectory);
+  /** Credentials that pulls of images brought along that are loaded on demand; never written down */
+  const auths = new Map<string, AuthConfig>();
   let probes: Promise<readonly MountProbe[]> | undefined;
   const probe = (): Promise<readonly MountProbe[]> => {
     probes ??= probeMounts({ directory: layout.mountDirectory });
@@ -135,7 +147,24 @@ export async function openNydusImageStore(
     methods: options.mountMethods ?? imageMountMethods,
     probe,
   });
-  const rootfs = rootfsProvider({ database, layout, mounts, records, logger, probe });
+  const lazy = lazyImages({
+    database,
+    layout,
+    now,
+    meterProvider: options.meterProvider,
+    openOrigin: ({ origin, imageId }) =>
+      openImageSource(parseImageSource(origin), { client, auth: auths.get(imageId) }),
+    onEvent: onLazyEvent,
+  });
+  const rootfs = rootfsProvider({
+    database,
+    layout,
+    mounts,
+    records,
+    logger,
+    probe,
+    findMountable: mountable,
+  });
   let closing: Promise<void> | undefined;
 
   if (process.getuid?.() === 0) {
@@ -143,9 +172,22 @@ export async function openNydusImageStore(
     if (left.length > 0) logger.info({ mounts: left }, "mounts of a crashed process removed");
   }
 
-  function publish(imageId: string, event: "pulling" | "pulled" | "removed"): void {
+  function publish(imageId: string, event: "pulling" | "pulled" | "removed" | "read-failed"): void {
     const data = { imageId, names: database.names(imageId) };
     void events?.publish(eventTopic("image", imageId, event), data, { entityType: "image" });
+  }
+
+  function onLazyEvent(event: LazyEvent): void {
+    const { type, blobId } = event;
+    const fields = { blobId, ...("error" in event && { err: event.error }) };
+    if (type === "read-failed") {
+      logger.error(fields, "bytes of an image could not be read");
+      for (const { imageId, bootstrapId } of database.images()) {
+        const needsIt = database.blobsOf(bootstrapId).some((blob) => blob.blobId === blobId);
+        if (needsIt) publish(imageId, "read-failed");
+      }
+    } else if (type === "blob-completed") logger.info(fields, "blob complete");
+    else logger.warn(fields, `image ${type}`);
   }
 
   function assertOpen(): void {
@@ -168,6 +210,7 @@ export async function openNydusImageStore(
           layout,
           platform,
           limits: options.limits,
+          lazy: options.onDemand === false ? undefined : lazy,
           parallelLayers: options.parallelLayers,
           now,
           onPulling: (id) => {
@@ -179,6 +222,7 @@ export async function openNydusImageStore(
         },
         { text, location, source, signal, report: metrics.watch(report) },
       );
+      if (auth !== undefined) auths.set(imageId, auth);
       metrics.pulled(performance.now() - startedAt);
       logger.info({ imageId, image: text }, "image pulled");
       publish(imageId, "pulled");
@@ -206,7 +250,7 @@ export async function openNydusImageStore(
   }
 
   async function collect(): Promise<CollectedGarbage> {
-    const collected = await collectGarbage(database, layout);
+    const collected = await collectGarbage(database, layout, lazy);
     for (const imageId of collected.images) publish(imageId, "removed");
     if (collected.blobs > 0) logger.info({ ...collected }, "images cleaned up");
     return collected;
@@ -219,9 +263,19 @@ export async function openNydusImageStore(
     }
   }
 
-  async function mountable(record: ImageRecord): Promise<MountableImage> {
-    const { blobs } = openBootstrap(await readBootstrap(record));
-    return { bootstrapId: record.bootstrapId, blobIds: blobs.map(({ id }) => id) };
+  /** The files of an image, or of the metadata that an owner uses. */
+  async function mountable(image: ImageRecord | OwnerRecord): Promise<MountableImage> {
+    const { bootstrapId, imageId } = image;
+    if (lazy.isLazy(bootstrapId)) {
+      const record = database.imageById(imageId);
+      if (record === undefined) throw new LongshoreError("IMAGE_NOT_FOUND", `No image ${imageId}.`);
+      const complete = await lazy.completeDevices(record);
+      return complete === undefined
+        ? { bootstrapId, devices: [], openReader: () => lazy.openReader(record) }
+        : { bootstrapId, devices: complete };
+    }
+    const { blobs } = openBootstrap(await readFile(layout.blobPath(bootstrapId)));
+    return { bootstrapId, devices: blobs.map(({ id }) => layout.blobPath(id)) };
   }
 
   return {
@@ -324,6 +378,10 @@ export async function openNydusImageStore(
         isDetachable: method !== "fuse",
         [Symbol.asyncDispose]: () => mounted[Symbol.asyncDispose](),
       };
+    },
+    async complete(ref, completeOptions) {
+      const record = requireImage(database, ref);
+      if (lazy.isLazy(record.bootstrapId)) await lazy.complete(record, completeOptions);
     },
     probeMounts: probe,
     [Symbol.asyncDispose]() {

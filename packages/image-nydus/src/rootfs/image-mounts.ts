@@ -20,10 +20,10 @@ export const imageMountMethods: readonly ImageMountMethod[] = ["erofs-files", "e
 /** An image that can be mounted. */
 export interface MountableImage {
   readonly bootstrapId: string;
-  /** In the order of the bootstrap's device table */
-  readonly blobIds: readonly string[];
-  /** Gives the bytes of blobs that are not here yet; absent when all are */
-  readonly reader?: BlobReader | undefined;
+  /** Files of its blobs, in the order of the bootstrap's device table */
+  readonly devices: readonly string[];
+  /** Reads blobs that are not all here; absent when they are */
+  readonly openReader?: (() => Promise<BlobReader & AsyncDisposable>) | undefined;
 }
 
 export interface ImageMountsOptions {
@@ -67,11 +67,11 @@ export function imageMounts(options: ImageMountsOptions): ImageMounts {
   const withLock = keyedLock();
   let isDisposed = false;
 
-  async function methodFor({ reader }: MountableImage): Promise<ImageMountMethod | undefined> {
+  async function methodFor({ openReader }: MountableImage): Promise<ImageMountMethod | undefined> {
     const probes = await options.probe();
     return methods.find(
       (method) =>
-        (reader === undefined || method === "fuse") &&
+        (openReader === undefined || method === "fuse") &&
         probes.some((probe) => probe.method === method && probe.available),
     );
   }
@@ -95,15 +95,32 @@ export function imageMounts(options: ImageMountsOptions): ImageMounts {
   ): Promise<AsyncDisposable | undefined> {
     const method = await methodFor(image);
     if (method === undefined) throw await unsupported();
-    const { bootstrapId, blobIds, reader } = image;
+    const { bootstrapId, devices } = image;
     logger.debug({ bootstrapId, method, target }, "image mounting");
-    const bootstrap = layout.blobPath(bootstrapId);
-    if (method === "fuse") {
-      return mountFuse({
+    if (method === "fuse") return mountByFuse(image, target, { signal });
+    await mountErofs({
+      bootstrap: layout.blobPath(bootstrapId),
+      devices,
+      target,
+      backing: method === "erofs-loop" ? "loop" : "files",
+      signal,
+    });
+    return undefined;
+  }
+
+  async function mountByFuse(
+    { bootstrapId, openReader }: MountableImage,
+    target: string,
+    { signal }: Abortable,
+  ): Promise<AsyncDisposable> {
+    const input = await readShared(layout.blobPath(bootstrapId));
+    const reader = await openReader?.();
+    try {
+      const mounted = await mountFuse({
         filesystem: {
           module: moduleBeside(import.meta.url, "../rafs/open-shared-bootstrap"),
           function: "openSharedBootstrap",
-          input: await readShared(bootstrap),
+          input,
         },
         blobs: reader ?? layout.blobDirectory,
         target,
@@ -113,15 +130,16 @@ export function imageMounts(options: ImageMountsOptions): ImageMounts {
           options.onReadError?.(bootstrapId, error);
         },
       });
+      return {
+        async [Symbol.asyncDispose]() {
+          await mounted[Symbol.asyncDispose]();
+          await reader?.[Symbol.asyncDispose]();
+        },
+      };
+    } catch (error) {
+      await reader?.[Symbol.asyncDispose]();
+      throw error;
     }
-    await mountErofs({
-      bootstrap,
-      devices: blobIds.map((blobId) => layout.blobPath(blobId)),
-      target,
-      backing: method === "erofs-loop" ? "loop" : "files",
-      signal,
-    });
-    return undefined;
   }
 
   async function end(bootstrapId: string, { mount: mounted, path }: Held): Promise<void> {

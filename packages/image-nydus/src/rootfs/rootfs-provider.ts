@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { readFile, rename, rm } from "node:fs/promises";
+import { chmod, chown, lstat, readFile, rename, rm, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import {
   LongshoreError,
@@ -32,6 +32,8 @@ export interface RootfsProviderOptions {
   readonly records: MountRecords;
   readonly logger: Logger;
   probe(): Promise<readonly MountProbe[]>;
+  /** An image's files, by its metadata */
+  findMountable(image: ImageRecord | OwnerRecord): Promise<MountableImage>;
 }
 
 /** How a root filesystem is made; what the database remembers of an owner. */
@@ -97,7 +99,7 @@ export function rootfsProvider(options: RootfsProviderOptions): RootfsProvider &
     owner: string,
     { accept = defaultAccept, readonly = false }: PrepareRootfsOptions,
   ): Promise<OwnerRecord> {
-    const mountable = await mountableImage(image.bootstrapId);
+    const mountable = await options.findMountable(image);
     const form = await chooseForm(mountable, accept);
     const { imageId, bootstrapId } = image;
     return { owner, imageId, bootstrapId, kind: form, readonly };
@@ -114,8 +116,8 @@ export function rootfsProvider(options: RootfsProviderOptions): RootfsProvider &
     for (const kind of accept) {
       if (kind === "overlay" && canMount) return "overlay";
       if (kind === "directory" && canMount && can("overlay")) return "overlay-directory";
-      if (kind === "directory" && can("extract") && image.reader === undefined) return "copy";
-      if (kind === "block" && image.reader === undefined) return "block";
+      if (kind === "directory" && can("extract")) return "copy";
+      if (kind === "block" && image.openReader === undefined) return "block";
     }
     throw new LongshoreError(
       "RUNTIME_NOT_SUPPORTED",
@@ -130,11 +132,12 @@ export function rootfsProvider(options: RootfsProviderOptions): RootfsProvider &
   }
 
   async function keepUp(record: OwnerRecord, signal: AbortSignal | undefined): Promise<Upkeep> {
-    const image = await mountableImage(record.bootstrapId);
+    const image = await options.findMountable(record);
     const directory = ownerDirectory(root, record.owner);
     const { readonly } = record;
     const form = record.kind as RootfsForm;
     if (form === "block") return { rootfs: blockRootfs(image), end: () => Promise.resolve() };
+    const isNew = !existsSync(directory.upper);
     await directory.make();
     if (form === "copy") {
       if (!existsSync(directory.copy)) await copyImage(image, directory.copy, signal);
@@ -143,7 +146,8 @@ export function rootfsProvider(options: RootfsProviderOptions): RootfsProvider &
         end: () => Promise.resolve(),
       };
     }
-    const lower = [await mounts.hold(image, { signal })];
+    const lower = [await mounts.hold(image, { signal })] as const;
+    if (isNew) await matchRoot(lower[0], directory.upper);
     const upper = { upperDir: directory.upper, workDir: directory.work };
     const release = (): Promise<void> => mounts.release(image.bootstrapId);
     if (form === "overlay") {
@@ -176,36 +180,32 @@ export function rootfsProvider(options: RootfsProviderOptions): RootfsProvider &
     }
   }
 
-  function blockRootfs({ bootstrapId, blobIds }: MountableImage): Rootfs {
+  function blockRootfs({ bootstrapId, devices }: MountableImage): Rootfs {
     return {
       kind: "block",
       devices: [
         {
           path: layout.blobPath(bootstrapId),
           filesystem: "erofs",
-          dataDevices: blobIds.map((blobId) => layout.blobPath(blobId)),
+          dataDevices: devices,
         },
       ],
     };
   }
 
   async function copyImage(
-    { bootstrapId }: MountableImage,
+    { bootstrapId, openReader }: MountableImage,
     directory: string,
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const filesystem = openBootstrap(await readFile(layout.blobPath(bootstrapId)));
-    using reader = localBlobReader(layout.blobDirectory);
+    using local = localBlobReader(layout.blobDirectory);
+    await using lazy = await openReader?.();
     // A copy that a crash has cut off must not pass for a whole one.
     const partial = `${directory}.partial`;
     await rm(partial, { recursive: true, force: true });
-    await extractTree(filesystem, reader, { directory: partial, signal });
+    await extractTree(filesystem, lazy ?? local, { directory: partial, signal });
     await rename(partial, directory);
-  }
-
-  async function mountableImage(bootstrapId: string): Promise<MountableImage> {
-    const { blobs } = openBootstrap(await readFile(layout.blobPath(bootstrapId)));
-    return { bootstrapId, blobIds: blobs.map(({ id }) => id) };
   }
 
   async function release(owner: string): Promise<void> {
@@ -238,4 +238,12 @@ export function rootfsProvider(options: RootfsProviderOptions): RootfsProvider &
       }
     },
   };
+}
+
+/** The root of an overlay has the attributes of its topmost directory: those must be the image's. */
+async function matchRoot(source: string, target: string): Promise<void> {
+  const { mode, uid, gid, atime, mtime } = await lstat(source);
+  await chown(target, uid, gid);
+  await chmod(target, mode & 0o7777);
+  await utimes(target, atime, mtime);
 }

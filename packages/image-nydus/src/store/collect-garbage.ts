@@ -1,4 +1,5 @@
 import type { ImageDatabase } from "./image-database.ts";
+import type { LazyImages } from "./lazy-images.ts";
 import type { StoreLayout } from "./store-layout.ts";
 
 /** What was deleted. */
@@ -20,6 +21,7 @@ export interface CollectedGarbage {
 export async function collectGarbage(
   database: ImageDatabase,
   layout: StoreLayout,
+  lazy: Pick<LazyImages, "clean">,
 ): Promise<CollectedGarbage> {
   using collection = database.tryCollect();
   if (collection === undefined) return { images: [], blobs: 0, bytes: 0, isDeferred: true };
@@ -29,5 +31,6 @@ export async function collectGarbage(
   let bytes = 0;
   for (const blobId of orphans) bytes += await layout.removeBlob(blobId);
   bytes += await layout.clearIngest();
+  await lazy.clean();
   return { images: collection.images, blobs: orphans.length, bytes, isDeferred: false };
 }

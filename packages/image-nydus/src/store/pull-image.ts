@@ -16,6 +16,9 @@ import type { Platform } from "../registry/platform.ts";
 import type { TreeLimits } from "../tree/file-tree.ts";
 import { acquireLease } from "./acquire-lease.ts";
 import type { ImageDatabase } from "./image-database.ts";
+import { findNydusManifest } from "../lazy/find-nydus-manifest.ts";
+import { isNydusManifest } from "../lazy/nydus-manifest.ts";
+import type { LazyImages } from "./lazy-images.ts";
 import type { BlobRecord, ImageRecord } from "./image-records.ts";
 import { namesFor, taggedName } from "./image-names.ts";
 import { pullProgress, type PullProgressReport } from "./pull-progress.ts";
@@ -28,6 +31,8 @@ export interface PullContext {
   readonly limits?: Partial<TreeLimits> | undefined;
   readonly parallelLayers?: number | undefined;
   readonly now: () => number;
+  /** Takes images in that can be loaded on demand; absent: all images are fetched whole */
+  readonly lazy?: LazyImages | undefined;
   /** The image is known, and is going to be fetched. */
   onPulling?(imageId: string): void;
   /** What came of the chunks of a new image */
@@ -55,25 +60,72 @@ export async function pullImage(context: PullContext, request: PullRequest): Pro
   using _lease = await acquireLease(database, `pull ${source.name}`, signal);
   request.report({ phase: "resolve", receivedBytes: 0 });
   const resolved = await source.resolve({ platform: context.platform, signal });
-  const imageId = resolved.config.descriptor.digest;
   const names = namesFor(location, resolved.digest);
   const progress = pullProgress(resolved.layers, request.report);
-  const known = database.imageById(imageId);
-  let bootstrapId = known?.bootstrapId;
-  if (known !== undefined && isComplete(context, known)) {
-    database.addNames(imageId, names);
-  } else {
-    context.onPulling?.(imageId);
-    bootstrapId = await addImage(context, request, { resolved, names, progress });
-  }
+  const { imageId, bootstrapId } =
+    (await addOnDemand(context, request, { resolved, names })) ??
+    (await addWhole(context, request, { resolved, names, progress }));
   for (const name of names) {
     const tagged = taggedName(name);
-    if (tagged !== undefined && bootstrapId !== undefined) {
-      await layout.linkName(tagged, imageId, bootstrapId);
-    }
+    if (tagged !== undefined) await layout.linkName(tagged, imageId, bootstrapId);
   }
   progress.step("done");
   return imageId;
+}
+
+interface AddedImage {
+  readonly imageId: string;
+  readonly bootstrapId: string;
+}
+
+/** Takes in the Nydus form of the image; `undefined` when it has none that can be loaded on demand. */
+async function addOnDemand(
+  context: PullContext,
+  { source, signal, location, text }: PullRequest,
+  { resolved, names }: Pick<NewImageParts, "resolved" | "names">,
+): Promise<AddedImage | undefined> {
+  const { lazy, database } = context;
+  const { manifest, index } = resolved;
+  if (lazy === undefined) {
+    if (!isNydusManifest(manifest.manifest)) return undefined;
+    throw new LongshoreError(
+      "VALIDATION_ERROR",
+      `${source.name} is a Nydus image, which is loaded on demand; this store does not do that.`,
+    );
+  }
+  const found = await findNydusManifest(
+    source,
+    {
+      top: index ?? manifest,
+      // Only registries know who refers to an image.
+      original: location.kind === "registry" ? manifest.descriptor : undefined,
+    },
+    { platform: context.platform, signal },
+  );
+  if (found === undefined) return undefined;
+  const imageId = found.manifest.config.digest;
+  const known = database.imageById(imageId);
+  if (known !== undefined && isComplete(context, known)) {
+    database.addNames(imageId, names);
+    return known;
+  }
+  context.onPulling?.(imageId);
+  return lazy.add({ source, manifest: found, names, origin: text, signal });
+}
+
+async function addWhole(
+  context: PullContext,
+  request: PullRequest,
+  parts: NewImageParts,
+): Promise<AddedImage> {
+  const imageId = parts.resolved.config.descriptor.digest;
+  const known = context.database.imageById(imageId);
+  if (known !== undefined && isComplete(context, known)) {
+    context.database.addNames(imageId, parts.names);
+    return known;
+  }
+  context.onPulling?.(imageId);
+  return { imageId, bootstrapId: await addImage(context, request, parts) };
 }
 
 interface NewImageParts {

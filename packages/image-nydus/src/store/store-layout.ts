@@ -26,6 +26,7 @@ export interface TaggedName {
  * blobs/sha256/<hex>                            data and bootstraps, each under the sha256 of its file
  * bootstrap/<registry>/<repository>/<tag>.meta  link to the image's bootstrap
  * refs/<registry>/<repository>/<tag>            link that reads sha256:<image id>
+ * lazy/<hex>.*                                  what was fetched of blobs that are loaded on demand
  * ingest/<uuid>                                 what is being written
  * mounts/                                       mount points and writable layers
  * ```
@@ -35,6 +36,8 @@ export interface TaggedName {
 export interface StoreLayout {
   readonly databasePath: string;
   readonly blobDirectory: string;
+  /** What was fetched of blobs that are loaded on demand */
+  readonly lazyDirectory: string;
   readonly mountDirectory: string;
   blobPath(blobId: string): string;
   /** A new file for something that is being written. */
@@ -64,10 +67,11 @@ const blobIdPattern = /^[0-9a-f]{64}$/;
 export async function openStoreLayout(root: string): Promise<StoreLayout> {
   const blobDirectory = join(root, "blobs", "sha256");
   const ingestDirectory = join(root, "ingest");
+  const lazyDirectory = join(root, "lazy");
   const mountDirectory = join(root, "mounts");
   // Images may hold secrets, and a writable layer may hold setuid files: nobody else passes through.
   await mkdir(root, { recursive: true, mode: 0o711 });
-  for (const directory of [blobDirectory, ingestDirectory]) {
+  for (const directory of [blobDirectory, lazyDirectory, ingestDirectory]) {
     await mkdir(directory, { recursive: true, mode: 0o700 });
   }
   await mkdir(mountDirectory, { recursive: true, mode: 0o711 });
@@ -87,6 +91,7 @@ export async function openStoreLayout(root: string): Promise<StoreLayout> {
   return {
     databasePath: join(root, "images.db"),
     blobDirectory,
+    lazyDirectory,
     mountDirectory,
     blobPath,
     createIngest: () => createIngest(ingestDirectory, blobPath),
