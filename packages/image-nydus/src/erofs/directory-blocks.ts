@@ -56,15 +56,15 @@ export function* directoryBlocks(
       used += need;
     }
     const block = Buffer.alloc(end < names.length ? blockSize : used);
-    let nameAt = (end - first) * entrySize;
+    let nextName = (end - first) * entrySize;
     for (let index = first; index < end; index += 1) {
       const name = names[index] ?? "";
       const { nid, kind } = target(name);
       const at = (index - first) * entrySize;
       writeU64(block, nid, at);
-      block.writeUInt16LE(nameAt, at + 8);
+      block.writeUInt16LE(nextName, at + 8);
       block.writeUInt8(entryTypeByte(kind), at + 10);
-      nameAt += block.write(name, nameAt, "latin1");
+      nextName += block.write(name, nextName, "latin1");
     }
     yield block;
     first = end;

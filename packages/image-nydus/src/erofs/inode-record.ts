@@ -8,7 +8,7 @@ export const extendedInodeSize = 64;
 const compactInodeSize = 32;
 
 /** How an inode's bytes are stored: in blocks, in blocks with the tail behind the inode, or in chunks of devices. */
-export type DataLayout = "plain" | "inline" | "chunked";
+type DataLayout = "plain" | "inline" | "chunked";
 
 const layoutNumbers = { plain: 0, inline: 2, chunked: 4 } as const;
 const layoutNames = new Map<number, DataLayout>([

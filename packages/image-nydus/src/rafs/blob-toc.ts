@@ -10,7 +10,7 @@ const tarHeaderSize = 512;
 const maxEntries = 64;
 
 /** Names of the sections of a blob. */
-export type TocSection =
+type TocSection =
   | "image.blob"
   | "blob.meta"
   | "blob.meta.header"

@@ -90,8 +90,11 @@ export function chunkCollector(blobs: readonly BootstrapBlob[], chunkSize: numbe
         let end = start + 1;
         while (end < order.size && order.first(end) === order.first(start)) end += 1;
         // The sort looked at four bytes of the digests; the few that are equal in them are put in order here.
-        const run = Array.from({ length: end - start }, (_, step) => order.second(start + step));
-        for (const position of run.toSorted(byDigest)) yield entryAt(position);
+        if (end === start + 1) yield entryAt(order.second(start));
+        else {
+          const run = Array.from({ length: end - start }, (_, step) => order.second(start + step));
+          for (const position of run.toSorted(byDigest)) yield entryAt(position);
+        }
         start = end;
       }
     },

@@ -7,7 +7,7 @@ export const rafsCompatFeature = 0x4000_0000;
 /** Slot of the device table that RAFS prescribes, in units of 128 bytes. */
 export const rafsDeviceTableSlot = 11;
 /** Where the extended superblock lies. */
-export const extendedSuperblockOffset: number = superblockOffset + superblockSize;
+const extendedSuperblockOffset: number = superblockOffset + superblockSize;
 
 /** Bits of the flags of an image. */
 export const rafsFlags = {

@@ -18,7 +18,7 @@ import {
   rafsFlags,
 } from "./extended-superblock.ts";
 import { blobFeatures } from "./blob-features.ts";
-import { pagedWriter, type PagedWriter } from "./paged-writer.ts";
+import { pagedWriter } from "./paged-writer.ts";
 import { writeMetadata } from "./write-metadata.ts";
 
 /** What was written. */
@@ -42,8 +42,8 @@ const mappingStep = 524_288;
 
 /**
  * Writes the RAFS v6 bootstrap of an image: an EROFS image that the kernel mounts with the image's uncompressed blobs as
- * devices, and that Nydus' own tools read. The same image always gives the same bytes. Besides the tree, it needs some 60
- * bytes of memory for each inode and 20 for each chunk.
+ * devices, and that Nydus' own tools read. The same image always gives the same bytes. Besides the tree, it needs some
+ * 150 bytes of memory for each inode.
  *
  * @param target gets the bytes in order
  * @throws {LongshoreError} `VALIDATION_ERROR` for a tree or blobs that no image can have, `LIMIT_EXCEEDED` for more than

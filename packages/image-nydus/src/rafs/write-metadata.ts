@@ -57,7 +57,14 @@ export async function writeMetadata(parts: MetadataParts): Promise<void> {
     encodeInode(writer.reserve(extendedInodeSize), 0, {
       layout: dataLayout,
       xattrUnits: xattrUnits(xattrs.length),
-      ...{ kind, mode, uid, gid, mtime, nlink, size, detail },
+      kind,
+      mode,
+      uid,
+      gid,
+      mtime,
+      nlink,
+      size,
+      detail,
       ino: nid,
     });
     xattrs.copy(writer.reserve(xattrs.length));

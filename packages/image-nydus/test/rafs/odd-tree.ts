@@ -1,8 +1,9 @@
+import { createHash } from "node:crypto";
 import type { DirectoryInode, Inode } from "../../src/tree/inode.ts";
 import { device, directory, pipe, symlink, type ImageBuilder } from "./image-builder.ts";
 
 /** `user::rwx user:1000:r-x group::r-x mask::r-x other::---` in the kernel's binary form */
-export const accessAcl: Buffer = Buffer.from(
+const accessAcl: Buffer = Buffer.from(
   "02000000" +
     "01000700ffffffff" +
     "02000500e8030000" +
@@ -13,7 +14,7 @@ export const accessAcl: Buffer = Buffer.from(
 );
 
 /** `cap_net_raw=ep` as `security.capability` holds it */
-export const capability: Buffer = Buffer.from("0100000200200000000000000000000000000000", "hex");
+const capability: Buffer = Buffer.from("0100000200200000000000000000000000000000", "hex");
 
 /** A tree with every kind of file, odd names, big directories, hard links, xattrs and files of many chunks. */
 export async function oddTree(builder: ImageBuilder): Promise<DirectoryInode> {
@@ -21,8 +22,8 @@ export async function oddTree(builder: ImageBuilder): Promise<DirectoryInode> {
   const linkedFifo = pipe("fifo", { mode: 0o600 });
   const linkedSymlink = symlink("shared target");
   const noise = Buffer.alloc(300_001, "Longshore keeps chunks ");
-  const mebibytes = Buffer.alloc(3 * 1_048_576 + 17, 7);
-  mebibytes.fill(9, 1_048_576, 2 * 1_048_576);
+  const [seven, nine] = [randomBytes(1_048_576, "7"), randomBytes(1_048_576, "9")];
+  const mebibytes = Buffer.concat([seven, nine, seven, seven.subarray(0, 17)]);
   const many = new Map<string, Inode>();
   const small = await builder.file(Buffer.from("small"));
   for (let number = 0; number < 1500; number += 1) {
@@ -91,6 +92,11 @@ export async function oddTree(builder: ImageBuilder): Promise<DirectoryInode> {
     [`long-${"n".repeat(250)}`]: small,
     "full-block": directory(fullBlock(small)),
   });
+}
+
+/** Always the same bytes for a seed; nothing compresses them. */
+function randomBytes(size: number, seed: string): Buffer {
+  return createHash("shake256", { outputLength: size }).update(seed).digest();
 }
 
 /** Names that fill a block of a directory to its last byte, and one more. */

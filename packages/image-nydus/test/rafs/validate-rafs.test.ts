@@ -224,6 +224,12 @@ it("accepts the image that the cases damage", () => {
   });
 });
 
+it("leaves mapped addresses alone when only Nydus is to read the image", () => {
+  const image = u32(() => devices + 68, 1)(Buffer.from(valid));
+
+  expect(validateRafs(image, { reader: "nydus" })).toMatchObject({ inodes: 5 });
+});
+
 it.each(cases)("refuses with %s an image with %s", (rule, _what, damage) => {
   const image = damage(Buffer.from(valid));
 
