@@ -221,6 +221,21 @@ describe("whiteouts", () => {
     ).toEqual(["d", "e", "l -> d"]);
   });
 
+  it("spare what is in a directory that their own layer makes", async () => {
+    const upper = layer(
+      file("n/x"),
+      file("n/.wh.x", ""),
+      dir("m"),
+      file("m/y"),
+      file("m/.wh.y", ""),
+    );
+    expect(await lines(upper)).toEqual(["m/ 0755", "m/y", "n/ 0755", "n/x"]);
+    expect(await lines(upper, layer(file("m/.wh.y", ""), file("n/.wh.x", "")))).toEqual([
+      "m/ 0755",
+      "n/ 0755",
+    ]);
+  });
+
   it("of names that are not there do nothing", async () => {
     const upper = layer(
       file(".wh.x", ""),
@@ -342,6 +357,17 @@ describe("symlinks on the way to a file", () => {
     const found = await lines(layer(symlink("l", target), file("l/passwd")));
     expect(found).toContain(place);
     expect(found).toContain(`l -> ${target}`);
+  });
+
+  it("begin at the root when they are absolute, and else where they are", async () => {
+    const links = layer(symlink("a/abs", "/b"), symlink("a/rel", "b"), symlink("a/up", "../c"));
+    const files = layer(file("a/abs/1"), file("a/rel/2"), file("a/up/3"));
+    const found = await lines(links, files);
+    expect(found.filter((line) => /\d$/.test(line) && !line.includes(" "))).toEqual([
+      "a/b/2",
+      "b/1",
+      "c/3",
+    ]);
   });
 
   it("are refused in a circle", async () => {

@@ -30,6 +30,7 @@ const lower = layer(
   hardlink("h", "e"),
   symlink("l", "d"),
   symlink("abs", "/d/s"),
+  symlink("d/s/back", "/d"),
   symlink("out", "../../../d"),
   symlink("dangling", "made/by/../link"),
 );
@@ -94,6 +95,7 @@ const matrix: Readonly<Record<string, readonly Buffer[]>> = {
       file("l/via", "1"),
       file("abs/via", "2"),
       file("out/via2", "3"),
+      file("abs/back/s/back/via3", "5"),
       file("dangling/via", "4"),
     ),
   ],
