@@ -45,7 +45,7 @@ export async function readBootstrapLayer(
   let metaBytes = 0;
   const limits = { maxEntries, maxEntryBytes: Math.max(maxBootstrapBytes, 2 * maxMetaBytes) };
   for await (const entry of readTar(decompress(stream), { signal, limits })) {
-    const path = entry.path.replace(/^\.?\/+/, "");
+    const path = entry.path.replace(/^\.?\/+|\/+$/g, "");
     const [, blobId] = metaPattern.exec(path) ?? [];
     if (path === "image/image.boot" || path === "image.boot") {
       if (bootstrap !== undefined) throw wrongLayer("it has two bootstraps");

@@ -63,6 +63,7 @@ export async function openChunkCache(
   let isAllReady = state.isAllReady;
   let readyCount = isAllReady ? chunkCount : countBits(present, chunkCount);
   if (isAllReady) present.fill(0xff);
+  const writing = new Set<Promise<unknown>>();
   let unsynced = new Set<number>();
   let unsyncedBytes = 0;
   let flushing: Promise<void> = Promise.resolve();
@@ -85,6 +86,7 @@ export async function openChunkCache(
   async function flushNow(): Promise<void> {
     clearTimeout(timer);
     timer = undefined;
+    await Promise.allSettled(writing);
     if (unsynced.size === 0) return;
     const chunks = unsynced;
     unsynced = new Set();
@@ -147,10 +149,14 @@ export async function openChunkCache(
       }
     },
     async put(index, offset, bytes) {
+      const write = writeAll(data, bytes, offset);
+      writing.add(write);
       try {
-        await writeAll(data, bytes, offset);
+        await write;
       } catch (cause) {
         throw ioError("Fetched data cannot be written", files.data, cause);
+      } finally {
+        writing.delete(write);
       }
       markPresent(index, true);
       unsynced.add(index);

@@ -2,7 +2,7 @@ import { constants } from "node:fs";
 import { open, type FileHandle } from "node:fs/promises";
 import { LongshoreError } from "@longshore/core";
 import {
-  chunkMapHeaderSize,
+  bitmapSize,
   chunkMapSize,
   decodeChunkMap,
   encodeChunkMapHeader,
@@ -67,9 +67,10 @@ async function prepare(
   await map.datasync();
   if (dataSize !== size) await data.truncate(size);
   await data.sync();
-  await map.truncate(chunkMapSize(chunkCount));
-  await map.write(encodeChunkMapHeader(), 0, chunkMapHeaderSize, 0);
-  return { bits: Buffer.alloc(chunkMapSize(chunkCount) - chunkMapHeaderSize), isAllReady: false };
+  const bits = Buffer.alloc(bitmapSize(chunkCount));
+  // Written out, not as a hole: a full disk must not keep what is there from being marked.
+  await map.appendFile(Buffer.concat([encodeChunkMapHeader(), bits]));
+  return { bits, isAllReady: false };
 }
 
 async function openRegular(path: string): Promise<FileHandle> {

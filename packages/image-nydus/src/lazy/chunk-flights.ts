@@ -16,10 +16,18 @@ export interface ChunkFlightsOptions {
   fetch(batch: readonly StoredChunk[], reason: FetchReason, landing: ChunkLanding): Promise<void>;
 }
 
+/** A chunk that will come. */
+export interface WantedChunk {
+  /** Its verified bytes */
+  readonly bytes: Promise<Buffer>;
+  /** Settles when they are on disk, or cannot be put there */
+  readonly kept: Promise<void>;
+}
+
 /** Chunks of one blob that are wanted or under way. Each is fetched once, however many want it. */
 export interface ChunkFlights {
-  /** The verified bytes of a chunk. Wanting one again for a more urgent reason moves it forward. */
-  want(index: number, reason: FetchReason): Promise<Buffer>;
+  /** Asks for a chunk. Wanting one again for a more urgent reason moves it forward. */
+  want(index: number, reason: FetchReason): WantedChunk;
   /** Whether somebody wants it and it is not being fetched yet, for that reason or any. */
   isWaiting(index: number, reason?: FetchReason): boolean;
   /** Whether it is wanted or being fetched. */
@@ -30,7 +38,9 @@ export interface ChunkFlights {
   settled(): Promise<void>;
 }
 
-interface Flight extends PromiseWithResolvers<Buffer> {
+interface Flight {
+  readonly bytes: PromiseWithResolvers<Buffer>;
+  readonly kept: PromiseWithResolvers<void>;
   isFetching: boolean;
 }
 
@@ -46,23 +56,30 @@ export function chunkFlights({ queue, plan, fetch }: ChunkFlightsOptions): Chunk
   function flightOf(index: number): Flight {
     const known = flights.get(index);
     if (known !== undefined) return known;
-    const flight = { ...Promise.withResolvers<Buffer>(), isFetching: false };
-    // A chunk that was fetched ahead of need may have nobody who waits.
-    flight.promise.catch(() => undefined);
+    const bytes = Promise.withResolvers<Buffer>();
+    const kept = Promise.withResolvers<void>();
+    // There may be nobody who waits for the one or the other.
+    bytes.promise.catch(() => undefined);
+    kept.promise.catch(() => undefined);
+    const flight = { bytes, kept, isFetching: false };
     flights.set(index, flight);
     return flight;
   }
 
   const landing: ChunkLanding = {
     arrived(index, bytes, kept) {
-      flights.get(index)?.resolve(bytes);
+      const flight = flights.get(index);
+      flight?.bytes.resolve(bytes);
+      flight?.kept.resolve(kept);
       const remove = (): void => {
         flights.delete(index);
       };
       void kept.then(remove, remove);
     },
     failed(index, error) {
-      flights.get(index)?.reject(error);
+      const flight = flights.get(index);
+      flight?.bytes.reject(error);
+      flight?.kept.reject(error);
       flights.delete(index);
     },
   };
@@ -94,7 +111,7 @@ export function chunkFlights({ queue, plan, fetch }: ChunkFlightsOptions): Chunk
         waiting[reason].add(index);
         queue.add(reason, () => fetchNext(reason));
       }
-      return flight.promise;
+      return { bytes: flight.bytes.promise, kept: flight.kept.promise };
     },
     isWaiting(index, reason) {
       if (reason !== undefined) return waiting[reason].has(index);

@@ -56,7 +56,7 @@ export function chunkReader(options: ChunkReaderOptions): ChunkReader {
       if (!flights.has(index) && !cache.has(index)) missing.push(index);
     }
     for (const index of missing) {
-      if (digests.find(meta.chunk(index)) !== undefined) void flights.want(index, "readahead");
+      if (digests.find(meta.chunk(index)) !== undefined) flights.want(index, "readahead");
     }
   }
 
@@ -71,7 +71,7 @@ export function chunkReader(options: ChunkReaderOptions): ChunkReader {
         onAccess?.(index);
         if (cache.has(index)) continue;
         digests.require(meta.chunk(index));
-        fetched.set(index, flights.want(index, "demand"));
+        fetched.set(index, flights.want(index, "demand").bytes);
       }
       fetchAhead(span, fetched.size);
       const misses = fetched.size;

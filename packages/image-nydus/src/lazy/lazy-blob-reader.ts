@@ -102,7 +102,7 @@ export function lazyBlobReader(options: LazyBlobReaderOptions): LazyBlobReader {
         yield* blob.prefetch(numbers(first, end));
       } catch (error) {
         if (closing !== undefined) throw error;
-        yield { bytes: 0, done: Promise.reject(error as Error) };
+        yield { bytes: 0, done: Promise.reject(error) };
       }
     }
   }

@@ -124,9 +124,8 @@ function liveBlob(parts: BlobParts): LazyBlob {
       requireOpen();
       const exists = Number.isInteger(index) && index >= 0 && index < meta.chunkCount;
       if (!exists || cache.has(index) || digests.find(meta.chunk(index)) === undefined) continue;
-      const fetched = flights.want(index, "background");
-      // Whoever waits for many does not hold the bytes of them all.
-      yield { bytes: meta.chunk(index).storedSize, done: fetched.then(() => undefined) };
+      const { kept } = flights.want(index, "background");
+      yield { bytes: meta.chunk(index).storedSize, done: kept };
     }
   }
 
@@ -177,7 +176,6 @@ function liveBlob(parts: BlobParts): LazyBlob {
       requireOpen();
       const maxBytes = backgroundBatchBytes * queue.backgroundConcurrency * 2;
       await slidingWindow(prefetch(missing()), { maxBytes, signal });
-      await flights.settled();
       await cache.flush();
       const lacking = [...missing()];
       if (lacking.some((index) => digests.find(meta.chunk(index)) !== undefined)) {
@@ -191,6 +189,7 @@ function liveBlob(parts: BlobParts): LazyBlob {
     },
     async verify({ signal } = {}) {
       requireOpen();
+      await cache.flush();
       const result = await verifyChunks({ meta, blob, cache, digestOf: digests.find, signal });
       if (result.damaged.length === 0) return result;
       await cache.forget(result.damaged);
