@@ -8,7 +8,7 @@ export interface FileTree {
   readonly usage: TreeUsage;
 }
 
-export interface TreeUsage {
+interface TreeUsage {
   entries: number;
   /** Bytes of files with holes; hard links count once */
   fileBytes: number;

@@ -238,6 +238,33 @@ describe("reading a tar stream", () => {
     expect(paths).toEqual(["a", "b", "c"]);
   });
 
+  it("passes over a sparse file with maps in blocks of their own", async () => {
+    const first = { 386: "0\0", 398: "3\0", 482: "\u0001", 483: "1750\0" };
+    const more = Buffer.alloc(512);
+    more.write("1000\0", 0, "latin1");
+    more.write("0\0", 12, "latin1");
+    const archive = Buffer.concat([
+      tarEntry({ name: "a", type: "S", format: "gnu", size: 3, raw: first }),
+      more,
+      tarEntry({ name: "" }, "abc").subarray(512),
+      tarEntry({ name: "b" }, "b"),
+    ]);
+    const [sparse] = await readAll(archive);
+    expect(sparse).toMatchObject({ size: 1_000, layout: "data 3, hole 997" });
+    const paths: string[] = [];
+    for await (const { path } of readTar(inChunks(archive))) paths.push(path);
+    expect(paths).toEqual(["a", "b"]);
+  });
+
+  it("prefers an attribute in raw bytes to the same one in base64", async () => {
+    const records = [
+      ["LIBARCHIVE.xattr.user.a", "AAEC"],
+      ["SCHILY.xattr.user.a", "raw"],
+    ] as const;
+    const entry = await readOne(paxEntry(records), tarEntry({ name: "a" }));
+    expect(entry.xattrs).toEqual(new Map([["user.a", Buffer.from("raw")]]));
+  });
+
   it("does not copy contents", async () => {
     const archive = tarEntry({ name: "a" }, Buffer.alloc(100_000, 1));
     let size = 0;

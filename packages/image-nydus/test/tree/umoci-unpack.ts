@@ -22,10 +22,7 @@ export async function umociListing(layers: readonly Buffer[]): Promise<FileListi
 }
 
 /** Writes an OCI layout with one image, tagged `test`, of layers that are not compressed. */
-export async function writeImageLayout(
-  directory: string,
-  layers: readonly Buffer[],
-): Promise<void> {
+async function writeImageLayout(directory: string, layers: readonly Buffer[]): Promise<void> {
   await mkdir(join(directory, "blobs", "sha256"), { recursive: true });
   const put = async (mediaType: string, content: Buffer | object): Promise<Descriptor> => {
     const bytes = Buffer.isBuffer(content) ? content : Buffer.from(JSON.stringify(content));
