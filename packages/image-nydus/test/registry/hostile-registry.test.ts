@@ -237,8 +237,9 @@ describe("credentials", () => {
   });
 
   test("are not given to a host that a redirect led to, when it asks for them", async () => {
-    await using thief = await startServer((_, response) => {
-      response.writeHead(401, { "www-authenticate": 'Basic realm="x"' }).end();
+    await using thief: FakeServer = await startServer((_, response) => {
+      const challenges = [`Bearer realm="${thief.url}/token"`, 'Basic realm="x"'];
+      response.writeHead(401, { "www-authenticate": challenges }).end();
     });
     await using server = await startServer((_, response) => {
       response.writeHead(302, { location: `${thief.url}/x` }).end();
@@ -341,6 +342,27 @@ describe("credentials", () => {
       });
     },
   );
+});
+
+test("proxies of the environment are used, but not for this machine", async () => {
+  await using proxy = await startServer((request, response) => {
+    // An http proxy sees the whole address.
+    request.url = new URL(request.url ?? "", "http://registry.example").pathname;
+    void serveImage(image)(request, response);
+  });
+  await using server = await startServer(serveImage(image));
+  const hosts = { "registry.example": { plainHttp: true }, "direct.example": { plainHttp: true } };
+  const proxied = { ...env, HTTP_PROXY: proxy.url, NO_PROXY: "direct.example" };
+  const options = { env: proxied, hosts, retries: 0 };
+  await using source = await openImageSource("registry.example/a/b:c", options);
+  expect((await source.resolve({ platform })).digest).toBe(image.digest);
+  expect(proxy.seen.length).toBeGreaterThan(0);
+  const before = proxy.seen.length;
+  await using local = await open(server, options);
+  await local.resolve({ platform });
+  await using direct = await openImageSource("direct.example/a/b:c", options);
+  await expect(direct.resolve({ platform })).rejects.toMatchObject({ code: "IMAGE_PULL_FAILED" });
+  expect(proxy.seen).toHaveLength(before);
 });
 
 describe("a registry that is busy", () => {

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { readdir, readFile, rename, symlink, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
   copyImage,
@@ -275,6 +276,30 @@ describe("an archive", () => {
     }
     await writeFile(file, "");
     await expect(readTop(`oci-archive:${file}`)).rejects.toMatchObject({ code: "IMAGE_NOT_FOUND" });
+  });
+
+  test("with random damage is read or refused, never anything else", async () => {
+    await using directory = await temporaryDirectory();
+    const { name } = await sampleImage(directory.path, 1_000);
+    const file = join(directory.path, "a.tar");
+    await run("skopeo", "copy", name, `docker-archive:${file}:localhost/x:z`);
+    const original = await readFile(file);
+    const change = fc.tuple(fc.nat(original.length - 1), fc.nat(255));
+    await fc.assert(
+      fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 8 }), async (changes) => {
+        const bytes = Buffer.from(original);
+        for (const [place, value] of changes) bytes[place] = value;
+        await writeFile(file, bytes);
+        const codes = ["VALIDATION_ERROR", "IMAGE_NOT_FOUND", "IMAGE_CHECKSUM_MISMATCH"];
+        try {
+          await using source = await openImageSource(`docker-archive:${file}`);
+          await readWhole(source);
+        } catch (error) {
+          expect(codes).toContain((error as { code?: string }).code);
+        }
+      }),
+      { numRuns: 300 },
+    );
   });
 
   test("of Docker whose layer is not what its config says is not read", async () => {

@@ -1,6 +1,10 @@
 import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { readFile } from "node:fs/promises";
+import { createServer, type IncomingMessage } from "node:http";
+import { connect, type AddressInfo } from "node:net";
 import { join } from "node:path";
+import type { Duplex } from "node:stream";
 import type { AuthConfig } from "@longshore/core";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import {
@@ -328,6 +332,38 @@ describe("a registry with TLS of its own", () => {
     // Plain http is not tried in its place, nor the other way round.
     await expect(pull(name)).rejects.toMatchObject({ code: "IMAGE_PULL_FAILED" });
   });
+});
+
+test("a registry with TLS is reached through a proxy's tunnel", async () => {
+  const keys = await selfSignedCertificate(directory.path);
+  await using registry = await startDockerRegistry({ tls: keys });
+  const asked: string[] = [];
+  const proxy = createServer();
+  proxy.on("connect", (request: IncomingMessage, client: Duplex) => {
+    asked.push(request.url ?? "");
+    const server = connect(registry.port, "127.0.0.1", () => {
+      client.write("HTTP/1.1 200 OK\r\n\r\n");
+      server.pipe(client).pipe(server);
+    });
+    server.on("error", () => client.destroy());
+    client.on("error", () => server.destroy());
+  });
+  proxy.listen(0, "127.0.0.1");
+  await once(proxy, "listening");
+  try {
+    const options = {
+      env: { ...env, https_proxy: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}` },
+      hosts: { "registry.example": { tls: { insecureSkipVerify: true } } },
+    };
+    await push("registry.example/a/b:c", options);
+    expect(await pull("registry.example/a/b:c", options)).toBe(digest);
+    await expect(pull("registry.example/a/b:c", { env: options.env })).rejects.toThrow(
+      /cannot be trusted/,
+    );
+    expect(new Set(asked)).toEqual(new Set(["registry.example:443"]));
+  } finally {
+    proxy.close();
+  }
 });
 
 function describeBytes(bytes: Buffer): Descriptor {

@@ -1,6 +1,6 @@
 import { Agent, EnvHttpProxyAgent, type Dispatcher } from "undici";
 import type { ClientSettings, RegistryTls } from "./client-options.ts";
-import { hostOptions, isLoopback } from "./registry-host.ts";
+import { isLoopback, urlOptions } from "./registry-host.ts";
 
 /** The connections of a client, kept apart by what they trust. */
 export interface Dispatchers extends AsyncDisposable {
@@ -22,7 +22,7 @@ export function createDispatchers(settings: ClientSettings): Dispatchers {
 
   return {
     forUrl(url) {
-      const { tls } = hostOptions(url.host, hosts);
+      const { tls } = urlOptions(url, hosts);
       const isLocal = isLoopback(url.hostname);
       const key = `${isLocal ? "local" : "remote"} ${tls === undefined ? "" : url.host}`;
       const dispatcher = made.get(key) ?? create(tls, isLocal);

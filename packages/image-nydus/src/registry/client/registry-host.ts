@@ -26,3 +26,11 @@ export function hostOptions(host: string, hosts: HostTable): RegistryHostOptions
   const name = host === hubHost ? "docker.io" : host;
   return (Object.hasOwn(hosts, name) ? hosts[name] : undefined) ?? {};
 }
+
+/** The same for an address, which does not show the usual port of its scheme. */
+export function urlOptions(url: URL, hosts: HostTable): RegistryHostOptions {
+  const withPort = `${url.hostname}:${url.port || (url.protocol === "https:" ? "443" : "80")}`;
+  return Object.hasOwn(hosts, withPort)
+    ? hostOptions(withPort, hosts)
+    : hostOptions(url.host, hosts);
+}
