@@ -27,6 +27,7 @@ export type { FilesystemSource } from "./fuse/filesystem-source.ts";
 export { mountErofs, type MountErofsOptions } from "./mount/mount-erofs.ts";
 export { mountOverlay, type MountOverlayOptions } from "./mount/mount-overlay.ts";
 export { unmount, type UnmountOptions } from "./mount/unmount.ts";
+export { unmountImage } from "./mount/unmount-image.ts";
 export { isMounted } from "./mount/mounted-at.ts";
 export { probeMounts } from "./mount/probe-mounts.ts";
 export type { MountMethod, MountProbe, ProbeMountsOptions } from "./mount/probe-mounts.ts";
@@ -68,3 +69,30 @@ export type { ImageRecord } from "./store/image-records.ts";
 export type { RepairedImage, RepairReport } from "./store/repair-store.ts";
 export type { BlobProblem, StoreReport, VerifyOptions } from "./store/verify-store.ts";
 export type { TreeLimits } from "./tree/file-tree.ts";
+
+export { accessRecorder } from "./lazy/access-recorder.ts";
+export type { AccessRecorder, AccessRecorderOptions } from "./lazy/access-recorder.ts";
+export { readBootstrapLayer } from "./lazy/bootstrap-layer.ts";
+export type { BootstrapLayer, BootstrapLayerOptions } from "./lazy/bootstrap-layer.ts";
+export type { FetchQueueOptions } from "./lazy/fetch-queue.ts";
+export type { FetchRange, FetchRangeOptions, StoredRange } from "./lazy/fetch-range.ts";
+export { findNydusManifest } from "./lazy/find-nydus-manifest.ts";
+export type { FindNydusOptions, NydusDocuments } from "./lazy/find-nydus-manifest.ts";
+export type { LazyBlobSource, LazyTuning } from "./lazy/lazy-blob-options.ts";
+export { lazyBlobReader } from "./lazy/lazy-blob-reader.ts";
+export type {
+  LazyBlobReader,
+  LazyBlobReaderOptions,
+  LazyBlobStatus,
+} from "./lazy/lazy-blob-reader.ts";
+export type { LazyEvent, LazyEventListener } from "./lazy/lazy-event.ts";
+export { removeLazyFiles } from "./lazy/lazy-files.ts";
+export type { LazyStats } from "./lazy/lazy-metrics.ts";
+export { nydusBlobs, type NydusBlobsOptions } from "./lazy/nydus-blobs.ts";
+export { isNydusManifest, parseNydusManifest, type NydusLayout } from "./lazy/nydus-manifest.ts";
+export { prefetchHints, type PrefetchHintsOptions } from "./lazy/prefetch-hints.ts";
+export { readPrefetchList, writePrefetchList } from "./lazy/prefetch-list.ts";
+export type { ChunkRun, PrefetchList } from "./lazy/prefetch-list.ts";
+export type { ReadaheadOptions } from "./lazy/readahead.ts";
+export type { RetryPolicy } from "./lazy/retry-policy.ts";
+export type { VerifiedChunks } from "./lazy/verify-chunks.ts";

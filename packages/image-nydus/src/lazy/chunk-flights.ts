@@ -2,7 +2,7 @@ import type { StoredChunk } from "../rafs/chunk-info.ts";
 import { fetchReasons, type FetchQueue, type FetchReason } from "./fetch-queue.ts";
 
 /** Takes the bytes of a chunk when they have come. */
-export interface ChunkLanding {
+interface ChunkLanding {
   /** Everyone who waits gets the bytes now; the chunk counts as under way until `kept` settles. */
   arrived(index: number, bytes: Buffer, kept: Promise<void>): void;
   failed(index: number, error: unknown): void;
@@ -17,7 +17,7 @@ export interface ChunkFlightsOptions {
 }
 
 /** A chunk that will come. */
-export interface WantedChunk {
+interface WantedChunk {
   /** Its verified bytes */
   readonly bytes: Promise<Buffer>;
   /** Settles when they are on disk, or cannot be put there */

@@ -1,7 +1,7 @@
 import type { StoredChunk } from "../rafs/chunk-info.ts";
 
 /** What one request may fetch. */
-export interface BatchLimits {
+interface BatchLimits {
   /** Stored bytes from the first to the last; a single chunk may have more */
   readonly maxBytes: number;
   /** Stored bytes between two chunks that are fetched in vain */

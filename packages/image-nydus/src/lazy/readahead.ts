@@ -15,7 +15,7 @@ export interface ChunkSpan {
 }
 
 /** How much to fetch besides what is read. */
-export interface ReadaheadAdvice {
+interface ReadaheadAdvice {
   /** Stored bytes to fill a request up to */
   readonly fillBytes: number;
   /** Stored bytes behind the read that are likely to be read next */

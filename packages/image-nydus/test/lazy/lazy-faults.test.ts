@@ -1,6 +1,7 @@
-import { execFileSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { httpRanges, startRangeServer, type Fault } from "./range-server.ts";
 import { openLazyBlob } from "../../src/lazy/lazy-blob.ts";
@@ -15,6 +16,7 @@ import {
   markedChunks,
 } from "./lazy-fixture.ts";
 
+const run = promisify(execFile);
 const sizes = [50_000, 3_000, 70_000, 200, 20_000];
 
 describe("a lazy blob on a bad network", () => {
@@ -159,7 +161,7 @@ describe("a lazy blob on a bad network", () => {
       await using scratch = await scratchDirectory();
       const directory = join(scratch.path, "small");
       await mkdir(directory);
-      execFileSync("mount", ["-t", "tmpfs", "-o", "size=256k", "none", directory]);
+      await run("mount", ["-t", "tmpfs", "-o", "size=256k", "none", directory]);
       try {
         await using lazy = await lazyFixture(fixture, { ...exact, directory });
         expect(await lazy.read(0, fixture.plain.length)).toSatisfy(bytes(fixture.plain));
@@ -169,7 +171,7 @@ describe("a lazy blob on a bad network", () => {
         await lazy.blob.flush();
         expect(await wronglyMarked(directory, fixture)).toEqual([]);
       } finally {
-        execFileSync("umount", [directory]);
+        await run("umount", [directory]);
       }
     },
   );

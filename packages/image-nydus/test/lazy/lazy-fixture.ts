@@ -47,7 +47,13 @@ export async function lazyFixture(
   const blob = "blob" in fixture ? fixture : await writeBlob(fixture);
   const scratch = await scratchDirectory();
   const server = await startRangeServer(blob.stored);
-  return open({ fixture: blob, server, scratch, options });
+  try {
+    return await open({ fixture: blob, server, scratch, options });
+  } catch (error) {
+    await server[Symbol.asyncDispose]();
+    await scratch[Symbol.asyncDispose]();
+    throw error;
+  }
 }
 
 interface Parts {

@@ -24,7 +24,7 @@ export type Fault =
   /** More bytes than asked for */
   | "long";
 
-export interface ServedRange {
+interface ServedRange {
   readonly offset: number;
   readonly length: number;
 }
