@@ -12,6 +12,8 @@ import {
   type Image,
   type ImageClient,
   type Logger,
+  type PullImageOptions,
+  type PullImageRequest,
   type PullProgress,
   type RootfsProvider,
 } from "@longshore/core";
@@ -20,7 +22,7 @@ import { probeMounts, type MountProbe } from "./mount/probe-mounts.ts";
 import { openBootstrap, type RafsFilesystem } from "./rafs/open-bootstrap.ts";
 import { createRegistryClient } from "./registry/client/registry-client.ts";
 import type { RegistryClientOptions } from "./registry/client/client-options.ts";
-import { parseImageConfigFile } from "./registry/image-config-file.ts";
+import { configPlatform, parseImageConfigFile } from "./registry/image-config-file.ts";
 import { parseImageSource } from "./registry/image-location.ts";
 import { openImageSource } from "./registry/open-image-source.ts";
 import { hostPlatform, type Platform } from "./registry/platform.ts";
@@ -38,7 +40,7 @@ import { imageUser, toImageConfig } from "./store/image-config.ts";
 import { openImageDatabase } from "./store/image-database.ts";
 import { diffImages, type ImageDiff } from "./store/image-diff.ts";
 import { imageMetrics } from "./store/image-metrics.ts";
-import { taggedName } from "./store/image-names.ts";
+import { namesThatGoWith, originOf, taggedName } from "./store/image-names.ts";
 import type { LazyEvent } from "./lazy/lazy-event.ts";
 import type { ImageRecord, OwnerRecord } from "./store/image-records.ts";
 import { lazyImages } from "./store/lazy-images.ts";
@@ -98,7 +100,11 @@ export interface NydusImageStore extends ImageClient, RootfsProvider {
   inspect(ref: string): Promise<ImageDetails>;
   /** Keeps an image whatever is cleaned up. @throws {LongshoreError} `IMAGE_NOT_FOUND` */
   pin(ref: string, isPinned: boolean): Promise<void>;
-  /** Takes one name off an image; the image goes with its last one. @returns whether it had the name */
+  /**
+   * Takes one name off an image, and with the last tag of a repository its digests there; the image goes with its last name.
+   *
+   * @returns whether it had the name
+   */
   untag(name: string): Promise<boolean>;
   /** Shows an image read-only at an existing directory; disposing ends it. */
   mount(ref: string, target: string, options?: Abortable): Promise<ImageMount>;
@@ -113,8 +119,11 @@ export interface ImageMount extends AsyncDisposable {
   readonly imageId: string;
   readonly target: string;
   readonly method: ImageMountMethod;
-  /** Whether it stays when this process ends: the kernel keeps it */
-  readonly isDetachable: boolean;
+  /**
+   * Resolves when this process serves the mount no longer, also after somebody else unmounted it; rejects when serving
+   * broke. Absent for mounts that the kernel keeps, which stay when this process ends.
+   */
+  readonly ended?: Promise<void> | undefined;
 }
 
 /**
@@ -194,13 +203,22 @@ export async function openNydusImageStore(
     if (closing !== undefined) throw new LongshoreError("IO_ERROR", "The image store is closed.");
   }
 
-  async function pull(...[request, pullOptions = {}]: Parameters<ImageClient["pullImage"]>) {
+  function pull(
+    { image: { image: text }, auth }: PullImageRequest,
+    pullOptions?: PullImageOptions,
+  ) {
+    return pullFor(platform, { text, auth }, pullOptions);
+  }
+
+  async function pullFor(
+    wanted: Platform,
+    { text, auth }: { readonly text: string; readonly auth?: AuthConfig | undefined },
+    pullOptions: PullImageOptions = {},
+  ): Promise<string> {
     assertOpen();
-    const { image: spec, auth } = request;
-    const text = spec.image;
     const location = parseImageSource(text);
     // Pulls with other credentials are others' pulls: who may not read an image must not get it by joining.
-    const key = JSON.stringify([location, auth ?? null, platform]);
+    const key = JSON.stringify([location, auth ?? null, wanted]);
     return pulls.run(key, pullOptions, async ({ signal, report }) => {
       await using source = await openImageSource(location, { client, auth });
       const startedAt = performance.now();
@@ -208,7 +226,7 @@ export async function openNydusImageStore(
         {
           database,
           layout,
-          platform,
+          platform: wanted,
           limits: options.limits,
           lazy: options.onDemand === false ? undefined : lazy,
           parallelLayers: options.parallelLayers,
@@ -220,7 +238,7 @@ export async function openNydusImageStore(
             metrics.converted(chunks);
           },
         },
-        { text, location, source, signal, report: metrics.watch(report) },
+        { text: originOf(location, text), location, source, signal, report: metrics.watch(report) },
       );
       if (auth !== undefined) auths.set(imageId, auth);
       metrics.pulled(performance.now() - startedAt);
@@ -338,8 +356,12 @@ export async function openNydusImageStore(
         {
           database,
           layout,
-          pull: async (origin, signal) =>
-            pull({ image: { image: origin } }, signal === undefined ? {} : { signal }),
+          pull: ({ origin, config }, signal) =>
+            pullFor(
+              configPlatform(parseImageConfigFile(Buffer.from(config))) ?? platform,
+              { text: origin },
+              { signal },
+            ),
         },
         verifyOptions,
       ),
@@ -359,10 +381,13 @@ export async function openNydusImageStore(
       }),
     async untag(name) {
       const record = findImage(database, name);
-      const stored = record && database.names(record.imageId).find((known) => isNamed(known, name));
+      if (record === undefined) return false;
+      const all = database.names(record.imageId);
+      const stored = all.find((known) => isNamed(known, name));
       if (stored === undefined) return false;
-      database.removeName(stored);
-      await unlinkNames([stored]);
+      const names = namesThatGoWith(stored, all);
+      for (const gone of names) database.removeName(gone);
+      await unlinkNames(names);
       await collect();
       return true;
     },
@@ -375,7 +400,7 @@ export async function openNydusImageStore(
         imageId: record.imageId,
         target: resolve(target),
         method: method ?? "fuse",
-        isDetachable: method !== "fuse",
+        ended: mounted.ended,
         [Symbol.asyncDispose]: () => mounted[Symbol.asyncDispose](),
       };
     },

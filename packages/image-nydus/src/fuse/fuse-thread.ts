@@ -49,6 +49,7 @@ async function runThread(
     onError: tellError,
   });
   using blobs = data.blobDirectory === undefined ? undefined : localBlobReader(data.blobDirectory);
+  blobs?.hold(filesystem.blobs.map(({ id }) => id));
   serveRequests({
     device: data.device,
     session,

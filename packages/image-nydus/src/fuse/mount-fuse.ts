@@ -26,7 +26,7 @@ export interface MountFuseOptions extends Abortable {
   readonly blobs: string | BlobReader;
   /** Existing directory */
   readonly target: string;
-  /** What `/proc/mounts` shows as its source. @default "longshore" */
+  /** What `/proc/mounts` shows as its source. @default {@link fuseMountName} */
   readonly name?: string | undefined;
   /** Requests answered at the same time; each has a thread. @default 2, or 1 on a single processor */
   readonly threads?: number | undefined;
@@ -41,6 +41,9 @@ export interface FuseMount extends AsyncDisposable {
   /** Resolves when nothing is served any more, also after somebody else unmounted it; rejects when the server broke. */
   readonly closed: Promise<void>;
 }
+
+/** What `/proc/mounts` shows as the source of a mounted image. */
+export const fuseMountName = "longshore";
 
 /** Read-only, no device nodes. */
 const mountFlags = 1 | 4;
@@ -58,7 +61,7 @@ const readAheadKilobytes = "1024";
  *   throws. Nothing stays mounted then.
  */
 export async function mountFuse(options: MountFuseOptions): Promise<FuseMount> {
-  const { signal, name = "longshore" } = options;
+  const { signal, name = fuseMountName } = options;
   signal?.throwIfAborted();
   const path = await mountPath(options.target);
   // The way out of an exit that cannot wait: found now, because finding takes a turn.

@@ -1,12 +1,14 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
-import { LongshoreError } from "@longshore/core";
+import { isLongshoreError, LongshoreError } from "@longshore/core";
 import type { BlobReader } from "./blob-reader.ts";
 
 /** Reads blobs that lie uncompressed in a directory. Disposing closes the files. */
 export interface LocalBlobReader extends BlobReader, Disposable {
   /** As `read`, at once: a page-cache read costs less than a turn through a thread pool. */
   readSync(blobId: string, offset: number, target: Uint8Array): void;
+  /** Opens blobs before they are read, so that they stay readable when somebody deletes the files; misses are no error. */
+  hold(blobIds: readonly string[]): void;
 }
 
 /** Files held open at once; an image has 255 blobs at most. */
@@ -60,6 +62,16 @@ export function localBlobReader(directory: string): LocalBlobReader {
 
   return {
     readSync: readNow,
+    hold(blobIds) {
+      for (const blobId of blobIds) {
+        try {
+          fileOf(blobId);
+        } catch (error) {
+          // Whoever reads it is told.
+          if (!isLongshoreError(error)) throw error;
+        }
+      }
+    },
     // Not through the thread pool: the bytes are local, and nothing of it may be left running after a dispose.
     // oxlint-disable-next-line typescript/require-await -- an error must be a rejection
     async read(blobId, offset, target) {

@@ -47,10 +47,21 @@ export interface ImageMounts extends AsyncDisposable {
    */
   hold(image: MountableImage, options?: Abortable): Promise<string>;
   release(bootstrapId: string): Promise<void>;
-  /** Mounts an image at a directory of somebody else's choice; disposing unmounts it. */
-  mountAt(image: MountableImage, target: string, options?: Abortable): Promise<AsyncDisposable>;
+  mountAt(image: MountableImage, target: string, options?: Abortable): Promise<TargetMount>;
   /** The method for an image; `undefined` when there is none. */
   methodFor(image: MountableImage): Promise<ImageMountMethod | undefined>;
+}
+
+/** A mount that this process keeps up. */
+export interface ServedMount extends AsyncDisposable {
+  /** Resolves when nothing is served any more, also after somebody else unmounted it; rejects when the server broke */
+  readonly ended: Promise<void>;
+}
+
+/** An image at a directory of somebody else's choice. Disposing unmounts it. */
+export interface TargetMount extends AsyncDisposable {
+  /** Absent for a mount that the kernel keeps without this process */
+  readonly ended?: Promise<void> | undefined;
 }
 
 interface Held {
@@ -80,7 +91,7 @@ export function imageMounts(options: ImageMountsOptions): ImageMounts {
     const probes = await options.probe();
     const reasons = probes
       .filter(({ method }) => (methods as readonly MountMethod[]).includes(method))
-      .map(({ method, reason, fix }) => ({ method, reason, ...(fix !== undefined && { fix }) }));
+      .map(({ method, reason, fix }) => ({ method, reason, fix }));
     return new LongshoreError(
       "RUNTIME_NOT_SUPPORTED",
       `Images cannot be mounted here: ${reasons.map(({ method, reason }) => `${method}: ${reason}`).join("; ")}`,
@@ -92,7 +103,7 @@ export function imageMounts(options: ImageMountsOptions): ImageMounts {
     image: MountableImage,
     target: string,
     { signal }: Abortable,
-  ): Promise<AsyncDisposable | undefined> {
+  ): Promise<ServedMount | undefined> {
     const method = await methodFor(image);
     if (method === undefined) throw await unsupported();
     const { bootstrapId, devices } = image;
@@ -112,13 +123,13 @@ export function imageMounts(options: ImageMountsOptions): ImageMounts {
     { bootstrapId, openReader }: MountableImage,
     target: string,
     { signal }: Abortable,
-  ): Promise<AsyncDisposable> {
+  ): Promise<ServedMount> {
     const input = await readShared(layout.blobPath(bootstrapId));
     const reader = await openReader?.();
     try {
       const mounted = await mountFuse({
         filesystem: {
-          module: moduleBeside(import.meta.url, "../rafs/open-shared-bootstrap"),
+          module: moduleBeside(import.meta.url, "./open-shared-bootstrap"),
           function: "openSharedBootstrap",
           input,
         },
@@ -131,6 +142,7 @@ export function imageMounts(options: ImageMountsOptions): ImageMounts {
         },
       });
       return {
+        ended: mounted.closed,
         async [Symbol.asyncDispose]() {
           await mounted[Symbol.asyncDispose]();
           await reader?.[Symbol.asyncDispose]();
@@ -174,6 +186,7 @@ export function imageMounts(options: ImageMountsOptions): ImageMounts {
     async mountAt(image, target, { signal } = {}) {
       const mounted = await mount(image, target, { signal });
       return {
+        ended: mounted?.ended,
         async [Symbol.asyncDispose]() {
           await mounted?.[Symbol.asyncDispose]();
           if (mounted === undefined) await unmount(target);

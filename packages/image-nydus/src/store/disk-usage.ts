@@ -1,4 +1,5 @@
-import { lstat } from "node:fs/promises";
+import { lstat, readdir } from "node:fs/promises";
+import { join } from "node:path";
 import type { ImageDatabase } from "./image-database.ts";
 import type { StoreLayout } from "./store-layout.ts";
 
@@ -6,6 +7,8 @@ import type { StoreLayout } from "./store-layout.ts";
 export interface ImageUsage {
   readonly imageId: string;
   readonly names: readonly string[];
+  readonly isPinned: boolean;
+  readonly pulledAtMs: number;
   /** Bytes of its files, as a user of it sees them */
   readonly logicalBytes: number;
   /** Bytes on disk that no other image needs: what its removal gives back */
@@ -33,9 +36,13 @@ export async function measureDiskUsage(
   layout: StoreLayout,
 ): Promise<DiskUsage> {
   const sizes = new Map<string, number>();
-  for (const blobId of await layout.listBlobs()) {
-    const found = await lstat(layout.blobPath(blobId)).catch(() => undefined);
-    if (found !== undefined) sizes.set(blobId, found.blocks * 512);
+  const files = await storedFiles(layout);
+  let fileCount = 0;
+  for (const { blobId, path } of files) {
+    const found = await lstat(path).catch(() => undefined);
+    if (found === undefined) continue;
+    fileCount += 1;
+    sizes.set(blobId, (sizes.get(blobId) ?? 0) + found.blocks * 512);
   }
   const images = database.images();
   const needs = images.map(({ bootstrapId }) => [
@@ -44,7 +51,8 @@ export async function measureDiskUsage(
   ]);
   const userCounts = new Map<string, number>();
   for (const blobId of needs.flat()) userCounts.set(blobId, (userCounts.get(blobId) ?? 0) + 1);
-  const usage = images.map(({ imageId, logicalSize }, index): ImageUsage => {
+  const usage = images.map((image, index): ImageUsage => {
+    const { imageId, isPinned, pulledAtMs, logicalSize: logicalBytes } = image;
     let ownBytes = 0;
     let sharedBytes = 0;
     for (const blobId of needs[index] ?? []) {
@@ -53,7 +61,7 @@ export async function measureDiskUsage(
       else sharedBytes += size;
     }
     const names = database.names(imageId);
-    return { imageId, names, logicalBytes: logicalSize, ownBytes, sharedBytes };
+    return { imageId, names, isPinned, pulledAtMs, logicalBytes, ownBytes, sharedBytes };
   });
   const logicalBytes = usage.reduce((sum, image) => sum + image.logicalBytes, 0);
   const storedBytes = [...sizes.values()].reduce((sum, size) => sum + size, 0);
@@ -61,7 +69,22 @@ export async function measureDiskUsage(
     images: usage,
     logicalBytes,
     storedBytes,
-    files: sizes.size,
+    files: fileCount,
     dedupRatio: storedBytes === 0 ? 1 : logicalBytes / storedBytes,
   };
+}
+
+/** The files of blobs, also of those that are there in parts because they are loaded on demand. */
+async function storedFiles(
+  layout: StoreLayout,
+): Promise<readonly { readonly blobId: string; readonly path: string }[]> {
+  const whole = await layout.listBlobs();
+  const parts = await readdir(layout.lazyDirectory);
+  return [
+    ...whole.map((blobId) => ({ blobId, path: layout.blobPath(blobId) })),
+    ...parts.map((name) => ({
+      blobId: name.slice(0, 64),
+      path: join(layout.lazyDirectory, name),
+    })),
+  ];
 }

@@ -16,8 +16,9 @@ export function findImage(database: ImageDatabase, text: string): ImageRecord | 
   if (/^sha256:[0-9a-f]{64}$/.test(text)) return database.imageById(text);
   if (/^[0-9a-f]{64}$/.test(text)) return database.imageById(`sha256:${text}`);
   const byName = database.imageByName(storedName(parseReference(text)));
-  if (byName !== undefined || !isPrefix(text)) return byName;
-  const candidates = database.imagesByPrefix(text);
+  const prefix = text.replace(/^sha256:/, "");
+  if (byName !== undefined || !isPrefix(prefix)) return byName;
+  const candidates = database.imagesByPrefix(prefix);
   if (candidates.length > 1) {
     throw new LongshoreError(
       "VALIDATION_ERROR",

@@ -24,6 +24,33 @@ export function namesFor(location: ImageLocation, digest: string): readonly stri
   return [storedName(parseReference(`localhost/${repository}:${tag ?? "latest"}`))];
 }
 
+/**
+ * Where an image came from, such that it is found again from any directory.
+ *
+ * @param text as the user wrote it
+ */
+export function originOf(location: ImageLocation, text: string): string {
+  if (location.kind === "registry") return text;
+  const { kind, path, tag } = location;
+  // A path ends at its first colon, so one that has any can only be written in short.
+  return path.includes(":") ? text : `${kind}:${path}${tag === undefined ? "" : `:${tag}`}`;
+}
+
+/**
+ * The names that go when a name is taken off an image: with the last tag of a repository its digests, too, which nobody
+ * gave it by hand.
+ */
+export function namesThatGoWith(name: string, all: readonly string[]): readonly string[] {
+  const { registry, repository, digest } = parseReference(name);
+  if (digest !== undefined) return [name];
+  const ofRepository = all.filter((other) => {
+    const reference = parseReference(other);
+    return reference.registry === registry && reference.repository === repository;
+  });
+  const isLastTag = ofRepository.every((other) => other === name || other.includes("@"));
+  return isLastTag ? ofRepository : [name];
+}
+
 /** The name as its links in the store are named; none for a name with a digest. */
 export function taggedName(name: string): TaggedName | undefined {
   const { registry, repository, tag }: ImageReference = parseReference(name);

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { MeterProvider } from "@opentelemetry/api";
 import { LongshoreError, type Abortable } from "@longshore/core";
@@ -176,7 +176,9 @@ export function lazyImages(options: LazyImagesOptions): LazyImages {
       const known = new Set(database.blobs().map(({ blobId }) => blobId));
       const names = await readdir(directory).catch(() => []);
       for (const id of new Set(names.map((name) => name.slice(0, name.indexOf("."))))) {
-        if (/^[0-9a-f]{64}$/.test(id) && !known.has(id)) await removeLazyFiles(directory, id);
+        if (!/^[0-9a-f]{64}$/.test(id) || known.has(id)) continue;
+        await removeLazyFiles(directory, id);
+        await rm(prefetchPath(id), { force: true });
       }
     },
   };

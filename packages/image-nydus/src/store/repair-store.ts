@@ -1,5 +1,6 @@
 import { isLongshoreError } from "@longshore/core";
 import type { ImageDatabase } from "./image-database.ts";
+import type { ImageRecord } from "./image-records.ts";
 import type { StoreLayout } from "./store-layout.ts";
 import { verifyStore, type StoreReport, type VerifyOptions } from "./verify-store.ts";
 
@@ -20,8 +21,8 @@ export interface RepairReport {
 export interface RepairContext {
   readonly database: ImageDatabase;
   readonly layout: StoreLayout;
-  /** Fetches an image from where it came. @returns its id */
-  pull(origin: string, signal: AbortSignal | undefined): Promise<string>;
+  /** Fetches an image for its platform from where it came. @returns the id of what is there now */
+  pull(image: ImageRecord, signal: AbortSignal | undefined): Promise<string>;
 }
 
 /**
@@ -41,21 +42,25 @@ export async function repairStore(
   }
   const images: RepairedImage[] = [];
   for (const imageId of new Set(found.problems.flatMap((problem) => problem.images))) {
-    const origin = database.imageById(imageId)?.origin ?? "";
-    const problem = await fetchAgain(context, { imageId, origin, signal: options.signal });
-    images.push({ imageId, origin, ...(problem !== undefined && { problem }) });
+    const image = database.imageById(imageId);
+    if (image === undefined) continue;
+    const problem = await fetchAgain(context, image, options.signal);
+    images.push({ imageId, origin: image.origin, ...(problem !== undefined && { problem }) });
   }
   return { found, images };
 }
 
 async function fetchAgain(
   context: RepairContext,
-  { imageId, origin, signal }: { imageId: string; origin: string; signal: AbortSignal | undefined },
+  image: ImageRecord,
+  signal: AbortSignal | undefined,
 ): Promise<string | undefined> {
   try {
-    const fetched = await context.pull(origin, signal);
-    return fetched === imageId ? undefined : `${origin} is another image now: ${fetched}`;
+    const fetched = await context.pull(image, signal);
+    if (fetched === image.imageId) return undefined;
+    return `${image.origin} is another image now: ${fetched}`;
   } catch (error) {
+    signal?.throwIfAborted();
     if (!isLongshoreError(error)) throw error;
     return error.message;
   }

@@ -29,12 +29,15 @@ export interface SharedTasks<Value, Progress> {
     caller: Caller<Progress>,
     task: (context: SharedContext<Progress>) => Promise<Value>,
   ): Promise<Value>;
-  /** Aborts everything, and resolves when all has ended. */
+  /** Aborts everything, and resolves when all has ended, also what nobody waits for any more. */
   end(reason: Error): Promise<void>;
 }
 
 export function sharedTasks<Value, Progress>(): SharedTasks<Value, Progress> {
+  /** Those that can be joined */
   const flights = new Map<string, Flight<Value, Progress>>();
+  /** Those that run, also when everyone has left and they are only cleaning up */
+  const running = new Set<Flight<Value, Progress>>();
 
   function start(
     key: string,
@@ -50,11 +53,13 @@ export function sharedTasks<Value, Progress>(): SharedTasks<Value, Progress> {
     const outcome = Promise.resolve()
       .then(() => task({ signal: controller.signal, report }))
       .finally(() => {
+        running.delete(flight);
         if (flights.get(key) === flight) flights.delete(key);
       });
     // Everyone may have left when it fails.
     outcome.catch(() => undefined);
     const flight: Flight<Value, Progress> = { callers, controller, outcome, last: undefined };
+    running.add(flight);
     return flight;
   }
 
@@ -89,9 +94,9 @@ export function sharedTasks<Value, Progress>(): SharedTasks<Value, Progress> {
       }
     },
     async end(reason) {
-      const running = [...flights.values()];
-      for (const { controller } of running) controller.abort(reason);
-      await Promise.allSettled(running.map(({ outcome }) => outcome));
+      const left = [...running];
+      for (const { controller } of left) controller.abort(reason);
+      await Promise.allSettled(left.map(({ outcome }) => outcome));
     },
   };
 }

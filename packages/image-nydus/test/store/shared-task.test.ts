@@ -82,4 +82,22 @@ describe("a shared task", () => {
     await Promise.resolve();
     await Promise.all([tasks.end(new Error("closing")), expect(run).rejects.toThrow("closing")]);
   });
+
+  it("waits at the end for what everyone has left, and what cleans up still", async () => {
+    const tasks = sharedTasks<string, number>();
+    const cleaned = Promise.withResolvers<string>();
+    const controller = new AbortController();
+    const run = tasks.run("a", { signal: controller.signal }, () => cleaned.promise);
+    await Promise.resolve();
+    controller.abort(new Error("left"));
+    await expect(run).rejects.toThrow("left");
+    let hasEnded = false;
+    const end = tasks.end(new Error("closing")).then(() => {
+      hasEnded = true;
+    });
+    await new Promise(setImmediate);
+    expect(hasEnded).toBe(false);
+    cleaned.resolve("clean");
+    await end;
+  });
 });

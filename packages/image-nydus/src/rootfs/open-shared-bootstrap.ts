@@ -1,4 +1,4 @@
-import { openBootstrap, type RafsFilesystem } from "./open-bootstrap.ts";
+import { openBootstrap, type RafsFilesystem } from "../rafs/open-bootstrap.ts";
 
 /** Opens a bootstrap that several threads have in common. */
 export function openSharedBootstrap(bytes: SharedArrayBuffer): RafsFilesystem {
