@@ -1,8 +1,13 @@
 import { defineConfig } from "tsup";
 
-/** The command as one file, for container images without node_modules. */
+/** The command without node_modules, for container images: one file, and those that its threads start with beside it. */
 export default defineConfig({
-  entry: { longshore: "packages/cli/src/main.ts" },
+  entry: {
+    longshore: "packages/cli/src/main.ts",
+    "fuse-thread": "packages/image-nydus/src/fuse/fuse-thread.ts",
+    "open-shared-bootstrap": "packages/image-nydus/src/rootfs/open-shared-bootstrap.ts",
+  },
+  splitting: false,
   outDir: "packages/cli/bundle",
   format: "esm",
   dts: false,
