@@ -61,6 +61,17 @@ export type {
   NydusImageStore,
   NydusImageStoreOptions,
 } from "./nydus-image-store.ts";
+export type { NydusAttachment } from "./publish/attach-nydus.ts";
+export type { ConvertOptions, ImagePushes } from "./publish/image-pushes.ts";
+export type { LayerCompression } from "./publish/pack-layer.ts";
+export type {
+  NydusPushForm,
+  PushAccess,
+  PushedImage,
+  PushForm,
+  PushOptions,
+} from "./publish/push-image.ts";
+export type { PushProgress } from "./publish/push-progress.ts";
 export type { ImageMountMethod } from "./rootfs/image-mounts.ts";
 export type { CollectedGarbage } from "./store/collect-garbage.ts";
 export type { DiskUsage, ImageUsage } from "./store/disk-usage.ts";

@@ -19,11 +19,13 @@ import {
 } from "@longshore/core";
 import { mountRecords } from "./mount/mount-records.ts";
 import { probeMounts, type MountProbe } from "./mount/probe-mounts.ts";
+import { imagePushes, type ImagePushes } from "./publish/image-pushes.ts";
 import { openBootstrap, type RafsFilesystem } from "./rafs/open-bootstrap.ts";
 import { createRegistryClient } from "./registry/client/registry-client.ts";
 import type { RegistryClientOptions } from "./registry/client/client-options.ts";
 import { configPlatform, parseImageConfigFile } from "./registry/image-config-file.ts";
 import { parseImageSource } from "./registry/image-location.ts";
+import type { ImageSource } from "./registry/image-source.ts";
 import { openImageSource } from "./registry/open-image-source.ts";
 import { hostPlatform, type Platform } from "./registry/platform.ts";
 import {
@@ -82,10 +84,12 @@ export interface ImageDetails {
   readonly record: ImageRecord;
   readonly names: readonly string[];
   readonly filesystem: RafsFilesystem;
+  /** Whether its files are fetched when they are read */
+  readonly isOnDemand: boolean;
 }
 
 /** An image store on this machine: pulls OCI and Docker images and keeps them as RAFS v6, each chunk once. */
-export interface NydusImageStore extends ImageClient, RootfsProvider {
+export interface NydusImageStore extends ImageClient, RootfsProvider, ImagePushes {
   readonly directory: string;
   /** Deletes what no image needs. @throws {LongshoreError} `IO_ERROR` */
   collectGarbage(): Promise<CollectedGarbage>;
@@ -161,10 +165,11 @@ export async function openNydusImageStore(
     layout,
     now,
     meterProvider: options.meterProvider,
-    openOrigin: ({ origin, imageId }) =>
-      openImageSource(parseImageSource(origin), { client, auth: auths.get(imageId) }),
+    openOrigin,
     onEvent: onLazyEvent,
   });
+  const pushing = { database, layout, lazy, client, platform, logger };
+  const pushes = imagePushes({ ...pushing, openOrigin, assertOpen });
   const rootfs = rootfsProvider({
     database,
     layout,
@@ -197,6 +202,10 @@ export async function openNydusImageStore(
       }
     } else if (type === "blob-completed") logger.info(fields, "blob complete");
     else logger.warn(fields, `image ${type}`);
+  }
+
+  function openOrigin({ origin, imageId }: ImageRecord): Promise<ImageSource> {
+    return openImageSource(parseImageSource(origin), { client, auth: auths.get(imageId) });
   }
 
   function assertOpen(): void {
@@ -319,9 +328,13 @@ export async function openNydusImageStore(
         const record = findImage(database, image.image);
         if (record === undefined) return {};
         const info = verbose
-          ? { config: record.config, manifest: record.manifest, origin: record.origin }
+          ? {
+              config: record.config,
+              manifest: record.manifest,
+              origin: JSON.stringify(record.origin),
+            }
           : undefined;
-        return { image: toImage(record), ...(info !== undefined && { info: asJson(info) }) };
+        return { image: toImage(record), ...(info !== undefined && { info }) };
       }),
     pullImage: pull,
     removeImage: async ({ image }, { signal } = {}) => {
@@ -373,7 +386,8 @@ export async function openNydusImageStore(
     async inspect(ref) {
       const record = requireImage(database, ref);
       const filesystem = openBootstrap(await readBootstrap(record));
-      return { record, names: database.names(record.imageId), filesystem };
+      const isOnDemand = lazy.isLazy(record.bootstrapId);
+      return { record, names: database.names(record.imageId), filesystem, isOnDemand };
     },
     pin: (ref, isPinned) =>
       run(undefined, () => {
@@ -408,10 +422,13 @@ export async function openNydusImageStore(
       const record = requireImage(database, ref);
       if (lazy.isLazy(record.bootstrapId)) await lazy.complete(record, completeOptions);
     },
+    push: pushes.push,
+    convert: pushes.convert,
     probeMounts: probe,
     [Symbol.asyncDispose]() {
       closing ??= (async () => {
-        await pulls.end(new LongshoreError("SHUTDOWN", "The image store is being closed."));
+        const reason = new LongshoreError("SHUTDOWN", "The image store is being closed.");
+        await Promise.all([pulls.end(reason), pushes.end(reason)]);
         await rootfs[Symbol.asyncDispose]();
         await mounts[Symbol.asyncDispose]();
         await client[Symbol.asyncDispose]();
@@ -437,13 +454,4 @@ function isNamed(stored: string, text: string): boolean {
   const { registry, repository, tag, digest } = location.reference;
   const suffix = digest === undefined ? `:${tag ?? "latest"}` : `@${digest}`;
   return stored === `${registry}/${repository}${suffix}`;
-}
-
-function asJson(info: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  return Object.fromEntries(
-    Object.entries(info).map(([key, value]) => [
-      key,
-      key === "origin" ? JSON.stringify(value) : value,
-    ]),
-  );
 }

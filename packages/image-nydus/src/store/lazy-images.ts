@@ -43,6 +43,14 @@ export interface NydusPull extends Abortable {
   readonly origin: string;
 }
 
+export interface OpenReaderOptions {
+  /**
+   * What is kept of the order of reads, for the next run: that of a program that starts is worth it, that of one who reads
+   * everything is not. @default "first-reads"
+   */
+  readonly records?: "first-reads" | "nothing" | undefined;
+}
+
 /** Images whose files are fetched when they are read. */
 export interface LazyImages {
   /** Fetches an image's metadata only. @returns its id and its bootstrap's */
@@ -50,7 +58,7 @@ export interface LazyImages {
   /** Whether bytes of the image may still have to be fetched. */
   isLazy(bootstrapId: string): boolean;
   /** Reads the image's files, and fetches what is missing; what was read first last time is fetched ahead. */
-  openReader(record: ImageRecord): Promise<LazyBlobReader>;
+  openReader(record: ImageRecord, options?: OpenReaderOptions): Promise<LazyBlobReader>;
   /** Fetches everything that is missing of an image. */
   complete(record: ImageRecord, options?: Abortable): Promise<void>;
   /** Files of blobs that are complete, so that a kernel can use them; `undefined` when any is not. */
@@ -154,7 +162,7 @@ export function lazyImages(options: LazyImagesOptions): LazyImages {
       return { imageId: configDescriptor.digest, bootstrapId };
     },
     isLazy: (bootstrapId) => database.blobsOf(bootstrapId).some(({ kind }) => kind === "remote"),
-    openReader: (record) => open(record, true),
+    openReader: (record, { records = "first-reads" } = {}) => open(record, records !== "nothing"),
     async complete(record, { signal } = {}) {
       await using reader = await open(record, false);
       for (const { blobId, kind } of database.blobsOf(record.bootstrapId)) {
