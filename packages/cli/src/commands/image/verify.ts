@@ -4,12 +4,12 @@ import type {
   StoreReport,
   VerifyOptions,
 } from "@longshore/image-nydus";
-import { createLogUpdate } from "log-update";
 import pc from "picocolors";
 import { exitCodes } from "../../exit-codes.ts";
 import { formatBytes } from "../../format-bytes.ts";
 import { interruptible } from "../../interruptible.ts";
-import { openTerminal, progressBar, type Terminal } from "../../terminal.ts";
+import { openTerminal, type Terminal } from "../../terminal.ts";
+import { byteProgressDisplay } from "./byte-progress.ts";
 import { openImageStore, type ImageFlags } from "./image-store.ts";
 import { shortId } from "./short-id.ts";
 
@@ -22,17 +22,13 @@ export function verifyImages(flags: VerifyFlags): Promise<number> {
   const terminal = openTerminal(flags);
   return interruptible(async (signal) => {
     await using store = await openImageStore(flags);
-    using progress = verifyProgress(terminal);
-    const options: VerifyOptions = { signal, onProgress: progress.show };
     if (flags.repair !== true) {
-      const report = await store.verify(options);
-      progress.clear();
+      const report = await shown((options) => store.verify(options));
       if (terminal.isJson) terminal.printJson(toJson(report));
       else printReport(terminal, report);
       return report.problems.length === 0 ? exitCodes.ok : exitCodes.failed;
     }
-    const { found, images } = await store.repair(options);
-    progress.clear();
+    const { found, images } = await shown((options) => store.repair(options));
     if (terminal.isJson) {
       terminal.printJson({
         ...toJson(found),
@@ -47,31 +43,17 @@ export function verifyImages(flags: VerifyFlags): Promise<number> {
       for (const image of images) printRepair(terminal, image);
     }
     return images.every(({ problem }) => problem === undefined) ? exitCodes.ok : exitCodes.failed;
+
+    async function shown<T>(task: (options: VerifyOptions) => Promise<T>): Promise<T> {
+      using display = byteProgressDisplay(terminal, flags.json === true);
+      return await task({
+        signal,
+        onProgress: ({ checkedBytes: doneBytes, totalBytes }) => {
+          display.show({ step: "verify", doneBytes, totalBytes });
+        },
+      });
+    }
   });
-}
-
-interface VerifyDisplay extends Disposable {
-  readonly show: NonNullable<VerifyOptions["onProgress"]>;
-  clear(): void;
-}
-
-function verifyProgress(terminal: Terminal): VerifyDisplay {
-  const live = terminal.isLive ? createLogUpdate(process.stderr) : undefined;
-  const clear = (): void => {
-    live?.clear();
-    // Shows the cursor again.
-    live?.done();
-  };
-  return {
-    show({ checkedBytes, totalBytes }) {
-      const percent = totalBytes === 0 ? 100 : (checkedBytes / totalBytes) * 100;
-      live?.(
-        `${progressBar(percent)}  ${formatBytes(checkedBytes)} of ${formatBytes(totalBytes)} checked`,
-      );
-    },
-    clear,
-    [Symbol.dispose]: clear,
-  };
 }
 
 function toJson({ checkedBlobs, checkedBytes, problems }: StoreReport): object {
