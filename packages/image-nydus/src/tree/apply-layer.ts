@@ -116,7 +116,8 @@ async function makeInode(layer: Layer, entry: TarEntry, place: Place): Promise<I
     }
     case "symlink":
       checkSymlink(entry);
-      return { ...attributes, kind: "symlink", target: entry.linkPath };
+      // Linux has no modes of symlinks, whatever an archive says.
+      return { ...attributes, mode: 0o777, kind: "symlink", target: entry.linkPath };
     case "character-device":
     case "block-device":
       return { ...attributes, kind: entry.kind, device: entry.device };

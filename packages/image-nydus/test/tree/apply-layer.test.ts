@@ -65,7 +65,11 @@ describe("applying a layer", () => {
       xattrs: { "user.a": "31000a", "security.capability": "0100" },
       sha256: "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73",
     });
-    expect(listing.get("s")).toMatchObject({ kind: "symlink", target: "../../anywhere/.." });
+    expect(listing.get("s")).toMatchObject({
+      kind: "symlink",
+      target: "../../anywhere/..",
+      mode: "0777",
+    });
     expect(listing.get("d/null")).toMatchObject({ kind: "character-device", device: "1:3" });
     expect(listing.get("p")).toMatchObject({ kind: "fifo" });
   });
