@@ -15,16 +15,14 @@ export const nydusTypes = {
 /** The mark that older tools put into `os.features` of a Nydus image in an index. */
 export const nydusOsFeature = "nydus.remoteimage.v1";
 
-const prefix = "containerd.io/snapshot/";
-
 /** Annotations of the layers of Nydus images. */
 export const nydusAnnotations = {
-  blob: `${prefix}nydus-blob`,
-  bootstrap: `${prefix}nydus-bootstrap`,
-  fsVersion: `${prefix}nydus-fs-version`,
-  reference: `${prefix}nydus-ref`,
-  encrypted: `${prefix}nydus-encrypted-blob`,
-  referenceBlobIds: `${prefix}nydus-reference-blob-ids`,
+  blob: "containerd.io/snapshot/nydus-blob",
+  bootstrap: "containerd.io/snapshot/nydus-bootstrap",
+  fsVersion: "containerd.io/snapshot/nydus-fs-version",
+  reference: "containerd.io/snapshot/nydus-ref",
+  encrypted: "containerd.io/snapshot/nydus-encrypted-blob",
+  referenceBlobIds: "containerd.io/snapshot/nydus-reference-blob-ids",
 } as const;
 
 /** The parts of a Nydus image. */
