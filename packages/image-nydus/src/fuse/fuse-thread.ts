@@ -10,6 +10,8 @@ export interface FuseThreadData {
   readonly filesystem: FilesystemSource;
   /** Directory of local blobs; absent: the starter answers reads */
   readonly blobDirectory: string | undefined;
+  /** Open files of local blobs */
+  readonly heldBlobs: ReadonlyMap<string, number>;
   /** Shared by the threads of the mount */
   readonly agreement: Int32Array;
 }
@@ -48,8 +50,10 @@ async function runThread(
     },
     onError: tellError,
   });
-  using blobs = data.blobDirectory === undefined ? undefined : localBlobReader(data.blobDirectory);
-  blobs?.hold(filesystem.blobs.map(({ id }) => id));
+  using blobs =
+    data.blobDirectory === undefined
+      ? undefined
+      : localBlobReader(data.blobDirectory, data.heldBlobs);
   serveRequests({
     device: data.device,
     session,

@@ -9,6 +9,8 @@ export interface FuseThreadsOptions {
   readonly device: number;
   readonly filesystem: FilesystemSource;
   readonly blobs: string | BlobReader;
+  /** Open files of local blobs */
+  readonly heldBlobs: ReadonlyMap<string, number>;
   readonly threads: number;
   readonly concurrency: number | undefined;
   readonly onReadError: (failure: { readonly nid: number; readonly error: unknown }) => void;
@@ -47,6 +49,7 @@ export function startFuseThreads(options: FuseThreadsOptions): FuseThreads {
     device,
     filesystem: options.filesystem,
     blobDirectory: typeof blobs === "string" ? blobs : undefined,
+    heldBlobs: options.heldBlobs,
     agreement: new Int32Array(new SharedArrayBuffer(8)),
   };
   const loaded = Promise.withResolvers<void>();

@@ -4,6 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { LongshoreError, type Abortable } from "@longshore/core";
 import type { BlobReader } from "../mount/blob-reader.ts";
+import { holdBlobs } from "../mount/local-blob-reader.ts";
 import { mountProgram, unmountProgram } from "../mount/mount-programs.ts";
 import { mountedAt, mountPath } from "../mount/mounted-at.ts";
 import { findPerl, perlArguments, runPerl } from "../mount/perl.ts";
@@ -24,6 +25,11 @@ export interface MountFuseOptions extends Abortable {
   readonly filesystem: FilesystemSource;
   /** Directory of uncompressed blobs on this machine, or a reader that fetches them */
   readonly blobs: string | BlobReader;
+  /**
+   * Files of local blobs by id, which stay readable when they are deleted while the mount lasts, and may lie elsewhere than in
+   * the directory
+   */
+  readonly heldBlobs?: ReadonlyMap<string, string> | undefined;
   /** Existing directory */
   readonly target: string;
   /** What `/proc/mounts` shows as its source. @default {@link fuseMountName} */
@@ -61,16 +67,18 @@ const readAheadKilobytes = "1024";
  *   throws. Nothing stays mounted then.
  */
 export async function mountFuse(options: MountFuseOptions): Promise<FuseMount> {
-  const { signal, name = fuseMountName } = options;
+  const { signal, name = fuseMountName, blobs, heldBlobs = new Map() } = options;
   signal?.throwIfAborted();
   const path = await mountPath(options.target);
   // The way out of an exit that cannot wait: found now, because finding takes a turn.
   const perl = await findPerl();
   const device = openDevice();
+  const held = holdBlobs(heldBlobs);
   const threads = startFuseThreads({
     device,
     filesystem: options.filesystem,
-    blobs: options.blobs,
+    blobs,
+    heldBlobs: held.files,
     threads: options.threads ?? Math.min(2, availableParallelism()),
     concurrency: options.concurrency,
     onReadError: options.onReadError ?? (() => undefined),
@@ -83,6 +91,7 @@ export async function mountFuse(options: MountFuseOptions): Promise<FuseMount> {
   const closed = threads.ended.finally(() => {
     forgetExit();
     closeSync(device);
+    held[Symbol.dispose]();
   });
   // Also without anyone waiting for it, the end of a mount is no unhandled rejection.
   closed.catch(() => undefined);

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readlink, rm, symlink, writeFile } from "node:fs/prom
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { localBlobReader } from "../../src/mount/local-blob-reader.ts";
+import { holdBlobs, localBlobReader } from "../../src/mount/local-blob-reader.ts";
 
 let directory: string;
 beforeEach(async () => {
@@ -54,6 +54,28 @@ describe("a reader of local blobs", () => {
     }
     expect(await openFiles()).toBe(256);
     reader[Symbol.dispose]();
+    expect(await openFiles()).toBe(0);
+  });
+
+  it("reads blobs that are held after their files are gone, wherever they were", async () => {
+    const path = join(directory, `${id(1)}.elsewhere`);
+    await writeFile(path, "0123456789");
+    const held = holdBlobs(
+      new Map([
+        [id(1), path],
+        [id(2), join(directory, "missing")],
+      ]),
+    );
+    await rm(path);
+    {
+      using reader = localBlobReader(directory, held.files);
+      const bytes = Buffer.alloc(4);
+      await reader.read(id(1), 6, bytes);
+      expect(bytes.toString()).toBe("6789");
+      await expect(reader.read(id(2), 0, bytes)).rejects.toMatchObject({ code: "IO_ERROR" });
+    }
+    expect(await openFiles()).toBe(1);
+    held[Symbol.dispose]();
     expect(await openFiles()).toBe(0);
   });
 });
