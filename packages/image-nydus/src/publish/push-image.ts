@@ -137,7 +137,7 @@ export async function pushImage(context: PushContext, request: PushRequest): Pro
 
   const { top, nydus } = await publish();
   await target.finish({ signal });
-  progress.step("done", 0);
+  progress.done();
   return { name: target.name, digest: top.digest, manifestDigest: nydus.digest };
 }
 

@@ -13,7 +13,9 @@ const intervalMs = 100;
 
 /** Keeps count of a push and reports it: every step at once, bytes ten times a second. */
 export interface PushProgressReport {
-  step(phase: PushProgress["phase"], totalBytes: number): void;
+  /** @param totalBytes of the phase */
+  step(phase: "pack" | "upload", totalBytes: number): void;
+  done(): void;
   /** More bytes of the phase are done; fewer, when some are sent again. */
   add(bytes: number): void;
 }
@@ -33,7 +35,12 @@ export function pushProgress(report: (progress: PushProgress) => void): PushProg
     step(next, total) {
       phase = next;
       totalBytes = total;
-      doneBytes = next === "done" ? total : 0;
+      doneBytes = 0;
+      send();
+    },
+    done() {
+      phase = "done";
+      doneBytes = totalBytes;
       send();
     },
     add(bytes) {
