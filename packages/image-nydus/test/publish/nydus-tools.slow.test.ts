@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { cp, mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -16,8 +16,7 @@ const nydusImage = join(homedir(), ".cache/longshore/nydus-rs-2.2.0/bin/nydus-im
 describe("a converted image", () => {
   it("is what its layers say, and what Nydus' own tools accept where they are", async (context) => {
     await using place = await storePlace();
-    // Version 2.2 takes the names of POSIX ACLs for unknown ones.
-    const image = await oddImage(place.path, { hasAcls: false });
+    const image = await oddImage(place.path, { isTame: true });
     const store = await place.open("store");
     await store.pullImage({ image: { image: image.name } });
     const layout = join(place.path, "packed");
@@ -47,14 +46,17 @@ describe("a converted image", () => {
     }
     const checked = await run(nydusImage, "check", "-B", bootstrapPath);
     expect(checked).toContain("RAFS filesystem metadata is valid");
-    const blobs = join(place.path, "blobs");
-    await mkdir(blobs);
-    await cp(pathOf(blob.digest), join(blobs, id));
-    const backend = { type: "localfs", id: "one", localfs: { dir: blobs } };
-    const config = join(place.path, "backend.json");
-    await writeFile(config, JSON.stringify({ version: 2, backend }));
     const archive = join(place.path, "unpacked.tar");
-    await run(nydusImage, "unpack", "-B", bootstrapPath, "-D", blobs, "--output", archive);
+    await run(
+      nydusImage,
+      "unpack",
+      "-B",
+      bootstrapPath,
+      "--blob",
+      pathOf(blob.digest),
+      "--output",
+      archive,
+    );
     const text = await run("tar", "-xOf", archive, "text");
     expect(text).toBe("all work and no play ".repeat(20_000));
   });
