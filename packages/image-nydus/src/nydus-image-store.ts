@@ -31,18 +31,19 @@ import { hostPlatform, type Platform } from "./registry/platform.ts";
 import {
   imageMountMethods,
   imageMounts,
+  removeOldMountPoints,
   type ImageMountMethod,
   type MountableImage,
 } from "./rootfs/image-mounts.ts";
 import { rootfsProvider } from "./rootfs/rootfs-provider.ts";
 import { collectGarbage, type CollectedGarbage } from "./store/collect-garbage.ts";
 import { measureDiskUsage, type DiskUsage } from "./store/disk-usage.ts";
-import { findImage, requireImage } from "./store/find-image.ts";
+import { findImage, findListedImage, isListed, requireImage } from "./store/find-image.ts";
 import { imageUser, toImageConfig } from "./store/image-config.ts";
 import { openImageDatabase } from "./store/image-database.ts";
 import { diffImages, type ImageDiff } from "./store/image-diff.ts";
 import { imageMetrics } from "./store/image-metrics.ts";
-import { namesThatGoWith, originOf, taggedName } from "./store/image-names.ts";
+import { isNamed, namesThatGoWith, originOf, taggedName } from "./store/image-names.ts";
 import type { LazyEvent } from "./lazy/lazy-event.ts";
 import type { ImageRecord, OwnerRecord } from "./store/image-records.ts";
 import { lazyImages } from "./store/lazy-images.ts";
@@ -180,10 +181,12 @@ export async function openNydusImageStore(
     findMountable: mountable,
   });
   let closing: Promise<void> | undefined;
+  let isCollectionDue = false;
 
   if (process.getuid?.() === 0) {
     const left = await records.recover();
     if (left.length > 0) logger.info({ mounts: left }, "mounts of a crashed process removed");
+    await removeOldMountPoints(layout);
   }
 
   function publish(imageId: string, event: "pulling" | "pulled" | "removed" | "read-failed"): void {
@@ -229,6 +232,7 @@ export async function openNydusImageStore(
     // Pulls with other credentials are others' pulls: who may not read an image must not get it by joining.
     const key = JSON.stringify([location, auth ?? null, wanted]);
     return pulls.run(key, pullOptions, async ({ signal, report }) => {
+      await using _afterwards = { [Symbol.asyncDispose]: collectWhatIsDue };
       await using source = await openImageSource(location, { client, auth });
       const startedAt = performance.now();
       const imageId = await pullImage(
@@ -278,9 +282,18 @@ export async function openNydusImageStore(
 
   async function collect(): Promise<CollectedGarbage> {
     const collected = await collectGarbage(database, layout, lazy);
+    isCollectionDue = collected.isDeferred;
     for (const imageId of collected.images) publish(imageId, "removed");
     if (collected.blobs > 0) logger.info({ ...collected }, "images cleaned up");
     return collected;
+  }
+
+  /** What a pull has put off. */
+  async function collectWhatIsDue(): Promise<void> {
+    if (!isCollectionDue) return;
+    await collect().catch((error: unknown) => {
+      logger.warn({ err: error }, "images could not be cleaned up");
+    });
   }
 
   async function unlinkNames(names: readonly string[]): Promise<void> {
@@ -316,16 +329,13 @@ export async function openNydusImageStore(
       run(signal, () => {
         const found =
           image === undefined || image.image === ""
-            ? database.images()
-            : [findImage(database, image.image)].filter((record) => record !== undefined);
-        // Those without a name are on their way out.
-        return found
-          .filter(({ imageId, isPinned }) => isPinned || database.names(imageId).length > 0)
-          .map(toImage);
+            ? database.images().filter((record) => isListed(database, record))
+            : [findListedImage(database, image.image)].filter((record) => record !== undefined);
+        return found.map(toImage);
       }),
     imageStatus: ({ image, verbose = false }, { signal } = {}) =>
       run(signal, () => {
-        const record = findImage(database, image.image);
+        const record = findListedImage(database, image.image);
         if (record === undefined) return {};
         const info = verbose
           ? {
@@ -445,13 +455,4 @@ export async function openNydusImageStore(
       done(task());
     });
   }
-}
-
-/** Whether a stored name is the one a user wrote. */
-function isNamed(stored: string, text: string): boolean {
-  const location = parseImageSource(text);
-  if (location.kind !== "registry") return false;
-  const { registry, repository, tag, digest } = location.reference;
-  const suffix = digest === undefined ? `:${tag ?? "latest"}` : `@${digest}`;
-  return stored === `${registry}/${repository}${suffix}`;
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, open, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, open, readdir, rmdir } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { LongshoreError, type Abortable, type Logger } from "@longshore/core";
 import { moduleBeside } from "../fuse/filesystem-source.ts";
 import { mountFuse } from "../fuse/mount-fuse.ts";
@@ -9,6 +9,7 @@ import { mountErofs } from "../mount/mount-erofs.ts";
 import { unmount } from "../mount/unmount.ts";
 import type { MountRecords } from "../mount/mount-records.ts";
 import type { MountMethod, MountProbe } from "../mount/probe-mounts.ts";
+import { isAlive, ownProcess } from "../store/process-identity.ts";
 import type { StoreLayout } from "../store/store-layout.ts";
 import { keyedLock } from "./keyed-lock.ts";
 
@@ -73,9 +74,9 @@ interface Held {
 export function imageMounts(options: ImageMountsOptions): ImageMounts {
   const { layout, records, methods, logger } = options;
   // Two processes may show the same image; each has directories of its own.
-  const directory = join(layout.mountDirectory, "images", randomUUID());
+  const directory = join(imagesDirectory(layout), ownDirectoryName());
   const held = new Map<string, Held>();
-  const withLock = keyedLock();
+  const lock = keyedLock();
   let isDisposed = false;
 
   async function methodFor({ openReader }: MountableImage): Promise<ImageMountMethod | undefined> {
@@ -120,7 +121,7 @@ export function imageMounts(options: ImageMountsOptions): ImageMounts {
   }
 
   async function mountByFuse(
-    { bootstrapId, openReader }: MountableImage,
+    { bootstrapId, devices, openReader }: MountableImage,
     target: string,
     { signal }: Abortable,
   ): Promise<ServedMount> {
@@ -134,6 +135,7 @@ export function imageMounts(options: ImageMountsOptions): ImageMounts {
           input,
         },
         blobs: reader ?? layout.blobDirectory,
+        heldBlobs: blobFiles(devices),
         target,
         signal,
         onReadError: ({ error }) => {
@@ -157,13 +159,13 @@ export function imageMounts(options: ImageMountsOptions): ImageMounts {
   async function end(bootstrapId: string, { mount: mounted, path }: Held): Promise<void> {
     held.delete(bootstrapId);
     await mounted[Symbol.asyncDispose]();
-    await rm(path, { recursive: true, force: true });
+    await removeEmpty(path);
   }
 
   return {
     methodFor,
     hold: (image, { signal } = {}) =>
-      withLock(image.bootstrapId, async () => {
+      lock.run(image.bootstrapId, async () => {
         if (isDisposed) throw new LongshoreError("IO_ERROR", "The image store is closed.");
         const known = held.get(image.bootstrapId);
         if (known !== undefined) {
@@ -172,12 +174,17 @@ export function imageMounts(options: ImageMountsOptions): ImageMounts {
         }
         const path = join(directory, image.bootstrapId);
         await mkdir(path, { recursive: true, mode: 0o711 });
-        const mounted = await records.mount(path, () => mount(image, path, { signal }));
-        held.set(image.bootstrapId, { path, mount: mounted, count: 1 });
-        return path;
+        try {
+          const mounted = await records.mount(path, () => mount(image, path, { signal }));
+          held.set(image.bootstrapId, { path, mount: mounted, count: 1 });
+          return path;
+        } catch (error) {
+          await removeEmpty(path);
+          throw error;
+        }
       }),
     release: (bootstrapId) =>
-      withLock(bootstrapId, async () => {
+      lock.run(bootstrapId, async () => {
         const known = held.get(bootstrapId);
         if (known === undefined) return;
         known.count -= 1;
@@ -195,12 +202,48 @@ export function imageMounts(options: ImageMountsOptions): ImageMounts {
     },
     async [Symbol.asyncDispose]() {
       isDisposed = true;
-      for (const [bootstrapId, entry] of held) {
-        await withLock(bootstrapId, () => end(bootstrapId, entry));
-      }
-      await rm(directory, { recursive: true, force: true });
+      await lock.idle();
+      for (const [bootstrapId, entry] of held) await end(bootstrapId, entry);
+      await removeEmpty(directory);
     },
   };
+}
+
+/**
+ * Deletes the mount points of processes that are gone. Nothing is mounted there any more; whatever else is there stays.
+ */
+export async function removeOldMountPoints(layout: StoreLayout): Promise<void> {
+  const root = imagesDirectory(layout);
+  for (const name of await namesIn(root)) {
+    const [pid = "", started = ""] = name.split(".");
+    if (isAlive({ pid: Number(pid), started: started.replace("_", ":") })) continue;
+    for (const inner of await namesIn(join(root, name))) await removeEmpty(join(root, name, inner));
+    await removeEmpty(join(root, name));
+  }
+}
+
+function imagesDirectory({ mountDirectory }: StoreLayout): string {
+  return join(mountDirectory, "images");
+}
+
+/** A name that tells whose directory it is. Colons would part directories in the options of overlays. */
+function ownDirectoryName(): string {
+  const { pid, started } = ownProcess();
+  return `${pid}.${started.replace(":", "_")}.${randomUUID().slice(0, 8)}`;
+}
+
+async function namesIn(directory: string): Promise<readonly string[]> {
+  return readdir(directory).catch(() => []);
+}
+
+/** Never looks below, where something may be mounted after all. */
+async function removeEmpty(directory: string): Promise<void> {
+  await rmdir(directory).catch(() => undefined);
+}
+
+/** Files of an image's blobs by the blobs' ids, with which their names begin. */
+export function blobFiles(devices: readonly string[]): ReadonlyMap<string, string> {
+  return new Map(devices.map((path) => [basename(path).slice(0, 64), path]));
 }
 
 /** The file in memory that threads share. */

@@ -1,5 +1,4 @@
-import { existsSync } from "node:fs";
-import { chmod, chown, lstat, readFile, rename, rm, utimes } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   LongshoreError,
@@ -10,19 +9,20 @@ import {
   type RootfsProvider,
 } from "@longshore/core";
 import { extractTree } from "../mount/extract-tree.ts";
-import { localBlobReader } from "../mount/local-blob-reader.ts";
+import { holdBlobs, localBlobReader } from "../mount/local-blob-reader.ts";
 import { mountOverlay } from "../mount/mount-overlay.ts";
 import type { MountRecords } from "../mount/mount-records.ts";
 import type { MountProbe } from "../mount/probe-mounts.ts";
-import { openBootstrap } from "../rafs/open-bootstrap.ts";
+import { openBootstrap, type RafsFilesystem } from "../rafs/open-bootstrap.ts";
 import { parseImageConfigFile } from "../registry/image-config-file.ts";
-import { requireImage } from "../store/find-image.ts";
+import { requireImage, requireListedImage } from "../store/find-image.ts";
 import { toImageConfig } from "../store/image-config.ts";
 import type { ImageDatabase } from "../store/image-database.ts";
 import type { ImageRecord, OwnerRecord } from "../store/image-records.ts";
 import type { StoreLayout } from "../store/store-layout.ts";
-import type { ImageMounts, MountableImage } from "./image-mounts.ts";
+import { blobFiles, type ImageMounts, type MountableImage } from "./image-mounts.ts";
 import { keyedLock } from "./keyed-lock.ts";
+import { makeLikeRoot } from "./make-like-root.ts";
 import { ownerDirectory } from "./owner-directories.ts";
 
 export interface RootfsProviderOptions {
@@ -52,7 +52,12 @@ export function rootfsProvider(options: RootfsProviderOptions): RootfsProvider &
   const { database, layout, mounts, records } = options;
   const root = join(layout.mountDirectory, "owners");
   const kept = new Map<string, Upkeep>();
-  const withLock = keyedLock();
+  const lock = keyedLock();
+  let isClosed = false;
+
+  function assertOpen(): void {
+    if (isClosed) throw new LongshoreError("IO_ERROR", "The image store is closed.");
+  }
 
   async function prepare(
     ref: string,
@@ -60,12 +65,12 @@ export function rootfsProvider(options: RootfsProviderOptions): RootfsProvider &
     prepareOptions: PrepareRootfsOptions,
   ): Promise<PreparedRootfs> {
     const known = database.owner(owner);
-    const image = known === undefined ? requireImage(database, ref) : imageOf(known, ref);
+    const image = known === undefined ? requireListedImage(database, ref) : imageOf(known, ref);
     const record = known ?? (await newOwner(image, owner, prepareOptions));
     let upkeep = kept.get(owner);
     if (upkeep === undefined) {
+      if (known === undefined) add(record);
       try {
-        if (known === undefined) database.addOwner(record);
         upkeep = await keepUp(record, prepareOptions.signal);
         kept.set(owner, upkeep);
       } catch (error) {
@@ -82,11 +87,23 @@ export function rootfsProvider(options: RootfsProviderOptions): RootfsProvider &
     };
   }
 
+  /** Writes an owner down: from then on the image's data stays. Meanwhile others may have been quicker. */
+  function add(record: OwnerRecord): void {
+    if (database.addOwner(record)) return;
+    const { owner, imageId } = record;
+    throw database.owner(owner) === undefined
+      ? new LongshoreError("IMAGE_NOT_FOUND", `The image ${imageId} was removed just now.`, {
+          details: { imageId },
+        })
+      : new LongshoreError("STATE_CONFLICT", `Another process prepares a root for ${owner}.`, {
+          details: { owner },
+        });
+  }
+
   /** The image that an owner holds, which must be the one it asks for. */
   function imageOf(record: OwnerRecord, ref: string): ImageRecord {
     const held = database.imageById(record.imageId);
-    const isSame = ref === record.imageId || requireImage(database, ref).imageId === record.imageId;
-    if (held !== undefined && isSame) return held;
+    if (held !== undefined && requireImage(database, ref).imageId === record.imageId) return held;
     throw new LongshoreError(
       "STATE_CONFLICT",
       `${record.owner} holds a root filesystem of ${record.imageId}, not of ${ref}.`,
@@ -137,45 +154,42 @@ export function rootfsProvider(options: RootfsProviderOptions): RootfsProvider &
     const { readonly } = record;
     const form = record.kind as RootfsForm;
     if (form === "block") return { rootfs: blockRootfs(image), end: () => Promise.resolve() };
-    const isNew = !existsSync(directory.upper);
-    await directory.make();
     if (form === "copy") {
-      if (!existsSync(directory.copy)) await copyImage(image, directory.copy, signal);
-      return {
-        rootfs: { kind: "directory", path: directory.copy, readonly },
-        end: () => Promise.resolve(),
-      };
+      const path = await directory.fill("copy", (partial) => copyImage(image, partial, signal));
+      return { rootfs: { kind: "directory", path, readonly }, end: () => Promise.resolve() };
     }
+    const upperDir = await directory.fill("upper", async (partial) => {
+      await makeLikeRoot(partial, await openImage(image));
+    });
+    const { work: workDir, merged: target } = await directory.makeMountPoints();
     const lower = [await mounts.hold(image, { signal })] as const;
-    if (isNew) await matchRoot(lower[0], directory.upper);
-    const upper = { upperDir: directory.upper, workDir: directory.work };
-    const release = (): Promise<void> => mounts.release(image.bootstrapId);
+    const releaseLower = (): Promise<void> => mounts.release(image.bootstrapId);
     if (form === "overlay") {
       return {
-        rootfs: { kind: "overlay", lower, ...(!readonly && { upper }) },
-        end: release,
+        rootfs: { kind: "overlay", lower, ...(!readonly && { upper: { upperDir, workDir } }) },
+        end: releaseLower,
       };
     }
     try {
-      const merged = await records.mount(directory.merged, async () => {
+      const merged = await records.mount(target, async () => {
         await mountOverlay({
           // An overlay that takes no changes needs two directories.
-          lower: readonly ? [...lower, directory.upper] : lower,
-          ...(!readonly && { upper: directory.upper, work: directory.work }),
-          target: directory.merged,
+          lower: readonly ? [...lower, upperDir] : lower,
+          ...(!readonly && { upper: upperDir, work: workDir }),
+          target,
           signal,
         });
         return undefined;
       });
       return {
-        rootfs: { kind: "directory", path: directory.merged, readonly },
+        rootfs: { kind: "directory", path: target, readonly },
         async end() {
           await merged[Symbol.asyncDispose]();
-          await release();
+          await releaseLower();
         },
       };
     } catch (error) {
-      await release();
+      await releaseLower();
       throw error;
     }
   }
@@ -193,23 +207,25 @@ export function rootfsProvider(options: RootfsProviderOptions): RootfsProvider &
     };
   }
 
+  async function openImage({ bootstrapId }: MountableImage): Promise<RafsFilesystem> {
+    return openBootstrap(await readFile(layout.blobPath(bootstrapId)));
+  }
+
   async function copyImage(
-    { bootstrapId, openReader }: MountableImage,
+    image: MountableImage,
     directory: string,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const filesystem = openBootstrap(await readFile(layout.blobPath(bootstrapId)));
-    using local = localBlobReader(layout.blobDirectory);
-    await using lazy = await openReader?.();
-    // A copy that a crash has cut off must not pass for a whole one.
-    const partial = `${directory}.partial`;
-    await rm(partial, { recursive: true, force: true });
-    await extractTree(filesystem, lazy ?? local, { directory: partial, signal });
-    await rename(partial, directory);
+    const filesystem = await openImage(image);
+    using held = holdBlobs(blobFiles(image.devices));
+    using local = localBlobReader(layout.blobDirectory, held.files);
+    await using lazy = await image.openReader?.();
+    await extractTree(filesystem, lazy ?? local, { directory, signal });
   }
 
   async function release(owner: string): Promise<void> {
-    await withLock(owner, async () => {
+    await lock.run(owner, async () => {
+      assertOpen();
       await kept.get(owner)?.end();
       kept.delete(owner);
       await forget(owner);
@@ -223,27 +239,21 @@ export function rootfsProvider(options: RootfsProviderOptions): RootfsProvider &
 
   return {
     prepareRootfs: (ref, owner, prepareOptions = {}) =>
-      withLock(owner, () => {
+      lock.run(owner, () => {
         prepareOptions.signal?.throwIfAborted();
+        assertOpen();
         return prepare(ref, owner, prepareOptions);
       }),
     releaseRootfs: (owner) => release(owner),
-    listOwners: () => Promise.resolve(database.owners().map(({ owner }) => owner)),
+    // oxlint-disable-next-line typescript/require-await -- an error must be a rejection
+    async listOwners() {
+      return database.owners().map(({ owner }) => owner);
+    },
     async [Symbol.asyncDispose]() {
-      for (const [owner, upkeep] of kept) {
-        await withLock(owner, async () => {
-          kept.delete(owner);
-          await upkeep.end();
-        });
-      }
+      isClosed = true;
+      await lock.idle();
+      for (const upkeep of kept.values()) await upkeep.end();
+      kept.clear();
     },
   };
-}
-
-/** The root of an overlay has the attributes of its topmost directory: those must be the image's. */
-async function matchRoot(source: string, target: string): Promise<void> {
-  const { mode, uid, gid, atime, mtime } = await lstat(source);
-  await chown(target, uid, gid);
-  await chmod(target, mode & 0o7777);
-  await utimes(target, atime, mtime);
 }

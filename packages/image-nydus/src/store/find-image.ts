@@ -30,13 +30,36 @@ export function findImage(database: ImageDatabase, text: string): ImageRecord | 
 }
 
 /**
- * As {@link findImage}.
+ * As {@link findImage}, for an image that must be there; also one without a name, whose data somebody still holds.
  *
  * @throws {LongshoreError} `IMAGE_NOT_FOUND` for an image that is not in the store
  */
 export function requireImage(database: ImageDatabase, text: string): ImageRecord {
-  const found = findImage(database, text);
-  if (found !== undefined) return found;
+  return found(findImage(database, text), text);
+}
+
+/**
+ * As {@link findImage}, for an image that has not been removed.
+ *
+ * @throws {LongshoreError} `IMAGE_NOT_FOUND` for an image that is not in the store
+ */
+export function requireListedImage(database: ImageDatabase, text: string): ImageRecord {
+  return found(findListedImage(database, text), text);
+}
+
+/** As {@link findImage}; images that were removed are not there, whoever still holds their data. */
+export function findListedImage(database: ImageDatabase, text: string): ImageRecord | undefined {
+  const image = findImage(database, text);
+  return image !== undefined && isListed(database, image) ? image : undefined;
+}
+
+/** Whether an image is in the store as its users see it: those without a name are on their way out. */
+export function isListed(database: ImageDatabase, { imageId, isPinned }: ImageRecord): boolean {
+  return isPinned || database.names(imageId).length > 0;
+}
+
+function found(image: ImageRecord | undefined, text: string): ImageRecord {
+  if (image !== undefined) return image;
   throw new LongshoreError("IMAGE_NOT_FOUND", `The image ${text} is not in the store.`, {
     details: { image: text },
   });

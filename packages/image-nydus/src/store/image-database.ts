@@ -70,7 +70,8 @@ export interface ImageDatabase extends Disposable {
   tryCollect(): Collection | undefined;
   /** Who adds to the store or deletes from it right now. */
   leases(): readonly (ProcessIdentity & { readonly purpose: string })[];
-  addOwner(owner: OwnerRecord): void;
+  /** @returns `false` when the owner is there already, or the image is not there with that bootstrap any more */
+  addOwner(owner: OwnerRecord): boolean;
   owner(owner: string): OwnerRecord | undefined;
   owners(): readonly OwnerRecord[];
   removeOwner(owner: string): void;
@@ -330,17 +331,15 @@ export function openImageDatabase(path: string): ImageDatabase {
         started,
         purpose,
       })),
-    addOwner({ owner, imageId, bootstrapId, kind, readonly }) {
-      inTransaction(() =>
-        sql("INSERT INTO owners VALUES (?, ?, ?, ?, ?)").run(
-          owner,
-          imageId,
-          bootstrapId,
-          kind,
-          readonly ? 1 : 0,
-        ),
-      );
-    },
+    addOwner: ({ owner, imageId, bootstrapId, kind, readonly }) =>
+      inTransaction(() => {
+        const { changes } = sql(
+          `INSERT OR IGNORE INTO owners
+           SELECT ?, image_id, bootstrap_id, ?, ? FROM images
+           WHERE image_id = ? AND bootstrap_id = ?`,
+        ).run(owner, kind, readonly ? 1 : 0, imageId, bootstrapId);
+        return changes === 1;
+      }),
     owner(owner) {
       const found = row<OwnerRow>("SELECT * FROM owners WHERE owner = ?", owner);
       return found && toOwner(found);

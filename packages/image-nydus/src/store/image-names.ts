@@ -1,6 +1,6 @@
 import { basename } from "node:path";
 import { formatReference, parseReference, type ImageReference } from "../registry/reference.ts";
-import type { ImageLocation } from "../registry/image-location.ts";
+import { parseImageSource, type ImageLocation } from "../registry/image-location.ts";
 import { storedName } from "./find-image.ts";
 import type { TaggedName } from "./store-layout.ts";
 
@@ -55,6 +55,15 @@ export function namesThatGoWith(name: string, all: readonly string[]): readonly 
 export function taggedName(name: string): TaggedName | undefined {
   const { registry, repository, tag }: ImageReference = parseReference(name);
   return tag === undefined ? undefined : { registry, repository, tag };
+}
+
+/** Whether a stored name is the one a user wrote. */
+export function isNamed(stored: string, text: string): boolean {
+  const location = parseImageSource(text);
+  if (location.kind !== "registry") return false;
+  const { registry, repository, tag, digest } = location.reference;
+  const suffix = digest === undefined ? `:${tag ?? "latest"}` : `@${digest}`;
+  return stored === `${registry}/${repository}${suffix}`;
 }
 
 /** A file name with what no repository may have replaced. */

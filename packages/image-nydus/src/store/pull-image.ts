@@ -16,6 +16,7 @@ import type { Platform } from "../registry/platform.ts";
 import type { TreeLimits } from "../tree/file-tree.ts";
 import { acquireLease } from "./acquire-lease.ts";
 import type { ImageDatabase } from "./image-database.ts";
+import { asIoError } from "./io-error.ts";
 import { findNydusManifest } from "../lazy/find-nydus-manifest.ts";
 import { isNydusManifest } from "../lazy/nydus-manifest.ts";
 import type { LazyImages } from "./lazy-images.ts";
@@ -52,8 +53,17 @@ export interface PullRequest {
  * Brings an image into the store, unless it is there, and gives it its names.
  *
  * @returns the image's id
+ * @throws {LongshoreError} `IO_ERROR` when the store cannot be written, e.g. for want of room; what the source throws
  */
 export async function pullImage(context: PullContext, request: PullRequest): Promise<string> {
+  try {
+    return await pull(context, request);
+  } catch (error) {
+    throw asIoError(error, `pull ${request.source.name}`);
+  }
+}
+
+async function pull(context: PullContext, request: PullRequest): Promise<string> {
   const { database, layout } = context;
   const { source, signal, location } = request;
   // From here on nothing is collected, whatever this image is going to lean on.
@@ -65,7 +75,8 @@ export async function pullImage(context: PullContext, request: PullRequest): Pro
   const { imageId, bootstrapId } =
     (await addOnDemand(context, request, { resolved, names })) ??
     (await addWhole(context, request, { resolved, names, progress }));
-  for (const name of names) {
+  // All of the image's names: its metadata may have moved.
+  for (const name of database.names(imageId)) {
     const tagged = taggedName(name);
     if (tagged !== undefined) await layout.linkName(tagged, imageId, bootstrapId);
   }

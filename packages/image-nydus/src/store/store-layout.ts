@@ -10,6 +10,7 @@ import {
   type FileHandle,
 } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
+import { asIoError } from "./io-error.ts";
 
 /** What a link of a store is named after: an image's full name with a tag. */
 export interface TaggedName {
@@ -63,18 +64,26 @@ export interface IngestFile extends AsyncDisposable {
 
 const blobIdPattern = /^[0-9a-f]{64}$/;
 
-/** Makes the directories of a store. */
+/**
+ * Makes the directories of a store.
+ *
+ * @throws {LongshoreError} `IO_ERROR`
+ */
 export async function openStoreLayout(root: string): Promise<StoreLayout> {
   const blobDirectory = join(root, "blobs", "sha256");
   const ingestDirectory = join(root, "ingest");
   const lazyDirectory = join(root, "lazy");
   const mountDirectory = join(root, "mounts");
-  // Images may hold secrets, and a writable layer may hold setuid files: nobody else passes through.
-  await mkdir(root, { recursive: true, mode: 0o711 });
-  for (const directory of [blobDirectory, lazyDirectory, ingestDirectory]) {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+  try {
+    // Images may hold secrets, and a writable layer may hold setuid files: nobody else passes through.
+    await mkdir(root, { recursive: true, mode: 0o711 });
+    for (const directory of [blobDirectory, lazyDirectory, ingestDirectory]) {
+      await mkdir(directory, { recursive: true, mode: 0o700 });
+    }
+    await mkdir(mountDirectory, { recursive: true, mode: 0o711 });
+  } catch (error) {
+    throw asIoError(error, `open the image store ${root}`);
   }
-  await mkdir(mountDirectory, { recursive: true, mode: 0o711 });
 
   function blobPath(blobId: string): string {
     if (!blobIdPattern.test(blobId)) throw new TypeError(`"${blobId}" is not the id of a blob`);
