@@ -14,6 +14,7 @@ const stampFile = join(root, "node_modules", ".longshore-setup");
 const systemPackages = {
   "apache2-utils": ["htpasswd"],
   attr: ["setfattr"],
+  bsdutils: ["script"],
   "docker-registry": ["docker-registry"],
   dosfstools: ["mkfs.vfat"],
   e2fsprogs: ["mkfs.ext4", "debugfs"],

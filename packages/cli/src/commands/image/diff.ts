@@ -1,6 +1,6 @@
-import Table from "cli-table3";
 import { exitCodes } from "../../exit-codes.ts";
 import { formatBytes, formatPercent } from "../../format-bytes.ts";
+import { resultTable, type Column } from "../../result-table.ts";
 import { openTerminal } from "../../terminal.ts";
 import { openImageStore, type ImageFlags } from "./image-store.ts";
 
@@ -26,29 +26,30 @@ export async function diffImages(
     });
     return exitCodes.ok;
   }
-  const table = new Table({
-    head: ["", "chunks", "bytes", `of ${first}`, `of ${second}`],
-    colAligns: ["left", "right", "right", "right", "right"],
-  });
   const ofFirst = (bytes: number): string => formatPercent(bytes, sharedBytes + firstOnlyBytes);
   const ofSecond = (bytes: number): string => formatPercent(bytes, sharedBytes + secondOnlyBytes);
-  table.push(
-    [
-      "in both",
-      sharedChunks,
-      formatBytes(sharedBytes),
-      ofFirst(sharedBytes),
-      ofSecond(sharedBytes),
-    ],
-    [`only in ${first}`, firstOnlyChunks, formatBytes(firstOnlyBytes), ofFirst(firstOnlyBytes), ""],
-    [
-      `only in ${second}`,
-      secondOnlyChunks,
-      formatBytes(secondOnlyBytes),
-      "",
-      ofSecond(secondOnlyBytes),
-    ],
+  const columns: readonly Column[] = [
+    { head: "" },
+    { head: "chunks", align: "right" },
+    { head: "bytes", align: "right" },
+    { head: `of ${first}`, align: "right" },
+    { head: `of ${second}`, align: "right" },
+  ];
+  const row = (head: string, chunks: number, bytes: number): [string, number, string] => [
+    head,
+    chunks,
+    formatBytes(bytes),
+  ];
+  terminal.print(
+    resultTable(columns, [
+      [...row("in both", sharedChunks, sharedBytes), ofFirst(sharedBytes), ofSecond(sharedBytes)],
+      [...row(`only in ${first}`, firstOnlyChunks, firstOnlyBytes), ofFirst(firstOnlyBytes), ""],
+      [
+        ...row(`only in ${second}`, secondOnlyChunks, secondOnlyBytes),
+        "",
+        ofSecond(secondOnlyBytes),
+      ],
+    ]),
   );
-  terminal.print(table.toString());
   return exitCodes.ok;
 }

@@ -1,9 +1,17 @@
-import Table from "cli-table3";
 import { exitCodes } from "../../exit-codes.ts";
 import { formatBytes } from "../../format-bytes.ts";
+import { resultTable, type Column } from "../../result-table.ts";
 import { openTerminal } from "../../terminal.ts";
 import { openImageStore, type ImageFlags } from "./image-store.ts";
 import { shortId } from "./short-id.ts";
+
+const columns: readonly Column[] = [
+  { head: "image" },
+  { head: "id" },
+  { head: "size", align: "right" },
+  { head: "own", align: "right" },
+  { head: "shared", align: "right" },
+];
 
 /** Shows what the images take on disk, each and together, and what sharing chunks saves. */
 export async function showDiskUsage(flags: ImageFlags): Promise<number> {
@@ -26,21 +34,14 @@ export async function showDiskUsage(flags: ImageFlags): Promise<number> {
     });
     return exitCodes.ok;
   }
-  const table = new Table({
-    head: ["image", "id", "size", "own", "shared"],
-    colAligns: ["left", "left", "right", "right", "right"],
-  });
-  for (const image of images) {
-    const name = image.names.find((known) => !known.includes("@")) ?? image.names[0] ?? "";
-    table.push([
-      name,
-      shortId(image.imageId),
-      formatBytes(image.logicalBytes),
-      formatBytes(image.ownBytes),
-      formatBytes(image.sharedBytes),
-    ]);
-  }
-  terminal.print(table.toString());
+  const rows = images.map((image) => [
+    image.names.find((known) => !known.includes("@")) ?? image.names[0] ?? "",
+    shortId(image.imageId),
+    formatBytes(image.logicalBytes),
+    formatBytes(image.ownBytes),
+    formatBytes(image.sharedBytes),
+  ]);
+  terminal.print(resultTable(columns, rows));
   terminal.print(
     `${formatBytes(logicalBytes)} of images in ${formatBytes(storedBytes)} on disk ` +
       `(${files} files): ratio ${dedupRatio.toFixed(2)}`,

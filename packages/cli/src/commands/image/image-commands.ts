@@ -42,7 +42,7 @@ export function addImageCommands(program: Command, options: ImageCommandOptions)
   const plainHttp = new Option(
     "--plain-http <host>",
     "speak http to this registry (host or host:port); may be repeated; loopback needs no saying",
-  ).argParser((host: string, hosts: readonly string[] = []) => [...hosts, host]);
+  ).argParser((host: string, hosts: readonly string[] | undefined) => [...(hosts ?? []), host]);
   const withAccess = (to: Command): Command =>
     to
       .addOption(plainHttp)
@@ -78,7 +78,7 @@ export function addImageCommands(program: Command, options: ImageCommandOptions)
       .argument("[target]", "where to (default: the name of the image)")
       .addOption(choice("--compression <kind>", "of the layer (default: gzip)", layerCompressions)),
   ).action(async (ref: string, target: string | undefined, flags) => {
-    done(await pushImage({ ref, target: target ?? ref }, flags));
+    done(await pushImage({ ref, target }, flags));
   });
 
   withAccess(

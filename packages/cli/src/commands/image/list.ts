@@ -1,10 +1,20 @@
 import { parseReference } from "@longshore/image-nydus/registry";
-import Table from "cli-table3";
 import { exitCodes } from "../../exit-codes.ts";
 import { formatBytes } from "../../format-bytes.ts";
+import { resultTable, type Column } from "../../result-table.ts";
 import { openTerminal } from "../../terminal.ts";
 import { openImageStore, type ImageFlags } from "./image-store.ts";
 import { shortId } from "./short-id.ts";
+
+const columns: readonly Column[] = [
+  { head: "name" },
+  { head: "tag" },
+  { head: "id" },
+  { head: "size", align: "right" },
+  { head: "stored", align: "right" },
+  { head: "pulled" },
+  { head: "pinned" },
+];
 
 /** Shows the images of the store, a line for each name. */
 export async function listImages(flags: ImageFlags): Promise<number> {
@@ -28,24 +38,18 @@ export async function listImages(flags: ImageFlags): Promise<number> {
     }
     return exitCodes.ok;
   }
-  const table = new Table({
-    head: ["name", "tag", "id", "size", "stored", "pulled", "pinned"],
-    colAligns: ["left", "left", "left", "right", "right", "left", "left"],
-  });
-  for (const image of shown) {
-    for (const { name, tag } of shownNames(image.names)) {
-      table.push([
-        name,
-        tag,
-        shortId(image.imageId),
-        formatBytes(image.logicalBytes),
-        formatBytes(image.ownBytes),
-        new Date(image.pulledAtMs).toISOString(),
-        image.isPinned ? "yes" : "",
-      ]);
-    }
-  }
-  terminal.print(table.toString());
+  const rows = shown.flatMap((image) =>
+    shownNames(image.names).map(({ name, tag }) => [
+      name,
+      tag,
+      shortId(image.imageId),
+      formatBytes(image.logicalBytes),
+      formatBytes(image.ownBytes),
+      new Date(image.pulledAtMs).toISOString(),
+      image.isPinned ? "yes" : "",
+    ]),
+  );
+  terminal.print(resultTable(columns, rows));
   return exitCodes.ok;
 }
 

@@ -1,4 +1,6 @@
-import type { NydusImageStore } from "@longshore/image-nydus";
+import { LongshoreError } from "@longshore/core";
+import type { NydusImageStore, PushAccess, PushedImage } from "@longshore/image-nydus";
+import { formatReference, parseReference } from "@longshore/image-nydus/registry";
 import pc from "picocolors";
 import { exitCodes } from "../../exit-codes.ts";
 import { interruptible } from "../../interruptible.ts";
@@ -7,10 +9,6 @@ import { byteProgressDisplay } from "./byte-progress.ts";
 import { readCredentials, type CredentialFlags } from "./credentials.ts";
 import { openImageStore, type ImageFlags } from "./image-store.ts";
 import { shortId } from "./short-id.ts";
-
-/** Who pushes, and who is told how far it has come. */
-type PushAccess = NonNullable<Parameters<NydusImageStore["convert"]>[2]>;
-type PushedImage = Awaited<ReturnType<NydusImageStore["push"]>>;
 
 /** How the layer of an ordinary image can be compressed. */
 export const layerCompressions = ["gzip", "zstd", "none"] as const;
@@ -31,20 +29,26 @@ export interface ConvertFlags extends ImageFlags, CredentialFlags {
 /** What is pushed where. */
 interface Destination {
   readonly ref: string;
-  readonly target: string;
+  /** Absent: the name by which the image was meant */
+  readonly target?: string | undefined;
 }
 
 /** Pushes an image of the store as an ordinary one, of one layer. */
 export function pushImage({ ref, target }: Destination, flags: PushFlags): Promise<number> {
   const { compression } = flags;
-  return push(flags, (store, access) => store.push(ref, target, { ...access, compression }));
+  return push(flags, async (store, access) =>
+    store.push(ref, target ?? (await ownName(store, ref)), { ...access, compression }),
+  );
 }
 
 /** Pushes an image of the store such that it can be loaded on demand. */
-export function convertImage({ ref, target }: Destination, flags: ConvertFlags): Promise<number> {
+export function convertImage(
+  { ref, target }: { readonly ref: string; readonly target: string },
+  flags: ConvertFlags,
+): Promise<number> {
   const { compression, attach } = flags;
   return push(flags, (store, access) =>
-    store.push(ref, target, { ...access, form: "nydus", compression, attach }),
+    store.convert(ref, target, { ...access, compression, attach }),
   );
 }
 
@@ -72,4 +76,12 @@ async function push(
       });
     }
   });
+}
+
+/** An id names no registry, however much its beginning looks like a name. */
+async function ownName(store: NydusImageStore, ref: string): Promise<string> {
+  const { names } = await store.inspect(ref);
+  const isId = /^(sha256:)?[0-9a-f]{64}$/.test(ref);
+  if (!isId && names.includes(formatReference(parseReference(ref)))) return ref;
+  throw new LongshoreError("CONFIG_ERROR", `${ref} is no name of the image: say where to push it.`);
 }
