@@ -54,13 +54,13 @@ export interface ImageMounts extends AsyncDisposable {
 }
 
 /** A mount that this process keeps up. */
-export interface ServedMount extends AsyncDisposable {
+interface ServedMount extends AsyncDisposable {
   /** Resolves when nothing is served any more, also after somebody else unmounted it; rejects when the server broke */
   readonly ended: Promise<void>;
 }
 
 /** An image at a directory of somebody else's choice. Disposing unmounts it. */
-export interface TargetMount extends AsyncDisposable {
+interface TargetMount extends AsyncDisposable {
   /** Absent for a mount that the kernel keeps without this process */
   readonly ended?: Promise<void> | undefined;
 }

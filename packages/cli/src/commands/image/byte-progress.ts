@@ -4,7 +4,7 @@ import { formatBytes } from "../../format-bytes.ts";
 import { progressBar, type Terminal } from "../../terminal.ts";
 
 /** How far a step of a command has come. */
-export interface ByteProgress {
+interface ByteProgress {
   readonly step: string;
   readonly doneBytes: number;
   readonly totalBytes: number;

@@ -62,7 +62,7 @@ export function addImageCommands(program: Command, options: ImageCommandOptions)
       )
       .option(
         "--no-on-demand",
-        "fetch everything now, also of images that can be loaded on demand",
+        "take the ordinary form of an image that has a Nydus form, too, and fetch all of it",
       ),
   ).action(async (source: string, flags) => {
     done(await pullImage(source, flags));
