@@ -41,8 +41,10 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   const mounts = await readFile("/proc/mounts", "utf8");
-  if (mounts.includes(cwd)) throw new Error(`something is mounted in ${cwd} still`);
+  const isMounted = mounts.includes(cwd);
+  if (isMounted) await run("umount", "--lazy", target);
   await rm(cwd, { recursive: true, force: true });
+  if (isMounted) throw new Error(`something was mounted at ${target} still`);
 });
 
 const start = (args: readonly string[], input?: string): RunningCommand =>
