@@ -5,7 +5,7 @@ import type { ImageBlob } from "../rafs/readable-filesystem.ts";
 import type { ChunkRef } from "../tree/inode.ts";
 
 /** Bytes of a chunk and their sha256. */
-export interface ReadChunk {
+interface ReadChunk {
   /** Belong to the reader again when it is asked for another chunk */
   readonly bytes: Buffer;
   readonly digest: Buffer;

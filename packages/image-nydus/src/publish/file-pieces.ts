@@ -1,6 +1,6 @@
 import type { FileHandle } from "node:fs/promises";
 
-const pieceSize = 1_048_576;
+const pieceSize = 262_144;
 
 /**
  * The first bytes of a file in pieces, each with memory of its own. It stops early when the file is shorter.

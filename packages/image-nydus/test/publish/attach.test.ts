@@ -154,14 +154,19 @@ describe("a Nydus image in an index with the ordinary one", () => {
     await store.push(name, target, { form: "nydus", attach: "index" });
     expect((await raw(target)).manifests?.[0]?.digest).toBe(before);
     expect(await isFoundOnDemand(target)).toBe(true);
+  });
 
-    const layout = `oci:${await place.directory()}/layout:both`;
-    await store.push(name, layout, { form: "nydus", attach: "index" });
-    const copied = JSON.parse(await run("skopeo", "inspect", layout));
+  it.each(["oci", "oci-archive"])("goes into files, with the ordinary one: %s", async (kind) => {
+    const files = `${kind}:${await place.directory()}/files:both`;
+    await store.push(name, files, { form: "nydus", attach: "index" });
+    const copied = JSON.parse(await run("skopeo", "inspect", files));
     expect(copied.Layers.length).toBeGreaterThan(2);
-    const other = await place.open(`layout-${count}`);
-    await other.pullImage({ image: { image: layout } });
-    expect(await other.inspect("localhost/layout:both")).toMatchObject({ isOnDemand: true });
+    const other = await place.open(`${kind}-${count}`);
+    await other.pullImage({ image: { image: files } });
+    expect(await other.inspect("localhost/files:both")).toMatchObject({ isOnDemand: true });
+    // Again, over what is there.
+    await store.push(name, files, { form: "nydus", attach: "index" });
+    expect(JSON.parse(await run("skopeo", "inspect", files))).toEqual(copied);
   });
 });
 

@@ -3,7 +3,7 @@ import { createServer, request as httpRequest } from "node:http";
 import type { AddressInfo } from "node:net";
 
 /** One answer that went through. */
-export interface CountedAnswer {
+interface CountedAnswer {
   readonly method: string;
   readonly path: string;
   readonly status: number;

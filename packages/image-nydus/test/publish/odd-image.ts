@@ -62,7 +62,7 @@ tame = sys.argv[2] == "tame"
 acl = bytes.fromhex("02000000" "01000600ffffffff" "0200040007000000" "04000400ffffffff" "10000400ffffffff" "20000400ffffffff")
 if not tame: os.setxattr(at(b"dir/sub/file"), b"system.posix_acl_access", acl)
 with open(at(b"sparse"), "wb") as f:
-    f.truncate(64 << 20); f.seek(20 << 20); f.write(b"middle"); f.seek((50 << 20) + 12345); f.write(noise.randbytes(9000))
+    f.truncate(40 << 20); f.seek(20 << 20); f.write(b"middle"); f.seek((30 << 20) + 12345); f.write(noise.randbytes(9000))
 def stamp(path, ns): os.utime(path, ns=(ns, ns), follow_symlinks=False)
 number = 0
 for folder, folders, files in os.walk(root, topdown=False):
