@@ -1,4 +1,4 @@
-import type { Abortable } from "@longshore/core";
+import { isLongshoreError, type Abortable } from "@longshore/core";
 import type { ImageSource } from "../registry/image-source.ts";
 import type {
   AnyManifest,
@@ -59,7 +59,7 @@ export function nydusReferrers(referrers: readonly Descriptor[]): readonly Descr
  * @param top what the name stands for
  * @param original the ordinary image of the platform, if there is one
  * @returns `undefined` when there is none
- * @throws what the source throws; nothing for a registry without a list of referrers
+ * @throws what the source throws; nothing for a registry that has no list of referrers, or a broken one
  */
 export async function findNydusManifest(
   source: NydusDocuments,
@@ -74,8 +74,15 @@ export async function findNydusManifest(
     if (entry !== undefined) return entry;
   }
   if (original === undefined) return undefined;
-  const referrers = await source.listReferrers(original.digest, { signal });
-  return firstNydus(source, nydusReferrers(referrers), { signal });
+  try {
+    const referrers = await source.listReferrers(original.digest, { signal });
+    return await firstNydus(source, nydusReferrers(referrers), { signal });
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (!isLongshoreError(error)) throw error;
+    // A registry that answers nonsense about referrers still has the ordinary image.
+    return undefined;
+  }
 }
 
 async function firstNydus(
