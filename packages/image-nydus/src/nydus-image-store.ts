@@ -9,7 +9,6 @@ import {
   type Abortable,
   type AuthConfig,
   type EventBus,
-  type Image,
   type ImageClient,
   type Logger,
   type PullImageOptions,
@@ -37,9 +36,9 @@ import {
 } from "./rootfs/image-mounts.ts";
 import { rootfsProvider } from "./rootfs/rootfs-provider.ts";
 import { collectGarbage, type CollectedGarbage } from "./store/collect-garbage.ts";
+import { toCriImage } from "./store/cri-image.ts";
 import { measureDiskUsage, type DiskUsage } from "./store/disk-usage.ts";
 import { findImage, findListedImage, isListed, requireImage } from "./store/find-image.ts";
-import { imageUser, toImageConfig } from "./store/image-config.ts";
 import { openImageDatabase } from "./store/image-database.ts";
 import { diffImages, type ImageDiff } from "./store/image-diff.ts";
 import { imageMetrics } from "./store/image-metrics.ts";
@@ -117,6 +116,13 @@ export interface NydusImageStore extends ImageClient, RootfsProvider, ImagePushe
   complete(ref: string, options?: Abortable): Promise<void>;
   /** How images can be mounted here. */
   probeMounts(): Promise<readonly MountProbe[]>;
+}
+
+interface PullPlace {
+  readonly text: string;
+  readonly auth?: AuthConfig | undefined;
+  /** What is written down as the image's origin. @default the text */
+  readonly origin?: string | undefined;
 }
 
 /** An image that is shown at a directory. */
@@ -224,7 +230,7 @@ export async function openNydusImageStore(
 
   async function pullFor(
     wanted: Platform,
-    { text, auth }: { readonly text: string; readonly auth?: AuthConfig | undefined },
+    { text, auth, origin }: PullPlace,
     pullOptions: PullImageOptions = {},
   ): Promise<string> {
     assertOpen();
@@ -251,7 +257,13 @@ export async function openNydusImageStore(
             metrics.converted(chunks);
           },
         },
-        { text: originOf(location, text), location, source, signal, report: metrics.watch(report) },
+        {
+          text: origin ?? originOf(location, text),
+          location,
+          source,
+          signal,
+          report: metrics.watch(report),
+        },
       );
       if (auth !== undefined) auths.set(imageId, auth);
       metrics.pulled(performance.now() - startedAt);
@@ -259,21 +271,6 @@ export async function openNydusImageStore(
       publish(imageId, "pulled");
       return imageId;
     });
-  }
-
-  function toImage(record: ImageRecord): Image {
-    const { imageId, manifestDigest, logicalSize, isPinned } = record;
-    const names = database.names(imageId);
-    const config = toImageConfig(parseImageConfigFile(Buffer.from(record.config)));
-    return {
-      id: imageId,
-      repoTags: names.filter((name) => !name.includes("@")),
-      repoDigests: names.filter((name) => name.includes("@")),
-      size: Math.max(1, logicalSize),
-      ...imageUser(config),
-      spec: { image: manifestDigest },
-      pinned: isPinned,
-    };
   }
 
   async function readBootstrap({ bootstrapId }: ImageRecord): Promise<Buffer> {
@@ -299,7 +296,7 @@ export async function openNydusImageStore(
   async function unlinkNames(names: readonly string[]): Promise<void> {
     for (const name of names) {
       const tagged = taggedName(name);
-      if (tagged !== undefined) await layout.unlinkName(tagged);
+      if (tagged !== undefined) await layout.links.unlink(tagged);
     }
   }
 
@@ -331,7 +328,7 @@ export async function openNydusImageStore(
           image === undefined || image.image === ""
             ? database.images().filter((record) => isListed(database, record))
             : [findListedImage(database, image.image)].filter((record) => record !== undefined);
-        return found.map(toImage);
+        return found.map((record) => toCriImage(database, record));
       }),
     imageStatus: ({ image, verbose = false }, { signal } = {}) =>
       run(signal, () => {
@@ -344,7 +341,7 @@ export async function openNydusImageStore(
               origin: JSON.stringify(record.origin),
             }
           : undefined;
-        return { image: toImage(record), ...(info !== undefined && { info }) };
+        return { image: toCriImage(database, record), ...(info !== undefined && { info }) };
       }),
     pullImage: pull,
     removeImage: async ({ image }, { signal } = {}) => {
@@ -379,10 +376,10 @@ export async function openNydusImageStore(
         {
           database,
           layout,
-          pull: ({ origin, config }, signal) =>
+          pull: ({ origin, config }, text, signal) =>
             pullFor(
               configPlatform(parseImageConfigFile(Buffer.from(config))) ?? platform,
-              { text: origin },
+              { text, origin },
               { signal },
             ),
         },

@@ -33,7 +33,7 @@ export async function* fetchLayers(
   const controller = new AbortController();
   const signal = AbortSignal.any([options.signal, controller.signal]);
   const queue = new PQueue({ concurrency: Math.max(1, parallel - 1) });
-  const scratches: ScratchFile[] = [];
+  const scratches = new Set<ScratchFile>();
 
   async function* stream(descriptor: Descriptor, number: number): AsyncGenerator<Buffer> {
     let receivedBytes = 0;
@@ -47,7 +47,7 @@ export async function* fetchLayers(
   async function fetchToDisk(descriptor: Descriptor, number: number): Promise<ScratchFile> {
     signal.throwIfAborted();
     const scratch = await options.createScratch();
-    scratches.push(scratch);
+    scratches.add(scratch);
     let position = 0;
     for await (const bytes of stream(descriptor, number)) {
       await writeAll(scratch.file, bytes, position);
@@ -62,8 +62,12 @@ export async function* fetchLayers(
   });
   try {
     for (const [number, descriptor] of layers.entries()) {
-      const scratch = waiting[number]?.take();
-      yield scratch === undefined ? stream(descriptor, number) : pieces((await scratch).file);
+      const scratch = await waiting[number]?.take();
+      yield scratch === undefined ? stream(descriptor, number) : pieces(scratch.file);
+      if (scratch === undefined) continue;
+      // Its room is needed for those behind it.
+      scratches.delete(scratch);
+      await scratch[Symbol.asyncDispose]();
     }
   } finally {
     controller.abort();

@@ -1,4 +1,5 @@
 import type { ImageDatabase } from "./image-database.ts";
+import { linkedNames } from "./image-names.ts";
 import type { LazyImages } from "./lazy-images.ts";
 import type { StoreLayout } from "./store-layout.ts";
 
@@ -32,5 +33,6 @@ export async function collectGarbage(
   for (const blobId of orphans) bytes += await layout.removeBlob(blobId);
   bytes += await layout.clearIngest();
   await lazy.clean();
+  await layout.links.sync(linkedNames(database));
   return { images: collection.images, blobs: orphans.length, bytes, isDeferred: false };
 }

@@ -2,7 +2,8 @@ import { basename } from "node:path";
 import { formatReference, parseReference, type ImageReference } from "../registry/reference.ts";
 import { parseImageSource, type ImageLocation } from "../registry/image-location.ts";
 import { storedName } from "./find-image.ts";
-import type { TaggedName } from "./store-layout.ts";
+import type { ImageDatabase } from "./image-database.ts";
+import type { LinkedName, TaggedName } from "./image-links.ts";
 
 /**
  * The full names an image gets in the store: the one it was asked for by, and in a registry the one with its digest.
@@ -64,6 +65,16 @@ export function isNamed(stored: string, text: string): boolean {
   const { registry, repository, tag, digest } = location.reference;
   const suffix = digest === undefined ? `:${tag ?? "latest"}` : `@${digest}`;
   return stored === `${registry}/${repository}${suffix}`;
+}
+
+/** All tagged names of the images with what their links lead to. */
+export function linkedNames(database: ImageDatabase): readonly LinkedName[] {
+  return database.images().flatMap(({ imageId, bootstrapId }) =>
+    database.names(imageId).flatMap((stored) => {
+      const name = taggedName(stored);
+      return name === undefined ? [] : [{ name, imageId, bootstrapId }];
+    }),
+  );
 }
 
 /** A file name with what no repository may have replaced. */

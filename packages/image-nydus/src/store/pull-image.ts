@@ -78,7 +78,7 @@ async function pull(context: PullContext, request: PullRequest): Promise<string>
   // All of the image's names: its metadata may have moved.
   for (const name of database.names(imageId)) {
     const tagged = taggedName(name);
-    if (tagged !== undefined) await layout.linkName(tagged, imageId, bootstrapId);
+    if (tagged !== undefined) await layout.links.link({ name: tagged, imageId, bootstrapId });
   }
   progress.step("done");
   return imageId;

@@ -21,13 +21,13 @@ export interface RepairReport {
 export interface RepairContext {
   readonly database: ImageDatabase;
   readonly layout: StoreLayout;
-  /** Fetches an image for its platform from where it came. @returns the id of what is there now */
-  pull(image: ImageRecord, signal: AbortSignal | undefined): Promise<string>;
+  /** Fetches an image by a name for its own platform. @returns the id of what is there now */
+  pull(image: ImageRecord, name: string, signal: AbortSignal | undefined): Promise<string>;
 }
 
 /**
- * Looks at everything, deletes what is broken and fetches the images again that need it. An image whose origin has another
- * one under its name by now, or is gone, stays broken, and the report says so.
+ * Looks at everything, deletes what is broken and fetches the images again that need it: by their digest, or from where they
+ * came. An image that is not there any more stays broken, and the report says so.
  */
 export async function repairStore(
   context: RepairContext,
@@ -56,7 +56,9 @@ async function fetchAgain(
   signal: AbortSignal | undefined,
 ): Promise<string | undefined> {
   try {
-    const fetched = await context.pull(image, signal);
+    // Under its tag there may be another one by now.
+    const byDigest = context.database.names(image.imageId).find((name) => name.includes("@"));
+    const fetched = await context.pull(image, byDigest ?? image.origin, signal);
     if (fetched === image.imageId) return undefined;
     return `${image.origin} is another image now: ${fetched}`;
   } catch (error) {

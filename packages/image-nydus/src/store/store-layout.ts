@@ -1,23 +1,8 @@
 import { randomUUID } from "node:crypto";
-import {
-  lstat,
-  mkdir,
-  open,
-  readdir,
-  rename,
-  rm,
-  symlink,
-  type FileHandle,
-} from "node:fs/promises";
-import { dirname, join, relative } from "node:path";
+import { lstat, mkdir, open, readdir, rename, rm, type FileHandle } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { imageLinks, type ImageLinks } from "./image-links.ts";
 import { asIoError } from "./io-error.ts";
-
-/** What a link of a store is named after: an image's full name with a tag. */
-export interface TaggedName {
-  readonly registry: string;
-  readonly repository: string;
-  readonly tag: string;
-}
 
 /**
  * The files of a store:
@@ -43,9 +28,7 @@ export interface StoreLayout {
   blobPath(blobId: string): string;
   /** A new file for something that is being written. */
   createIngest(): Promise<IngestFile>;
-  /** Makes the links of a name, in place of those of an earlier image. */
-  linkName(name: TaggedName, imageId: string, bootstrapId: string): Promise<void>;
-  unlinkName(name: TaggedName): Promise<void>;
+  readonly links: ImageLinks;
   /** Ids of the blobs whose files are there, known to the database or not. */
   listBlobs(): Promise<readonly string[]>;
   /** @returns bytes that were given back */
@@ -90,13 +73,6 @@ export async function openStoreLayout(root: string): Promise<StoreLayout> {
     return join(blobDirectory, blobId);
   }
 
-  function linkPaths({ registry, repository, tag }: TaggedName) {
-    return {
-      bootstrap: join(root, "bootstrap", registry, repository, `${tag}.meta`),
-      ref: join(root, "refs", registry, repository, tag),
-    };
-  }
-
   return {
     databasePath: join(root, "images.db"),
     blobDirectory,
@@ -104,16 +80,7 @@ export async function openStoreLayout(root: string): Promise<StoreLayout> {
     mountDirectory,
     blobPath,
     createIngest: () => createIngest(ingestDirectory, blobPath),
-    async linkName(name, imageId, bootstrapId) {
-      const { bootstrap, ref } = linkPaths(name);
-      await replaceLink(relative(dirname(bootstrap), blobPath(bootstrapId)), bootstrap);
-      await replaceLink(imageId, ref);
-    },
-    async unlinkName(name) {
-      const { bootstrap, ref } = linkPaths(name);
-      await rm(bootstrap, { force: true });
-      await rm(ref, { force: true });
-    },
+    links: imageLinks(root, blobPath),
     async listBlobs() {
       const names = await readdir(blobDirectory);
       return names.filter((name) => blobIdPattern.test(name));
@@ -157,13 +124,6 @@ async function removeFile(path: string): Promise<number> {
   const found = await lstat(path).catch(() => undefined);
   await rm(path, { force: true });
   return (found?.blocks ?? 0) * 512;
-}
-
-async function replaceLink(target: string, path: string): Promise<void> {
-  const fresh = `${path}.${randomUUID()}`;
-  await mkdir(dirname(path), { recursive: true });
-  await symlink(target, fresh);
-  await rename(fresh, path);
 }
 
 async function syncDirectory(path: string): Promise<void> {

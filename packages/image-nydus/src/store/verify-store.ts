@@ -51,7 +51,8 @@ export async function verifyStore(
     const problem =
       (await changeOf(path, blobId, signal)) ??
       (kind === "bootstrap" ? await faultOf(path) : undefined);
-    if (problem !== undefined) {
+    // Meanwhile it may have been removed.
+    if (problem !== undefined && database.blob(blobId) !== undefined) {
       problems.push({
         blobId,
         kind: kind === "bootstrap" ? "bootstrap" : "data",

@@ -45,15 +45,17 @@ describe("the layout of a store", () => {
   it("links names to what they mean, and to something else later", async () => {
     await writeFile(layout.blobPath(id), "bootstrap");
     const name = { registry: "localhost:5000", repository: "team/app", tag: "1.0" };
-    await layout.linkName(name, `sha256:${"b".repeat(64)}`, id);
-    await layout.linkName(name, `sha256:${"c".repeat(64)}`, id);
+    for (const digit of ["b", "c"]) {
+      const imageId = `sha256:${digit.repeat(64)}`;
+      await layout.links.link({ name, imageId, bootstrapId: id });
+    }
     const bootstrap = join(root, "bootstrap/localhost:5000/team/app/1.0.meta");
     expect(await readFile(bootstrap, "utf8")).toBe("bootstrap");
     expect(await readlink(join(root, "refs/localhost:5000/team/app/1.0"))).toBe(
       `sha256:${"c".repeat(64)}`,
     );
-    await layout.unlinkName(name);
-    await layout.unlinkName(name);
+    await layout.links.unlink(name);
+    await layout.links.unlink(name);
     expect(await readdir(join(root, "refs/localhost:5000/team/app"))).toEqual([]);
   });
 
