@@ -75,7 +75,7 @@ describe("root filesystems of a process that was killed", () => {
     expect(await dead.result(1)).toBe("waiting");
     await dead.kill();
     await using store = await place.open();
-    const [{ id = "" } = {}] = await store.listImages();
+    const id = (await store.listImages())[0]?.id ?? "";
     await store.removeImage({ image });
     expect(await blobsOf(place.directory)).toHaveLength(2);
     const { rootfs } = await store.prepareRootfs(id, "owner");
