@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { BlobWriter } from "../rafs/blob-writer.ts";
 import type { TarContent } from "../tar/tar-entry.ts";
 import type { ChunkRef } from "../tree/inode.ts";
@@ -48,7 +48,8 @@ export function chunkStore(options: ChunkStoreOptions): ChunkStore {
   const known = new Map<string, ChunkRef>();
   const added: ChunkRef[] = [];
   const reusedBlobIds = new Set<string>();
-  const zeroDigests = new Map<number, Buffer>();
+  const zeroKeys = new Map<number, string>();
+  const scratch = Buffer.allocUnsafeSlow(chunkSize);
   const stats = { reusedBytes: 0, storedBytes: 0, reusedChunks: 0, storedChunks: 0 };
   let zeros: Buffer | undefined;
 
@@ -57,11 +58,11 @@ export function chunkStore(options: ChunkStoreOptions): ChunkStore {
     return zeros.subarray(0, size);
   }
 
-  function zeroDigest(size: number): Buffer {
-    const digest = zeroDigests.get(size) ?? sha256(zeroBytes(size));
+  function zeroKey(size: number): string {
+    const key = zeroKeys.get(size) ?? digestOf(zeroBytes(size));
     // Only the ends of files have odd sizes.
-    if (size === chunkSize) zeroDigests.set(size, digest);
-    return digest;
+    if (size === chunkSize) zeroKeys.set(size, key);
+    return key;
   }
 
   function find(digest: Buffer, size: number): ChunkRef | undefined {
@@ -75,9 +76,10 @@ export function chunkStore(options: ChunkStoreOptions): ChunkStore {
     return { blobId, index, offset, size, digest };
   }
 
-  async function storeChunk(digest: Buffer, bytes: Buffer): Promise<ChunkRef> {
-    const key = digest.toString("latin1");
-    const reused = known.get(key) ?? find(digest, bytes.length);
+  async function storeChunk(key: string, bytes: Buffer): Promise<ChunkRef> {
+    const before = known.get(key);
+    const digest = before?.digest ?? Buffer.from(key, "latin1");
+    const reused = before ?? find(digest, bytes.length);
     const chunk = reused ?? (await writer.append(bytes, digest));
     if (reused === undefined) {
       added.push(chunk);
@@ -94,11 +96,11 @@ export function chunkStore(options: ChunkStoreOptions): ChunkStore {
   return {
     async storeFile(content) {
       const chunks: ChunkRef[] = [];
-      for await (const chunk of fileChunks(content, chunkSize)) {
+      for await (const chunk of fileChunks(content, chunkSize, scratch)) {
         chunks.push(
           chunk.kind === "data"
-            ? await storeChunk(sha256(chunk.bytes), chunk.bytes)
-            : await storeChunk(zeroDigest(chunk.size), zeroBytes(chunk.size)),
+            ? await storeChunk(digestOf(chunk.bytes), chunk.bytes)
+            : await storeChunk(zeroKey(chunk.size), zeroBytes(chunk.size)),
         );
       }
       return chunks;
@@ -109,6 +111,7 @@ export function chunkStore(options: ChunkStoreOptions): ChunkStore {
   };
 }
 
-function sha256(bytes: Buffer): Buffer {
-  return createHash("sha256").update(bytes).digest();
+/** The sha256 of bytes as a text of one character a byte: a key for maps, and no buffer of its own for each chunk. */
+function digestOf(bytes: Buffer): string {
+  return hash("sha256", bytes, "binary");
 }

@@ -64,13 +64,13 @@ export async function convertLayers(
   const tree = createTree();
   let number = 0;
   for await (const { diffId, content } of layers) {
-    const { bytes, finish } = hashed(content);
-    await applyLayer(tree, readTar(bytes, { signal }), {
+    await using layer = hashed(content);
+    await applyLayer(tree, readTar(layer.bytes, { signal }), {
       storeFile: store.storeFile,
       signal,
       limits,
     });
-    await finish(diffId, number);
+    await layer.finish(diffId, number);
     options.onLayer?.(number);
     number += 1;
   }
@@ -88,7 +88,8 @@ export async function convertLayers(
   };
 }
 
-interface Hashed {
+/** Disposing ends the reading, wherever it is. */
+interface Hashed extends AsyncDisposable {
   readonly bytes: AsyncIterable<Buffer>;
   /** Reads what the archive's reader has left, and compares. */
   finish(diffId: string, layer: number): Promise<void>;
@@ -118,6 +119,9 @@ function hashed(content: AsyncIterable<Buffer>): Hashed {
         `Layer ${layer} of the image unpacks to ${actual}; its configuration says ${diffId}.`,
         { details: { layer, expected: diffId, actual } },
       );
+    },
+    async [Symbol.asyncDispose]() {
+      await source.return?.();
     },
   };
 }

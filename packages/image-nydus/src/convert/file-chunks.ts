@@ -8,21 +8,48 @@ export type FileChunk =
 /**
  * Cuts a file into chunks of one size; the last may be shorter. Bytes that arrive as a whole chunk are not copied, and
  * chunks that are hole throughout are never written out. A chunk counts until the next one is asked for.
+ *
+ * @param scratch where chunks of several pieces are put together; holds one chunk, for one file at a time. @default a new one
  */
 export async function* fileChunks(
   content: AsyncIterable<TarContent>,
   chunkSize: number,
+  scratch: Buffer = Buffer.allocUnsafeSlow(chunkSize),
 ): AsyncGenerator<FileChunk, void, undefined> {
-  let pieces: Buffer[] = [];
+  /** Of the chunk so far: all its bytes in one piece, or else they are in the scratch unless there are only zeros */
+  let only: Buffer | undefined;
   let zeros = 0;
   let size = 0;
 
+  function toScratch(): void {
+    only?.copy(scratch);
+    only = undefined;
+    scratch.fill(0, 0, zeros);
+    zeros = 0;
+  }
+
+  function addData(bytes: Buffer): void {
+    if (size === 0) only = bytes;
+    else {
+      toScratch();
+      bytes.copy(scratch, size);
+    }
+  }
+
+  function addZeros(length: number): void {
+    if (zeros === size) zeros += length;
+    else {
+      toScratch();
+      scratch.fill(0, size, size + length);
+    }
+  }
+
   function take(): FileChunk {
     const chunk: FileChunk =
-      pieces.length === 0
-        ? { kind: "zeros", size: zeros }
-        : { kind: "data", bytes: joined(pieces, size) };
-    pieces = [];
+      zeros === size
+        ? { kind: "zeros", size }
+        : { kind: "data", bytes: only ?? scratch.subarray(0, size) };
+    only = undefined;
     zeros = 0;
     size = 0;
     return chunk;
@@ -33,15 +60,8 @@ export async function* fileChunks(
     let from = 0;
     while (left > 0) {
       const length = Math.min(left, chunkSize - size);
-      if (piece.kind === "data") {
-        if (zeros > 0) pieces.push(Buffer.alloc(zeros));
-        zeros = 0;
-        pieces.push(piece.bytes.subarray(from, from + length));
-      } else if (pieces.length > 0) {
-        pieces.push(Buffer.alloc(length));
-      } else {
-        zeros += length;
-      }
+      if (piece.kind === "data") addData(piece.bytes.subarray(from, from + length));
+      else addZeros(length);
       from += length;
       left -= length;
       size += length;
@@ -49,9 +69,4 @@ export async function* fileChunks(
     }
   }
   if (size > 0) yield take();
-}
-
-function joined(pieces: readonly Buffer[], size: number): Buffer {
-  const [first] = pieces;
-  return pieces.length === 1 && first !== undefined ? first : Buffer.concat(pieces, size);
 }

@@ -13,7 +13,7 @@ import type { ImageLocation } from "../registry/image-location.ts";
 import type { ImageSource, ResolvedImage } from "../registry/image-source.ts";
 import { layerDecompressor } from "../registry/layer-decompressor.ts";
 import type { Platform } from "../registry/platform.ts";
-import type { TreeLimits } from "../tree/file-tree.ts";
+import { defaultTreeLimits, type TreeLimits } from "../tree/file-tree.ts";
 import { acquireLease } from "./acquire-lease.ts";
 import type { ImageDatabase } from "./image-database.ts";
 import { asIoError } from "./io-error.ts";
@@ -159,11 +159,15 @@ async function addImage(
   await using metadata = await layout.createIngest();
   const { blob, reusedBlobIds } = converted;
   const reused = reusedBlobIds.map((blobId) => requireInfo(database, blobId));
-  const bootstrap = await writeBootstrap(
-    fileSink(metadata.file),
-    { root: converted.root, blobs: [...(blob === undefined ? [] : [blob]), ...reused] },
-    { signal: request.signal },
-  );
+  const [bootstrap] = await Promise.all([
+    writeBootstrap(
+      fileSink(metadata.file),
+      { root: converted.root, blobs: [...(blob === undefined ? [] : [blob]), ...reused] },
+      { signal: request.signal },
+    ),
+    // The disk gets to work meanwhile; what installs the blob has less to wait for.
+    data.file.datasync(),
+  ]);
   request.signal.throwIfAborted();
   const blobs: (BlobRecord & { readonly chunks: readonly (typeof converted.added)[number][] })[] = [
     {
@@ -237,6 +241,7 @@ function convert(
       { details: { layers: layers.length, diffIds: diffIds.length } },
     );
   }
+  const maxBytes = maxLayerBytes({ ...defaultTreeLimits, ...limits });
   progress.step("download");
   async function* tars(): AsyncGenerator<LayerTar> {
     const fetched = fetchLayers(source, layers, {
@@ -249,7 +254,7 @@ function convert(
     });
     let layer = 0;
     for await (const stored of fetched) {
-      const decompress = layerDecompressor(layers[layer]?.mediaType ?? "");
+      const decompress = layerDecompressor(layers[layer]?.mediaType ?? "", { maxBytes });
       yield { diffId: diffIds[layer] ?? "", content: decompress(stored) };
       layer += 1;
     }
@@ -263,6 +268,14 @@ function convert(
       progress.converted(layer);
     },
   });
+}
+
+/**
+ * Bytes that an archive within the limits can have, with headers and padding; what follows its end is read, too, and must
+ * not go on for ever.
+ */
+function maxLayerBytes({ maxFileBytes, maxEntries, maxMetadataBytes }: TreeLimits): number {
+  return maxFileBytes + maxMetadataBytes + maxEntries * 16_384 + 1_048_576;
 }
 
 function requireInfo(database: ImageDatabase, blobId: string) {
