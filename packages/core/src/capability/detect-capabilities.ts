@@ -101,9 +101,9 @@ function claimRuntimes(
     const unique = new Set(names.map(normalizeRuntime));
     return [...unique].map((name) => ({ name, source, verified: found.has(name) }));
   }
-  const detected =
-    interpreters.length === 0 && process.platform !== "win32" ? ["shell"] : [...found];
-  return detected.map((name) => ({ name, source: "detection", verified: true }));
+  // A machine with POSIX has a shell, wherever it is.
+  if (interpreters.length === 0 && process.platform !== "win32") found.add("shell");
+  return [...found].map((name) => ({ name, source: "detection", verified: true }));
 }
 
 function runtimesFromEnv(
