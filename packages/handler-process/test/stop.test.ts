@@ -100,7 +100,10 @@ while True: signal.pause()
 
   test("kills a stopped process", async () => {
     const { outcome } = await runUntilLine({
-      runtime: script("(kill -STOP $$; echo ready) & wait; sleep 60"),
+      runtime: script(`
+        (kill -STOP $$; until grep -q '^State:.T' /proc/$$/status; do :; done; echo ready) &
+        wait; sleep 60
+      `),
       handler: { killGraceMs: 200 },
     });
     expect(outcome.signal).toBe("SIGKILL");
