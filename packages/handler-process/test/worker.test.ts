@@ -1,7 +1,13 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { allowAllPolicy, startWorker, type AdmissionOverrides, type Worker } from "@longshore/core";
+import {
+  allowAllPolicy,
+  startWorker,
+  type AdmissionOverrides,
+  type JobRuntime,
+  type Worker,
+} from "@longshore/core";
 import { describe, expect, test, vi } from "vitest";
 import { processHandler } from "../src/index.ts";
 import { runningProcesses } from "./process-run.ts";
@@ -28,8 +34,6 @@ async function openWorker(admission: AdmissionOverrides): Promise<OpenWorker> {
   };
 }
 
-const signal = AbortSignal.timeout(15_000);
-
 describe("a worker", () => {
   test("refuses processes unless its rules allow the mode", async () => {
     await using open = await openWorker({});
@@ -43,7 +47,7 @@ describe("a worker", () => {
     await using open = await openWorker({});
     const runtime = { mode: "handler", cmd: ["echo", "owned"] } as const;
     const job = await open.worker.submit({ operation: "process.run", runtime });
-    const result = await job.result({ signal });
+    const result = await job.result({ signal: AbortSignal.timeout(15_000) });
     expect(result).toMatchObject({ status: "failed", error: { code: "RUNTIME_NOT_SUPPORTED" } });
     expect(result.stdout).toBeUndefined();
   });
@@ -54,22 +58,41 @@ describe("a worker", () => {
       operation: "demo.hello",
       runtime: { mode: "process", cmd: ["sh", "-c", 'echo "$WORKER_OPERATION"'] },
     });
-    expect(await job.result({ signal })).toMatchObject({
+    expect(await job.result({ signal: AbortSignal.timeout(15_000) })).toMatchObject({
       status: "completed",
       exitCode: 0,
       stdout: "demo.hello\n",
     });
   });
 
+  /**
+   * A job of three processes: itself, one that does not listen to SIGTERM, and a daemon: forked twice, in a session and
+   * directory of its own, and deaf as well.
+   */
+  function familyOf(word: string): JobRuntime {
+    const content = `
+      sh -c 'trap "" TERM; sleep ${word}; true' &
+      (cd /; setsid sh -c 'trap "" TERM HUP; sleep ${word}; true' </dev/null >/dev/null 2>&1 &)
+      until [ "$(pgrep -xfc 'sleep ${word}')" = 2 ]; do :; done
+      echo begun
+      sleep ${word}
+    `;
+    return {
+      mode: "process",
+      cmd: ["sh", "job.sh"],
+      files: { "job.sh": { content } },
+    };
+  }
+
   test("F4: leaves nothing running after a time-out, and tells what there was", async () => {
     await using open = await openWorker({ allowedModes: ["process"] });
     const word = String(87_000_000 + process.pid);
     const job = await open.worker.submit({
       operation: "demo.sleep",
-      execution: { timeoutSeconds: 1 },
-      runtime: { mode: "process", cmd: ["sh", "-c", `echo begun; sleep ${word} & sleep ${word}`] },
+      execution: { timeoutSeconds: 2 },
+      runtime: familyOf(word),
     });
-    const result = await job.result({ signal });
+    const result = await job.result({ signal: AbortSignal.timeout(15_000) });
     expect(result).toMatchObject({
       status: "timeout",
       error: { code: "TIMEOUT" },
@@ -82,15 +105,18 @@ describe("a worker", () => {
   test("F4: leaves nothing running after a cancel", async () => {
     await using open = await openWorker({ allowedModes: ["process"] });
     const word = String(88_000_000 + process.pid);
-    const job = await open.worker.submit({
-      operation: "demo.sleep",
-      runtime: { mode: "process", cmd: ["sh", "-c", `trap '' TERM; sleep ${word}; sleep ${word}`] },
-    });
-    await vi.waitFor(async () => {
-      expect(await runningProcesses(word)).toHaveLength(1);
-    });
+    const job = await open.worker.submit({ operation: "demo.sleep", runtime: familyOf(word) });
+    await vi.waitFor(
+      async () => {
+        expect(await runningProcesses(word)).toHaveLength(3);
+      },
+      { timeout: 5_000 },
+    );
     await job.cancel();
-    expect(await job.result({ signal })).toMatchObject({ status: "cancelled" });
+    expect(await job.result({ signal: AbortSignal.timeout(15_000) })).toMatchObject({
+      status: "cancelled",
+      stdout: "begun\n",
+    });
     expect(await runningProcesses(word)).toEqual([]);
   });
 });
