@@ -1,8 +1,12 @@
 import { defineConfig } from "tsup";
 
-/** The command as one file, for container images without node_modules. */
+/** The command without node_modules, for container images: one file, and one for the thread of the job store beside it. */
 export default defineConfig({
-  entry: { longshore: "packages/cli/src/main.ts" },
+  entry: {
+    longshore: "packages/cli/src/main.ts",
+    "store-thread": "packages/store-sqlite/src/store-thread.ts",
+  },
+  splitting: false,
   outDir: "packages/cli/bundle",
   format: "esm",
   dts: false,
