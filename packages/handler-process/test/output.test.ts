@@ -322,10 +322,10 @@ describe("the result's data", () => {
   });
 
   test("is read from YAML with many keys without standing still", async () => {
-    const text = Array.from({ length: 20_000 }, (_, index) => `k${index}: v\n`).join("");
+    const text = Array.from({ length: 25_000 }, (_, index) => `k${index}: v\n`).join("");
     const startMs = performance.now();
-    expect(Object.keys((await dataOfFile(text)) as object)).toHaveLength(20_000);
-    expect(performance.now() - startMs).toBeLessThan(2_000);
+    expect(Object.keys((await dataOfFile(text)) as object)).toHaveLength(25_000);
+    expect(performance.now() - startMs).toBeLessThan(3_000);
   });
 
   test("is not read from very long YAML", async () => {

@@ -190,7 +190,7 @@ describe("dotenv", () => {
         );
         expect(readByShell(formatDotenv(clean))).toEqual(clean);
       }),
-      { numRuns: 150 },
+      { numRuns: 60 },
     );
   });
 
