@@ -17,13 +17,19 @@ interface Key {
 }
 
 /** Their keys are documented one by one; other objects are values of one key. */
-const sections = ["worker", "worker.capabilities", "policy", "policy.defaults", "policy.max"];
+const sections = new Set([
+  "worker",
+  "worker.capabilities",
+  "policy",
+  "policy.defaults",
+  "policy.max",
+]);
 
 function* keysIn(schema: unknown, path = ""): Generator<Key> {
   const { properties } = section.parse(schema);
   for (const [name, inner] of Object.entries(properties)) {
     const key = `${path}${name}`;
-    if (sections.includes(key)) {
+    if (sections.has(key)) {
       yield* keysIn(inner, `${key}.`);
       continue;
     }
