@@ -27,7 +27,7 @@ import { createRecovery } from "./recovery.ts";
 import { removeDir, removeLeftovers } from "./work-dirs.ts";
 
 /** Handlers end by themselves within the kill grace; this much later they are given up on. */
-const giveUpMarginMs = 2_000;
+const giveUpMarginMs = 3_000;
 const pruneEveryMs = 60_000;
 /** Wait before a job that could not be written is tried again */
 const requeueDelayMs = 1_000;
