@@ -1,4 +1,3 @@
-import { rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { LongshoreError } from "@longshore/core";
 import { formatClaimName, parseClaimName, type ClaimName } from "./claim-name.ts";
@@ -6,7 +5,7 @@ import type { FileCalls } from "./file-calls.ts";
 import { hasCode } from "./fs-error.ts";
 import { namesIn } from "./inbox-watch.ts";
 import { claimDirectory, type Layout } from "./layout.ts";
-import { isOwnerAlive } from "./owner-lock.ts";
+import { isOwnerAlive, removeDeadOwner } from "./owner-lock.ts";
 
 /** A message that is this worker's: a file in its own claim directory. */
 export interface Claim extends ClaimName {
@@ -102,10 +101,8 @@ export function openClaims({ layout, calls, workerId, leaseMs }: ClaimsOptions):
       const mine = await claim(join(other, fileName), { attempt: attempt + 1, name });
       if (mine !== undefined) taken.push(mine);
     }
-    if (names.length === 0) {
-      await rmdir(other).catch(() => {
-        // Not empty any more, or gone already: nothing to tidy.
-      });
+    if (names.every((fileName) => parseClaimName(fileName) === undefined)) {
+      await removeDeadOwner(other, worker, leaseMs);
     }
     return taken;
   }

@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { fsync } from "node:fs";
-import { rm } from "node:fs/promises";
+import { lstat, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import type { FileCalls } from "./file-calls.ts";
 import { hasCode } from "./fs-error.ts";
+import { namesIn } from "./inbox-watch.ts";
 
 /** Writes files that outlive a power cut. Many that are written at a time share the cost of their directory. */
 export interface DurableFiles {
@@ -22,6 +23,24 @@ interface Pending {
   readonly reject: (error: unknown) => void;
 }
 
+const temporaryName = /^\.[0-9a-f-]{36}\.tmp$/;
+/** A temporary file that is older has no writer any more, in milliseconds */
+const abandonedMs = 3_600_000;
+
+/** Removes what writers left that died. */
+export async function removeAbandoned(directory: string): Promise<void> {
+  for (const name of await namesIn(directory)) {
+    if (!temporaryName.test(name)) continue;
+    const path = join(directory, name);
+    const stats = await lstat(path).catch((error: unknown) => {
+      if (!hasCode(error, "ENOENT")) throw error;
+    });
+    if (stats !== undefined && stats.mtimeMs < Date.now() - abandonedMs) {
+      await rm(path, { force: true });
+    }
+  }
+}
+
 /** Files that are open at a time */
 const maxBatch = 128;
 const syncFile = promisify(fsync);
@@ -30,38 +49,42 @@ export function durableFiles(calls: FileCalls): DurableFiles {
   let waiting: Pending[] = [];
   let isBusy = false;
 
-  async function commitAll(): Promise<void> {
+  async function writeAll(): Promise<void> {
     while (waiting.length > 0) {
       const batch = waiting.slice(0, maxBatch);
       waiting = waiting.slice(maxBatch);
-      await commit(batch);
+      const written = await writeBatch(batch);
+      // The next batch need not wait for this one's directory.
+      for (const [directory, files] of written) void settle(directory, files);
     }
     isBusy = false;
   }
 
-  /** Settles every write of the batch. */
-  async function commit(batch: readonly Pending[]): Promise<void> {
-    const byDirectory = new Map<string, Pending[]>();
+  /** Writes the files at a time. Returns those that are there, by directory; the others are rejected. */
+  async function writeBatch(batch: readonly Pending[]): Promise<ReadonlyMap<string, Pending[]>> {
+    const written = new Map<string, Pending[]>();
     await Promise.all(
       batch.map(async (pending) => {
         try {
           await put(pending);
           const directory = dirname(pending.path);
-          const others = byDirectory.get(directory);
-          if (others === undefined) byDirectory.set(directory, [pending]);
+          const others = written.get(directory);
+          if (others === undefined) written.set(directory, [pending]);
           else others.push(pending);
         } catch (error) {
           pending.reject(error);
         }
       }),
     );
-    for (const [directory, written] of byDirectory) {
-      try {
-        await syncDirectory(directory);
-        for (const { resolve } of written) resolve();
-      } catch (error) {
-        for (const { reject } of written) reject(error);
-      }
+    return written;
+  }
+
+  async function settle(directory: string, files: readonly Pending[]): Promise<void> {
+    try {
+      await syncDirectory(directory);
+      for (const { resolve } of files) resolve();
+    } catch (error) {
+      for (const { reject } of files) reject(error);
     }
   }
 
@@ -101,7 +124,7 @@ export function durableFiles(calls: FileCalls): DurableFiles {
         if (isBusy) return;
         isBusy = true;
         // Whatever is written in this turn of the event loop, or while the disk is at work, goes together.
-        setImmediate(() => void commitAll());
+        setImmediate(() => void writeAll());
       }),
   };
 }

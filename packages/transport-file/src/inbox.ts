@@ -65,8 +65,9 @@ export function openInbox(inboxOptions: InboxOptions): Inbox {
       facts = peek(file.body, isJson);
       // A JSON document says itself where it ends; of everything else only time tells.
       const isComplete = isJson && facts !== undefined;
-      if (!isComplete && !stability.isSettled(name, file)) {
-        timers.later(name, stabilityMs, () => {
+      const waitMs = isComplete ? 0 : stability.missingMs(name, file);
+      if (waitMs > 0) {
+        timers.later(name, waitMs, () => {
           consider(name);
         });
         return;

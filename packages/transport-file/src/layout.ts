@@ -1,4 +1,5 @@
-import { access, constants, lstat, mkdir } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { access, constants, lstat, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isJobId, LongshoreError } from "@longshore/core";
 import { toTransportError } from "./fs-error.ts";
@@ -81,10 +82,17 @@ export async function makeLayout(layout: Layout): Promise<void> {
   }
 }
 
-/** @throws {LongshoreError} `TRANSPORT_ERROR` that says what the directory does not allow */
+/**
+ * Makes sure that files can be made in a directory, by making one: permissions alone do not tell on network file systems.
+ *
+ * @throws {LongshoreError} `TRANSPORT_ERROR`
+ */
 export async function checkWritable(path: string): Promise<void> {
+  const probe = join(path, `.${randomUUID()}.tmp`);
   try {
     await access(path, constants.R_OK | constants.W_OK | constants.X_OK);
+    await writeFile(probe, "", { flag: "wx" });
+    await rm(probe, { force: true });
   } catch (error) {
     throw toTransportError(error, `The directory ${path} must be readable and writable`);
   }

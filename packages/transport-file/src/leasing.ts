@@ -2,9 +2,10 @@ import { mkdir } from "node:fs/promises";
 import type { JobError, LeaseSink } from "@longshore/core";
 import { cancelRequests } from "./cancel-requests.ts";
 import { openClaims, type Claim, type Claims } from "./claims.ts";
-import type { DurableFiles } from "./durable-files.ts";
+import { removeAbandoned, type DurableFiles } from "./durable-files.ts";
 import type { FileCalls } from "./file-calls.ts";
 import type { ResolvedOptions } from "./file-transport-options.ts";
+import { hasCode } from "./fs-error.ts";
 import type { HeldClaims } from "./held-claims.ts";
 import { watchDirectory } from "./inbox-watch.ts";
 import { openInbox } from "./inbox.ts";
@@ -123,6 +124,18 @@ export function openLeasing(leasingOptions: LeasingOptions): Leasing {
     }
   }
 
+  async function takeWorkerId(): Promise<OwnerLock> {
+    for (;;) {
+      await mkdir(claims.directory, { recursive: true });
+      try {
+        return await lockOwner(claims.directory, workerId, leaseMs);
+      } catch (error) {
+        // Another worker has just tidied the directory away, as one that a dead worker left.
+        if (!hasCode(error, "ENOENT")) throw error;
+      }
+    }
+  }
+
   async function pause(): Promise<void> {
     isPaused = true;
     clearInterval(rescan);
@@ -140,8 +153,9 @@ export function openLeasing(leasingOptions: LeasingOptions): Leasing {
     considerReturned: inbox.considerReturned,
     async start() {
       await makeLayout(layout);
-      await mkdir(claims.directory, { recursive: true });
-      lock = await lockOwner(claims.directory, workerId, leaseMs);
+      lock = await takeWorkerId();
+      await removeAbandoned(layout.results);
+      await removeAbandoned(layout.failed);
       const left = await claims.left();
       await Promise.all(left.map(inbox.deliverAgain));
       await watch();

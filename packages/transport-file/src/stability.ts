@@ -8,8 +8,8 @@ export interface StabilityOptions {
 
 /** Tells files that are still written to from those that are complete. */
 export interface Stability {
-  /** Whether the file did not change for the stability time. */
-  isSettled(name: string, file: JobFile): boolean;
+  /** How long the file must stay unchanged from now on, in milliseconds; 0 when it did for long enough. */
+  missingMs(name: string, file: JobFile): number;
   /** The file is gone from the inbox. */
   forget(name: string): void;
 }
@@ -21,17 +21,16 @@ export interface Stability {
 export function createStability({ stabilityMs, isClockShared }: StabilityOptions): Stability {
   const seen = new Map<string, { size: number; modifiedAtMs: number; atMs: number }>();
   return {
-    isSettled(name, { body, modifiedAtMs }) {
+    missingMs(name, { body, modifiedAtMs }) {
       const nowMs = Date.now();
-      if (stabilityMs === 0) return true;
-      if (isClockShared && nowMs - modifiedAtMs >= stabilityMs) return true;
-      const before = seen.get(name);
       const size = body.byteLength;
+      let before = seen.get(name);
       if (before?.size !== size || before.modifiedAtMs !== modifiedAtMs) {
-        seen.set(name, { size, modifiedAtMs, atMs: nowMs });
-        return false;
+        before = { size, modifiedAtMs, atMs: nowMs };
+        seen.set(name, before);
       }
-      return nowMs - before.atMs >= stabilityMs;
+      const unchangedMs = Math.max(nowMs - before.atMs, isClockShared ? nowMs - modifiedAtMs : 0);
+      return Math.max(0, stabilityMs - unchangedMs);
     },
     forget(name) {
       seen.delete(name);

@@ -1,6 +1,6 @@
 /** Actions to come, one for each key. */
 export interface Timers {
-  /** An action of the same key that is yet to come takes the place of this one. */
+  /** Left out while an action of the same key is yet to come. */
   later(key: string, delayMs: number, action: () => void): void;
   clear(): void;
 }
