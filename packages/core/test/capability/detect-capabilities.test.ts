@@ -116,6 +116,21 @@ describe("precedence, for each key by itself", () => {
     expect(capabilities.limits).toEqual({ ...found.capabilities.limits, maxDiskSizeGb: 100 });
   });
 
+  it("takes no fact from the configuration", async () => {
+    const found = await detect();
+    const facts = {
+      operations: ["no.such"],
+      workerVersion: "99.0.0",
+      protocolVersions: ["9.0"],
+      limits: { maxConcurrentJobs: 1_000 },
+    };
+    const { capabilities } = await detect({ declared: facts as object });
+    expect(capabilities).toEqual({
+      ...found.capabilities,
+      interpreters: capabilities.interpreters,
+    });
+  });
+
   it("counts undefined as not said", async () => {
     const said = { runtimes: undefined, features: undefined, limits: undefined, extra: undefined };
     const found = await detect();
