@@ -291,7 +291,7 @@ describe("a file that cannot be read", () => {
 
   it("may be a folder, a device or a pipe, none of which is waited for", async () => {
     const pipe = join(folder.path, "pipe");
-    execFileSync("mkfifo", [pipe]);
+    execFileSync("env", ["mkfifo", pipe]);
     for (const file of [folder.path, "/dev/zero", pipe]) {
       expect(await reasonOf(file)).toBe("it is not a file");
     }
