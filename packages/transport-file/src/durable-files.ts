@@ -3,6 +3,7 @@ import { fsync } from "node:fs";
 import { lstat, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
+import { directorySync, type DirectorySync } from "./directory-sync.ts";
 import type { FileCalls } from "./file-calls.ts";
 import { hasCode } from "./fs-error.ts";
 import { namesIn } from "./inbox-watch.ts";
@@ -48,43 +49,28 @@ const syncFile = promisify(fsync);
 export function durableFiles(calls: FileCalls): DurableFiles {
   let waiting: Pending[] = [];
   let isBusy = false;
+  const syncs = new Map<string, DirectorySync>();
 
   async function writeAll(): Promise<void> {
     while (waiting.length > 0) {
       const batch = waiting.slice(0, maxBatch);
       waiting = waiting.slice(maxBatch);
-      const written = await writeBatch(batch);
-      // The next batch need not wait for this one's directory.
-      for (const [directory, files] of written) void settle(directory, files);
+      await Promise.all(batch.map(write));
     }
     isBusy = false;
   }
 
-  /** Writes the files at a time. Returns those that are there, by directory; the others are rejected. */
-  async function writeBatch(batch: readonly Pending[]): Promise<ReadonlyMap<string, Pending[]>> {
-    const written = new Map<string, Pending[]>();
-    await Promise.all(
-      batch.map(async (pending) => {
-        try {
-          await put(pending);
-          const directory = dirname(pending.path);
-          const others = written.get(directory);
-          if (others === undefined) written.set(directory, [pending]);
-          else others.push(pending);
-        } catch (error) {
-          pending.reject(error);
-        }
-      }),
-    );
-    return written;
-  }
-
-  async function settle(directory: string, files: readonly Pending[]): Promise<void> {
+  /** Resolves when the file is there; its writer waits for the directory as well. */
+  async function write(pending: Pending): Promise<void> {
+    const { path, resolve, reject } = pending;
     try {
-      await syncDirectory(directory);
-      for (const { resolve } of files) resolve();
+      await put(pending);
+      const directory = dirname(path);
+      const sync = syncs.get(directory) ?? directorySync(directory, calls);
+      syncs.set(directory, sync);
+      sync().then(resolve, reject);
     } catch (error) {
-      for (const { reject } of files) reject(error);
+      reject(error);
     }
   }
 
@@ -102,18 +88,6 @@ export function durableFiles(calls: FileCalls): DurableFiles {
     } catch (error) {
       await rm(temporary, { force: true });
       throw error;
-    }
-  }
-
-  async function syncDirectory(directory: string): Promise<void> {
-    const fd = await calls.open(directory, "r");
-    try {
-      await syncFile(fd);
-    } catch (error) {
-      // Not every file system can sync a directory by itself; those write names with the files.
-      if (!hasCode(error, "EINVAL", "ENOTSUP")) throw error;
-    } finally {
-      await calls.close(fd);
     }
   }
 
