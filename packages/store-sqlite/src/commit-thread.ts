@@ -41,12 +41,13 @@ export function startCommitThread(data: ThreadData): CommitThread {
   let failure: unknown;
   const ended = new Promise<void>((resolve) => {
     worker.once("exit", () => {
-      refusal = threadEnded(failure);
+      const error = threadEnded(failure);
+      refusal ??= error;
       const refused = [...sent, ...waiters];
       sent = [];
       waiters = [];
       operations = [];
-      for (const settle of refused) settle(refusal);
+      for (const settle of refused) settle(error);
       resolve();
     });
   });
@@ -57,18 +58,25 @@ export function startCommitThread(data: ThreadData): CommitThread {
   // An idle store does not keep its process alive; a call that is not answered does.
   worker.unref();
 
+  function schedule(): void {
+    if (isScheduled) return;
+    isScheduled = true;
+    // Everything that is called in this turn of the event loop goes in one message.
+    setImmediate(flush);
+  }
+
   function flush(): void {
     isScheduled = false;
     const batch = operations;
     const callers = waiters;
     operations = [];
     waiters = [];
-    if (batch.length > 0 && sent.length === 0) worker.ref();
     for (let start = 0; start < batch.length; start += maxBatch) {
       const part = batch.length <= maxBatch ? batch : batch.slice(start, start + maxBatch);
       const partCallers = callers.slice(start, start + maxBatch);
       try {
         post(worker, part);
+        if (sent.length === 0) worker.ref();
         sent.push(...partCallers);
       } catch (error) {
         // A value that is no plain data; a caller without types can bring one here.
@@ -80,7 +88,7 @@ export function startCommitThread(data: ThreadData): CommitThread {
   function onAnswer({ count, outcomes }: Answer): void {
     const answered = sent;
     sent = answered.splice(count);
-    if (sent.length === 0) worker.unref();
+    if (sent.length === 0 && refusal === undefined) worker.unref();
     answered.forEach((settle, index) => {
       settle(outcomes.get(index));
     });
@@ -99,10 +107,7 @@ export function startCommitThread(data: ThreadData): CommitThread {
             reject(error);
           }
         });
-        if (isScheduled) return;
-        isScheduled = true;
-        // Everything that is called in this turn of the event loop goes in one message.
-        setImmediate(flush);
+        schedule();
       }),
     close() {
       if (refusal === undefined) {
@@ -136,8 +141,11 @@ function startThread(data: ThreadData): Worker {
 }
 
 function threadEnded(failure: unknown): LongshoreError {
-  const reason = failure === undefined ? "." : `: ${toError(failure).message}`;
-  return new LongshoreError("IO_ERROR", `The thread of the job store has ended${reason}`, {
+  if (failure === undefined) {
+    return new LongshoreError("IO_ERROR", "The thread of the job store has ended.");
+  }
+  const { message } = toError(failure);
+  return new LongshoreError("IO_ERROR", `The thread of the job store has failed: ${message}`, {
     cause: failure,
   });
 }

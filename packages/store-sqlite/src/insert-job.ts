@@ -72,10 +72,13 @@ export function insertJob(
       seq,
     );
   }
-  locations.note(jobId, { seq, scope: key?.[0] ?? null });
   statements.insertDocument.run(seq, document);
-  if (result !== undefined) statements.insertResult.run(seq, result);
-  else if (key !== null) statements.putKey.run(key[0], jobId, key[1]);
+  if (result === undefined) {
+    locations.note(jobId, { seq, scope: key?.[0] ?? null });
+    if (key !== null) statements.putKey.run(key[0], jobId, key[1]);
+  } else {
+    statements.insertResult.run(seq, result);
+  }
   if (!isKnown && result === undefined) return undefined;
   const row = statements.getJob.get(jobId) as unknown as JobRow;
   return { kind: result === undefined ? "accepted" : "deduplicated", row };

@@ -1,7 +1,7 @@
 import type { Statements } from "./statements.ts";
 
 /** Where a job is in the tables. */
-export interface JobLocation {
+interface JobLocation {
   readonly seq: number;
   /** Scope of its idempotency key */
   readonly scope: string | null;
@@ -18,7 +18,7 @@ export interface JobLocations {
   change(jobId: string, apply: (seq: number) => number): JobLocation | undefined;
 }
 
-const maxRemembered = 50_000;
+const maxRemembered = 20_000;
 
 export function jobLocations(statements: Statements): JobLocations {
   const known = new Map<string, JobLocation>();

@@ -71,7 +71,7 @@ export type FinishOperation = readonly [
   keyExpiresAtMs: number | null,
 ];
 
-export type CheckpointOperation = readonly [
+type CheckpointOperation = readonly [
   kind: "checkpoint",
   jobId: string,
   owner: string,

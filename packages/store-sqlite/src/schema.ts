@@ -51,6 +51,9 @@ export const schemaVersion: number = migrations.length;
  * is.
  */
 export function migrate(database: DatabaseSync): number {
+  // A file that needs no change is opened also while another process writes.
+  const current = versionOf(database);
+  if (current >= schemaVersion) return current;
   // The lock comes first: two processes may open a new file at the same time.
   database.exec("BEGIN IMMEDIATE");
   try {
