@@ -82,4 +82,12 @@ describe("several processes on one file", { timeout: 120_000 }, () => {
     const [jobId = ""] = child.jobsThat("inserted");
     expect(await store.get(jobId)).toMatchObject({ state: "queued" });
   });
+
+  it("do not end before a store that they close is closed", async () => {
+    await using directory = await createStoreDirectory();
+    const path = directory.file();
+    await using child = startStoreProcess({ mode: "close-busy", path, name: "a" });
+    expect(await child.ended).toBe(0);
+    expect(child.jobsThat("closed")).toHaveLength(1);
+  });
 });

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 
 /** A directory for database files that goes with its test. */
 export interface StoreDirectory extends AsyncDisposable {
@@ -31,7 +32,7 @@ export interface StoreProcess extends AsyncDisposable {
 }
 
 export interface StoreProcessOptions {
-  readonly mode: "live" | "race" | "leave-open";
+  readonly mode: "live" | "race" | "leave-open" | "close-busy";
   readonly path: string;
   readonly name: string;
   readonly count?: number;
@@ -40,7 +41,7 @@ export interface StoreProcessOptions {
 
 export function startStoreProcess(options: StoreProcessOptions): StoreProcess {
   const { mode, path, name, count = 0, cwd } = options;
-  const program = join(import.meta.dirname, "fixtures", "store-process.ts");
+  const program = fileURLToPath(new URL("./fixtures/store-process.ts", import.meta.url));
   const child = spawn(
     process.execPath,
     ["--conditions=@longshore/source", "--no-warnings", program, mode, path, name, String(count)],
