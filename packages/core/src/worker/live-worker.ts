@@ -88,9 +88,10 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
   });
   const scheduler = createScheduler({
     maxConcurrentJobs,
-    run: async (jobId) => {
+    // The next job runs while the end of the one before is written.
+    run: async (jobId, freeSlot) => {
       const job = board.get(jobId);
-      if (job === undefined || (await executor.run(job)) === "ended") return undefined;
+      if (job === undefined || (await executor.run(job, freeSlot)) === "ended") return undefined;
       if (isOpen()) return entryFor(job, job.queuedAtMs);
       givingBack.push(giveBack(job));
       return undefined;
