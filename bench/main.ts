@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { benchEchoJobs } from "./echo-jobs.ts";
 import { benchEventBus } from "./event-bus.ts";
+import { benchImages } from "./images.ts";
 import { benchJobFiles } from "./job-files.ts";
 import { benchMemoryGrowth } from "./memory-growth.ts";
 import { benchJobStores } from "./job-stores.ts";
@@ -12,6 +13,7 @@ const benchmarks: Readonly<Record<string, readonly [string, () => Promise<readon
   stores: ["The life of a job in a store, without a worker", benchJobStores],
   files: ["Jobs as files", benchJobFiles],
   events: ["Event bus (ratio: bare eventemitter3 emit against this)", benchEventBus],
+  image: ["Images (ratio: against the peer in this run)", benchImages],
   memory: ["Memory over 100,000 jobs on the SQLite store", benchMemoryGrowth],
 };
 

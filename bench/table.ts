@@ -1,8 +1,9 @@
 /** One measured number, and how it compares. */
 export interface Row {
   readonly name: string;
-  readonly value: number;
-  readonly unit: string;
+  /** Absent when there was nothing to measure, which the name then explains */
+  readonly value?: number;
+  readonly unit?: string;
   /** Against the baseline the benchmark names */
   readonly ratio?: number;
   /** What the project promises, in words */
@@ -15,8 +16,8 @@ const columns = ["benchmark", "value", "unit", "ratio", "target"] as const;
 function formatTable(rows: readonly Row[]): string {
   const cells = rows.map((row) => [
     row.name,
-    formatNumber(row.value),
-    row.unit,
+    row.value === undefined ? "" : formatNumber(row.value),
+    row.unit ?? "",
     row.ratio === undefined ? "" : `${row.ratio.toFixed(2)}x`,
     row.target ?? "",
   ]);

@@ -13,13 +13,23 @@ const stampFile = join(root, "node_modules", ".longshore-setup");
 
 /** Debian packages by the command that shows whether they are there. */
 const systemPackages = {
-  e2fsprogs: ["mkfs.ext4", "debugfs"],
+  "apache2-utils": ["htpasswd"],
+  attr: ["setfattr"],
+  bsdutils: ["script"],
+  "docker-registry": ["docker-registry"],
   dosfstools: ["mkfs.vfat"],
+  e2fsprogs: ["mkfs.ext4", "debugfs"],
+  "erofs-utils": ["dump.erofs", "fsck.erofs", "mkfs.erofs"],
   fdisk: ["sfdisk"],
+  "libarchive-tools": ["bsdtar"],
+  openssl: ["openssl"],
   python3: ["python3"],
   "qemu-utils": ["qemu-img"],
   "redis-server": ["redis-server"],
+  skopeo: ["skopeo"],
+  umoci: ["umoci"],
   "util-linux": ["prlimit", "setpriv"],
+  zstd: ["zstd"],
 };
 
 installNpmPackages();

@@ -1,10 +1,12 @@
 import { defineConfig } from "tsup";
 
-/** The command without node_modules, for container images: one file, and one for the thread of the job store beside it. */
+/** The command without node_modules, for container images: one file, and those that its threads start with beside it. */
 export default defineConfig({
   entry: {
     longshore: "packages/cli/src/main.ts",
     "store-thread": "packages/store-sqlite/src/store-thread.ts",
+    "fuse-thread": "packages/image-nydus/src/fuse/fuse-thread.ts",
+    "open-shared-bootstrap": "packages/image-nydus/src/rootfs/open-shared-bootstrap.ts",
   },
   splitting: false,
   outDir: "packages/cli/bundle",

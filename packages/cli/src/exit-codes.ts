@@ -3,13 +3,13 @@ import { isLongshoreError } from "@longshore/core";
 /** What the command's exit code says. Documented in the README; scripts rely on it. */
 export const exitCodes = {
   ok: 0,
-  /** A job ended, and not as `completed`; or a check of `doctor` failed */
+  /** A job ended, and not as `completed`; a check of `doctor` or `image verify` failed; an image could not be pulled */
   failed: 1,
-  /** Wrong flags, or a configuration that is not one */
+  /** Wrong flags, or a configuration or an image reference that is not one */
   usage: 2,
-  /** The worker refused the job */
+  /** The worker refused the job, a registry the credentials, or this machine cannot do it */
   refused: 3,
-  /** No such job */
+  /** No such job or image */
   notFound: 4,
   /** Something broke that is not the job's fault */
   internal: 70,
@@ -25,6 +25,10 @@ const byCode: Readonly<Record<string, number>> = {
   UNSUPPORTED_PROTOCOL_VERSION: exitCodes.usage,
   VALIDATION_ERROR: exitCodes.usage,
   NOT_FOUND: exitCodes.notFound,
+  IMAGE_NOT_FOUND: exitCodes.notFound,
+  IMAGE_PULL_FAILED: exitCodes.failed,
+  IMAGE_CHECKSUM_MISMATCH: exitCodes.failed,
+  CANCELLED: exitCodes.interrupted,
   IO_ERROR: exitCodes.internal,
   TRANSPORT_ERROR: exitCodes.internal,
   INTERNAL_ERROR: exitCodes.internal,

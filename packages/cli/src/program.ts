@@ -1,6 +1,7 @@
 import { defaultHome, workerVersion } from "@longshore/core";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { doctor } from "./commands/doctor.ts";
+import { addImageCommands } from "./commands/image/image-commands.ts";
 import { cancelJob, listJobs, showJob } from "./commands/jobs.ts";
 import { printSchema } from "./commands/schema.ts";
 import { submit } from "./commands/submit.ts";
@@ -28,7 +29,7 @@ export async function run(argv: readonly string[]): Promise<number> {
 }
 
 function createProgram(done: (exitCode: number) => void): Command {
-  const home = new Option("--home <dir>", "directory of the job store").default(
+  const home = new Option("--home <dir>", "directory of the job and image stores").default(
     defaultHome(),
     "LONGSHORE_HOME, or the user's data directory",
   );
@@ -113,6 +114,8 @@ function createProgram(done: (exitCode: number) => void): Command {
       done(await cancelJob(jobId, flags));
     });
 
+  addImageCommands(program, { home, json, done });
+
   program
     .command("doctor")
     .description("tell what this machine can run, and how to fix what it lacks")
@@ -143,10 +146,10 @@ function wholeNumber(text: string): number {
 const exitCodeHelp = `
 Exit codes:
   0    all well; with --wait: the job completed
-  1    the job ended otherwise, or a check of doctor failed
-  2    wrong flags, or a configuration or job document that is not one
-  3    the worker refused the job
-  4    there is no such job
+  1    the job ended otherwise; a check of doctor or image verify failed; an image could not be pulled
+  2    wrong flags, or a configuration, job document or image reference that is not one
+  3    the worker refused the job, a registry the credentials, or this machine cannot do it
+  4    there is no such job or image
   70   something broke
   130  interrupted`;
 

@@ -1,6 +1,7 @@
 import { access, constants, mkdir } from "node:fs/promises";
 import { resolve } from "node:path";
 import { detectCapabilities, findCommand } from "@longshore/core";
+import { probeMounts, type MountMethod } from "@longshore/image-nydus";
 import pc from "picocolors";
 import { exitCodes } from "../exit-codes.ts";
 import { openTerminal } from "../terminal.ts";
@@ -47,14 +48,14 @@ export async function doctor(flags: {
     await checkRuntimes(),
     ...(await Promise.all(tools.map(checkTool))),
     await checkDevice("/dev/kvm", "micro-VMs at full speed"),
-    await checkDevice("/dev/fuse", "mounting images on demand"),
+    ...(await checkMounts(resolve(flags.home))),
   ];
   const isHealthy = checks.every(({ status }) => status !== "failed");
   if (terminal.isJson) terminal.printJson({ ok: isHealthy, checks });
   else {
     for (const { name, status, found, fix } of checks) {
       const mark = { ok: pc.green("✓"), missing: pc.yellow("–"), failed: pc.red("✗") }[status];
-      terminal.print(`${mark} ${name.padEnd(10)} ${found}`);
+      terminal.print(`${mark} ${name.padEnd(17)} ${found}`);
       if (fix !== undefined) terminal.print(`  ${pc.dim("fix:")} ${fix}`);
     }
   }
@@ -114,6 +115,30 @@ async function checkTool({ command, purpose, debianPackage }: Tool): Promise<Che
         fix: `apt-get install ${debianPackage}`,
       }
     : { name: command, status: "ok", found: `${file} (${purpose})` };
+}
+
+const mountPurposes: Readonly<Record<MountMethod, string>> = {
+  "erofs-files": "images mounted by the kernel, from files",
+  "erofs-loop": "images mounted by the kernel, through loop devices",
+  fuse: "images that are loaded on demand",
+  nydusd: "images mounted by Nydus' own daemon",
+  overlay: "writable root filesystems over mounted images",
+  extract: "root filesystems copied into directories",
+};
+
+/** How images can be used here, tried out where they would lie. */
+async function checkMounts(home: string): Promise<readonly Check[]> {
+  const isUsable = await access(home, constants.W_OK).then(
+    () => true,
+    () => false,
+  );
+  const probes = await probeMounts(isUsable ? { directory: home } : {});
+  return probes.map(({ method, available, reason, fix }) => {
+    const name = `mount-${method}`;
+    const purpose = mountPurposes[method];
+    if (available) return { name, status: "ok", found: `${reason} (${purpose})` };
+    return { name, status: "missing", found: `${reason}: no ${purpose}`, fix: fix ?? "use Linux" };
+  });
 }
 
 async function checkDevice(path: string, purpose: string): Promise<Check> {

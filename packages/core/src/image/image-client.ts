@@ -3,6 +3,16 @@ import type { PodSandboxConfig } from "../runtime/pod-sandbox.ts";
 import type { FilesystemUsage } from "../runtime/stats.ts";
 import type { AuthConfig, Image, ImageFilter, ImageSpec } from "./image.ts";
 
+/** How far one layer of an image has come. */
+export interface LayerProgress {
+  /** Digest of the layer as it is stored in the registry */
+  readonly digest: string;
+  readonly receivedBytes: number;
+  readonly totalBytes: number;
+  /** Whether its files are in the image */
+  readonly isDone: boolean;
+}
+
 /** How far a pull has come. */
 export interface PullProgress {
   readonly phase: "resolve" | "download" | "convert" | "done";
@@ -10,6 +20,8 @@ export interface PullProgress {
   readonly receivedBytes: number;
   /** Absent until the layers are known */
   readonly totalBytes?: number | undefined;
+  /** Each layer, lowest first; absent until they are known */
+  readonly layers?: readonly LayerProgress[] | undefined;
 }
 
 export interface PullImageRequest {

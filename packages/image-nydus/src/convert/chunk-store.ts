@@ -1,0 +1,114 @@
+import { createHash } from "node:crypto";
+import type { BlobWriter } from "../rafs/blob-writer.ts";
+import type { TarContent } from "../tar/tar-entry.ts";
+import type { ChunkRef } from "../tree/inode.ts";
+import { fileChunks } from "./file-chunks.ts";
+
+/** Where a chunk lies that the store has already. */
+export interface KnownChunk {
+  /** sha256 of the blob file, hex */
+  readonly blobId: string;
+  readonly index: number;
+  readonly offset: number;
+  readonly size: number;
+}
+
+export interface ChunkStoreOptions {
+  /** Takes chunks that are new */
+  readonly writer: BlobWriter;
+  /** Bytes of a chunk */
+  readonly chunkSize: number;
+  /** Looks a chunk up by the sha256 of its bytes among those of all other images */
+  findChunk(digest: Buffer): KnownChunk | undefined;
+  /** Blobs of other images that one image may lean on; beyond it chunks are stored again. @default 250 */
+  readonly maxReusedBlobs?: number | undefined;
+}
+
+export interface ChunkStoreStats {
+  /** Bytes of chunks that were there already, in this image or another */
+  readonly reusedBytes: number;
+  readonly storedBytes: number;
+  readonly reusedChunks: number;
+  readonly storedChunks: number;
+}
+
+/** Cuts files into chunks and stores each chunk once. */
+export interface ChunkStore {
+  /** Stores a file's bytes and says where they are. */
+  storeFile(content: AsyncIterable<TarContent>): Promise<readonly ChunkRef[]>;
+  /** Chunks that were written, in order */
+  readonly added: readonly ChunkRef[];
+  /** Ids of the blobs of other images that are leant on */
+  readonly reusedBlobIds: ReadonlySet<string>;
+  readonly stats: ChunkStoreStats;
+}
+
+export function chunkStore(options: ChunkStoreOptions): ChunkStore {
+  const { writer, chunkSize, findChunk, maxReusedBlobs = 250 } = options;
+  const known = new Map<string, ChunkRef>();
+  const added: ChunkRef[] = [];
+  const reusedBlobIds = new Set<string>();
+  const zeroDigests = new Map<number, Buffer>();
+  const stats = { reusedBytes: 0, storedBytes: 0, reusedChunks: 0, storedChunks: 0 };
+  let zeros: Buffer | undefined;
+
+  function zeroBytes(size: number): Buffer {
+    zeros ??= Buffer.alloc(chunkSize);
+    return zeros.subarray(0, size);
+  }
+
+  function zeroDigest(size: number): Buffer {
+    const digest = zeroDigests.get(size) ?? sha256(zeroBytes(size));
+    // Only the ends of files have odd sizes.
+    if (size === chunkSize) zeroDigests.set(size, digest);
+    return digest;
+  }
+
+  function find(digest: Buffer, size: number): ChunkRef | undefined {
+    const place = findChunk(digest);
+    if (place?.size !== size) return undefined;
+    const { blobId, index, offset } = place;
+    if (!reusedBlobIds.has(blobId)) {
+      if (reusedBlobIds.size >= maxReusedBlobs) return undefined;
+      reusedBlobIds.add(blobId);
+    }
+    return { blobId, index, offset, size, digest };
+  }
+
+  async function storeChunk(digest: Buffer, bytes: Buffer): Promise<ChunkRef> {
+    const key = digest.toString("latin1");
+    const reused = known.get(key) ?? find(digest, bytes.length);
+    const chunk = reused ?? (await writer.append(bytes, digest));
+    if (reused === undefined) {
+      added.push(chunk);
+      stats.storedChunks += 1;
+      stats.storedBytes += bytes.length;
+    } else {
+      stats.reusedChunks += 1;
+      stats.reusedBytes += bytes.length;
+    }
+    known.set(key, chunk);
+    return chunk;
+  }
+
+  return {
+    async storeFile(content) {
+      const chunks: ChunkRef[] = [];
+      for await (const chunk of fileChunks(content, chunkSize)) {
+        chunks.push(
+          chunk.kind === "data"
+            ? await storeChunk(sha256(chunk.bytes), chunk.bytes)
+            : await storeChunk(zeroDigest(chunk.size), zeroBytes(chunk.size)),
+        );
+      }
+      return chunks;
+    },
+    added,
+    reusedBlobIds,
+    stats,
+  };
+}
+
+function sha256(bytes: Buffer): Buffer {
+  return createHash("sha256").update(bytes).digest();
+}

@@ -1,0 +1,123 @@
+import { createHash } from "node:crypto";
+import { LongshoreError } from "@longshore/core";
+import { blobWriter, type FinishedBlob } from "../rafs/blob-writer.ts";
+import type { ByteSink } from "../rafs/byte-sink.ts";
+import { readTar } from "../tar/tar-reader.ts";
+import { applyLayer } from "../tree/apply-layer.ts";
+import { createTree, type TreeLimits } from "../tree/file-tree.ts";
+import type { ChunkRef, DirectoryInode } from "../tree/inode.ts";
+import { countTree } from "../tree/walk-tree.ts";
+import { bufferedSink } from "./buffered-sink.ts";
+import { chunkStore, type ChunkStoreStats, type KnownChunk } from "./chunk-store.ts";
+
+/** A layer to convert. */
+export interface LayerTar {
+  /** Digest that the uncompressed bytes must have, `sha256:…` */
+  readonly diffId: string;
+  /** The uncompressed bytes */
+  readonly content: AsyncIterable<Buffer>;
+}
+
+export interface ConvertOptions {
+  readonly signal: AbortSignal;
+  /** Takes the new data blob, from its beginning */
+  readonly blob: ByteSink;
+  /** Bytes of a chunk. @default 1 MiB */
+  readonly chunkSize?: number | undefined;
+  /** Looks a chunk up among those of all other images */
+  findChunk(digest: Buffer): KnownChunk | undefined;
+  readonly limits?: Partial<TreeLimits> | undefined;
+  /** A layer is in the tree. @param layer its number, from 0 */
+  onLayer?(layer: number): void;
+}
+
+/** A tree of files whose bytes are in blobs. */
+export interface ConvertedImage {
+  readonly root: DirectoryInode;
+  /** The blob that was written; absent when every chunk was known */
+  readonly blob: FinishedBlob | undefined;
+  /** Chunks of the new blob, in order; they name it by {@link FinishedBlob.name} */
+  readonly added: readonly ChunkRef[];
+  /** Other blobs that the files need */
+  readonly reusedBlobIds: readonly string[];
+  /** Bytes of all files; hard links count once */
+  readonly logicalSize: number;
+  readonly inodeCount: number;
+  readonly chunks: ChunkStoreStats;
+}
+
+/**
+ * Applies layers in order and puts their files' bytes into one new blob, except those that are known: one pass over each
+ * layer, no files on disk but the blob.
+ *
+ * @throws {LongshoreError} `IMAGE_CHECKSUM_MISMATCH` when a layer is not what its digest says, `VALIDATION_ERROR` for
+ *   layers that are not tar archives, lead out of the tree or exceed the limits
+ */
+export async function convertLayers(
+  layers: AsyncIterable<LayerTar>,
+  options: ConvertOptions,
+): Promise<ConvertedImage> {
+  const { signal, chunkSize = 1_048_576, limits } = options;
+  const sink = bufferedSink(options.blob);
+  const writer = blobWriter(sink, { chunkSize });
+  const store = chunkStore({ writer, chunkSize, findChunk: options.findChunk });
+  const tree = createTree();
+  let number = 0;
+  for await (const { diffId, content } of layers) {
+    const { bytes, finish } = hashed(content);
+    await applyLayer(tree, readTar(bytes, { signal }), {
+      storeFile: store.storeFile,
+      signal,
+      limits,
+    });
+    await finish(diffId, number);
+    options.onLayer?.(number);
+    number += 1;
+  }
+  const blob = writer.chunkCount === 0 ? undefined : await writer.finish();
+  await sink.flush();
+  const { inodes, bytes } = countTree(tree.root);
+  return {
+    root: tree.root,
+    blob,
+    added: store.added,
+    reusedBlobIds: [...store.reusedBlobIds],
+    logicalSize: bytes,
+    inodeCount: inodes,
+    chunks: store.stats,
+  };
+}
+
+interface Hashed {
+  readonly bytes: AsyncIterable<Buffer>;
+  /** Reads what the archive's reader has left, and compares. */
+  finish(diffId: string, layer: number): Promise<void>;
+}
+
+function hashed(content: AsyncIterable<Buffer>): Hashed {
+  const hash = createHash("sha256");
+  const source = content[Symbol.asyncIterator]();
+  const bytes: AsyncIterable<Buffer> = {
+    [Symbol.asyncIterator]: () => ({
+      async next() {
+        const read = await source.next();
+        if (read.done !== true) hash.update(read.value);
+        return read;
+      },
+      // The reader of the archive may stop at its end mark; what follows belongs to the layer all the same.
+    }),
+  };
+  return {
+    bytes,
+    async finish(diffId, layer) {
+      for await (const _rest of bytes);
+      const actual = `sha256:${hash.digest("hex")}`;
+      if (actual === diffId) return;
+      throw new LongshoreError(
+        "IMAGE_CHECKSUM_MISMATCH",
+        `Layer ${layer} of the image unpacks to ${actual}; its configuration says ${diffId}.`,
+        { details: { layer, expected: diffId, actual } },
+      );
+    },
+  };
+}

@@ -1,0 +1,90 @@
+import { createHash } from "node:crypto";
+import { link, mkdir, open, readdir, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import type { ProcessIdentity } from "./process-identity.ts";
+
+/** That a process mounts something, or has, or is about to unmount it. */
+export interface MountRecord {
+  readonly target: string;
+  readonly owner: ProcessIdentity;
+}
+
+const schema = z.object({
+  target: z.string().startsWith("/"),
+  owner: z.object({
+    pid: z.int().positive(),
+    startTime: z.string(),
+    bootId: z.string(),
+  }),
+});
+
+/** Records in a directory, a file each, named after its target. */
+export interface MountRecordFiles {
+  /** Durable when it resolves; `false`: the target has a record already. */
+  add(record: MountRecord): Promise<boolean>;
+  remove(target: string): Promise<void>;
+  read(target: string): Promise<MountRecord | undefined>;
+  list(): Promise<MountRecord[]>;
+}
+
+export function mountRecordFiles(directory: string): MountRecordFiles {
+  const fileOf = (target: string): string =>
+    join(directory, `${createHash("sha256").update(target).digest("hex")}.json`);
+
+  const readRecord = async (file: string): Promise<MountRecord | undefined> => {
+    try {
+      return schema.parse(JSON.parse(await readFile(file, "utf8")));
+    } catch {
+      // Removed meanwhile, or not ours: records are complete from the moment they have their name.
+      return undefined;
+    }
+  };
+
+  return {
+    async add(record) {
+      await mkdir(directory, { recursive: true, mode: 0o700 });
+      const file = fileOf(record.target);
+      const draft = `${file}.${record.owner.pid}.new`;
+      try {
+        await writeDurably(draft, JSON.stringify(record));
+        // Unlike a rename, it does not replace the record of somebody else.
+        await link(draft, file);
+      } catch (error) {
+        if (error instanceof Error && "code" in error && error.code === "EEXIST") return false;
+        throw error;
+      } finally {
+        await rm(draft, { force: true });
+      }
+      await syncDirectory(directory);
+      return true;
+    },
+    remove: (target) => rm(fileOf(target), { force: true }),
+    read: (target) => readRecord(fileOf(target)),
+    async list() {
+      const names = await readdir(directory).catch(() => []);
+      const files = names.filter((name) => name.endsWith(".json"));
+      const records = await Promise.all(files.map((name) => readRecord(join(directory, name))));
+      return records.filter((record) => record !== undefined);
+    },
+  };
+}
+
+async function writeDurably(file: string, text: string): Promise<void> {
+  const handle = await open(file, "w", 0o600);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

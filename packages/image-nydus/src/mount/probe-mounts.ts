@@ -1,0 +1,173 @@
+import { closeSync, constants, openSync } from "node:fs";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { findCommand, isLongshoreError, type Abortable } from "@longshore/core";
+import { erofsProgram, tryProgram } from "./mount-programs.ts";
+import { failedWith, findPerl, runPerl } from "./perl.ts";
+import { probeImage } from "./probe-image.ts";
+
+/** Ways to make a root filesystem out of an image. */
+export type MountMethod =
+  /** The kernel reads metadata and blobs as files */
+  | "erofs-files"
+  /** The kernel reads them through loop devices */
+  | "erofs-loop"
+  /** This process answers the kernel; the only one that loads on demand without other software */
+  | "fuse"
+  /** Nydus' own daemon answers */
+  | "nydusd"
+  /** Writable layers over any of them */
+  | "overlay"
+  /** A plain directory with copies of all files */
+  | "extract";
+
+export interface MountProbe {
+  readonly method: MountMethod;
+  readonly available: boolean;
+  /** Why, or why not */
+  readonly reason: string;
+  /** What to do about it */
+  readonly fix?: string | undefined;
+}
+
+export interface ProbeMountsOptions extends Abortable {
+  /** Where images and layers will lie; tried out in a folder of its own. @default the system's temporary directory */
+  readonly directory?: string | undefined;
+}
+
+/**
+ * Finds out what can be mounted here by doing it: each filesystem is really made, but shown nowhere, and gone afterwards.
+ */
+export async function probeMounts(options: ProbeMountsOptions = {}): Promise<MountProbe[]> {
+  const { directory = tmpdir(), signal } = options;
+  signal?.throwIfAborted();
+  const place = await mkdtemp(join(directory, "longshore-probe-"));
+  try {
+    const probes: MountProbe[] = [];
+    for (const probe of [probeErofsFiles, probeErofsLoop, probeFuse, probeNydusd, probeOverlay]) {
+      signal?.throwIfAborted();
+      probes.push(await probe(place));
+    }
+    return [...probes, await probeExtract()];
+  } finally {
+    await rm(place, { recursive: true, force: true });
+  }
+}
+
+async function probeErofsFiles(place: string): Promise<MountProbe> {
+  return trial("erofs-files", {
+    run: () => tryErofs("files", place),
+    fix: "Use Linux 6.12 or later with CONFIG_EROFS_FS_BACKED_BY_FILE; erofs-loop does without.",
+  });
+}
+
+async function probeErofsLoop(place: string): Promise<MountProbe> {
+  return trial("erofs-loop", {
+    run: () => tryErofs("loop", place),
+    fix: "Use Linux 5.16 or later with EROFS and loop devices (modprobe erofs loop).",
+  });
+}
+
+async function probeFuse(): Promise<MountProbe> {
+  const run = async (): Promise<void> => {
+    const device = openSync("/dev/fuse", constants.O_RDWR);
+    try {
+      const values = ["fd", "3", "rootmode", "40000", "user_id", "0", "group_id", "0"];
+      await runPerl(tryProgram, ["fuse", ...values], { what: "try FUSE", inherit: device });
+    } finally {
+      closeSync(device);
+    }
+  };
+  const fix = "Load the module (modprobe fuse); in a container, pass the device /dev/fuse.";
+  return trial("fuse", { run, fix });
+}
+
+async function probeNydusd(): Promise<MountProbe> {
+  const file = await findCommand("nydusd", process.env["PATH"] ?? "");
+  return file === undefined
+    ? {
+        method: "nydusd",
+        available: false,
+        reason: "nydusd is not on the PATH",
+        fix: "Install Nydus if its daemon is wanted; fuse does the same without it.",
+      }
+    : { method: "nydusd", available: true, reason: `found at ${file}` };
+}
+
+async function probeOverlay(place: string): Promise<MountProbe> {
+  const run = async (): Promise<void> => {
+    const values: string[] = [];
+    for (const role of ["lower", "upper", "work"]) {
+      await mkdir(join(place, role), { recursive: true });
+      values.push(`${role}dir`, join(place, role));
+    }
+    await runPerl(tryProgram, ["overlay", ...values], { what: "try an overlay" });
+  };
+  const fix = "Load the module (modprobe overlay), and keep layers on ext4, xfs or btrfs.";
+  return trial("overlay", { run, fix });
+}
+
+async function probeExtract(): Promise<MountProbe> {
+  return trial("extract", {
+    run: async () => {
+      await findPerl();
+    },
+    reason: isRoot()
+      ? "files are copied with everything"
+      : "files are copied, but without root not their owners, device nodes and privileged attributes",
+    fix: "Install the package perl-base.",
+    needsRoot: false,
+  });
+}
+
+interface Trial {
+  readonly run: () => Promise<void>;
+  readonly fix: string;
+  /** @default "it was tried and works" */
+  readonly reason?: string | undefined;
+  /** @default true */
+  readonly needsRoot?: boolean | undefined;
+}
+
+async function trial(
+  method: MountMethod,
+  { run, fix, reason = "it was tried and works", needsRoot = true }: Trial,
+): Promise<MountProbe> {
+  if (process.platform !== "linux") {
+    return { method, available: false, reason: "this is not Linux" };
+  }
+  if (needsRoot && !isRoot()) {
+    return { method, available: false, reason: "it needs root", fix: "Run as root." };
+  }
+  try {
+    await run();
+    return { method, available: true, reason };
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    if (isLongshoreError(error, "RUNTIME_NOT_SUPPORTED")) {
+      return { method, available: false, reason: message };
+    }
+    const isForbidden = failedWith(error, "EPERM");
+    return {
+      method,
+      available: false,
+      reason: message,
+      fix: isForbidden ? "Give the process CAP_SYS_ADMIN in the first user namespace." : fix,
+    };
+  }
+}
+
+function isRoot(): boolean {
+  return process.getuid?.() === 0;
+}
+
+async function tryErofs(backing: "files" | "loop", place: string): Promise<void> {
+  const image = probeImage();
+  const [bootstrap, device] = [join(place, "bootstrap"), join(place, "device")];
+  await writeFile(bootstrap, image.bootstrap);
+  await writeFile(device, image.device);
+  await runPerl(erofsProgram, [backing, "", bootstrap, device], {
+    what: `try EROFS on ${backing}`,
+  });
+}

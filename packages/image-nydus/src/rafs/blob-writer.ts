@@ -1,0 +1,273 @@
+import { createHash } from "node:crypto";
+import { promisify } from "node:util";
+import { constants, zstdCompress } from "node:zlib";
+import { LongshoreError } from "@longshore/core";
+import { alignUp } from "../erofs/align-up.ts";
+import type { ChunkRef } from "../tree/inode.ts";
+import { requireChunkSize } from "./algorithms.ts";
+import { blobFeatures } from "./blob-features.ts";
+import { encodeBlobMetaHeader, type BlobMetaHeader } from "./blob-meta-header.ts";
+import { encodeToc, sectionHeader, type TocEntry } from "./blob-toc.ts";
+import type { TocReference } from "./blob-table.ts";
+import { maxBlobChunks } from "./blob-table.ts";
+import type { ByteSink } from "./byte-sink.ts";
+import { chunkInfoSize, decodeChunkInfo, encodeChunkInfo, maxStoredSize } from "./chunk-info.ts";
+import { growingBytes } from "./growing-bytes.ts";
+import type { ImageBlob } from "./readable-filesystem.ts";
+
+const compressZstd = promisify(zstdCompress);
+const block = 4096;
+/** Beyond it, block numbers of 32 bits and table sizes do not reach */
+const maxDataSize = Math.min(maxStoredSize, 2 ** 32 * block);
+const zeros = Buffer.alloc(block);
+
+export interface BlobWriterOptions {
+  /** Bytes a chunk has at most: a power of two from 4 KiB to 16 MiB. @default 1 MiB */
+  readonly chunkSize?: number;
+  /**
+   * `"none"` pads chunks to 4 KiB, so that a kernel can use the file as a device. `"zstd"` packs them for transport; both
+   * have the same offsets in the uncompressed space. @default "none"
+   */
+  readonly compressor?: "none" | "zstd";
+  /** Of zstd, 1–22. @default 3 */
+  readonly level?: number;
+  /** Ends the blob with digests and a list of its sections, as blobs in a registry have. @default false */
+  readonly toc?: boolean;
+  /** What the chunks name their blob until its id is known. @default "new" */
+  readonly name?: string;
+}
+
+/** A blob that was written, ready for an image's blob table. */
+export interface FinishedBlob extends ImageBlob {
+  /** What the {@link ChunkRef}s of this writer name it by */
+  readonly name: string;
+  /** Bytes of its chunks: those a kernel maps as a device, when they are not compressed */
+  readonly dataSize: number;
+  readonly toc?: TocReference | undefined;
+  /** Where a chunk lies in the file */
+  stored(index: number): { readonly offset: number; readonly size: number };
+}
+
+/** Writes one blob, chunk by chunk. Calls must not overlap. */
+export interface BlobWriter {
+  /**
+   * Appends a chunk.
+   *
+   * @param digest sha256 of the bytes
+   * @throws {LongshoreError} `LIMIT_EXCEEDED` when the blob is full, `VALIDATION_ERROR` for a chunk of a wrong size
+   */
+  append(bytes: Buffer, digest: Buffer): Promise<ChunkRef>;
+  /** Chunks so far */
+  readonly chunkCount: number;
+  /**
+   * Writes what stands behind the chunks.
+   *
+   * @throws {LongshoreError} `VALIDATION_ERROR` when there are no chunks: no image may list such a blob
+   */
+  finish(): Promise<FinishedBlob>;
+}
+
+/**
+ * Writes a data blob in one pass. Memory: one chunk, and 16 bytes for each chunk written (48 with a list of sections).
+ */
+export function blobWriter(sink: ByteSink, options: BlobWriterOptions = {}): BlobWriter {
+  const { compressor = "none", level = 3, toc = false, name = "new" } = options;
+  const chunkSize = requireChunkSize(options.chunkSize ?? 1_048_576);
+  const blobHash = createHash("sha256");
+  const dataHash = createHash("sha256");
+  const infos = growingBytes(chunkInfoSize.v1);
+  const digests = growingBytes(32);
+  let count = 0;
+  /** End of the last chunk in the uncompressed space, and in the file */
+  let offset = 0;
+  let position = 0;
+  let finished = false;
+
+  const put = async (bytes: Buffer): Promise<void> => {
+    blobHash.update(bytes);
+    await sink.write(bytes);
+    position += bytes.length;
+  };
+  const putData = async (bytes: Buffer): Promise<void> => {
+    if (toc) dataHash.update(bytes);
+    await put(bytes);
+  };
+
+  const pack = async (bytes: Buffer): Promise<Buffer> => {
+    if (compressor === "none") return bytes;
+    const packed = await compressZstd(bytes, {
+      params: { [constants.ZSTD_c_compressionLevel]: level },
+    });
+    return packed.length < bytes.length ? packed : bytes;
+  };
+
+  return {
+    get chunkCount() {
+      return count;
+    },
+    async append(bytes, digest) {
+      requireRoom({ bytes, chunkSize, count, position, offset, finished });
+      const packed = await pack(bytes);
+      const info = {
+        index: count,
+        offset,
+        size: bytes.length,
+        storedOffset: position,
+        storedSize: packed.length,
+        compressed: packed.length < bytes.length,
+      };
+      encodeChunkInfo(infos.append(), 0, info);
+      if (toc) digest.copy(digests.append());
+      count += 1;
+      offset = alignUp(offset + bytes.length, block);
+      await putData(packed);
+      if (compressor === "none") await putData(zeros.subarray(0, offset - position));
+      return { blobId: name, index: info.index, offset: info.offset, size: info.size, digest };
+    },
+    async finish() {
+      if (count === 0 || finished) {
+        throw new LongshoreError(
+          "VALIDATION_ERROR",
+          finished ? "The blob is finished already" : "A blob needs at least one chunk",
+        );
+      }
+      finished = true;
+      const dataSize = position;
+      const entries: TocEntry[] = [];
+      if (toc) {
+        entries.push({
+          name: "image.blob",
+          compressor: "none",
+          digest: dataHash.digest(),
+          offset: 0,
+          compressedSize: dataSize,
+          uncompressedSize: offset,
+        });
+        await put(sectionHeader("image.blob", dataSize));
+      }
+      const plain = infos.bytes();
+      const header = await putChunkTable({ put, plain, compressor, offset: position, toc });
+      const headerBytes = encodeBlobMetaHeader(header);
+      await put(headerBytes);
+      const reference = toc ? await putSections({ entries, header, headerBytes }) : undefined;
+      return {
+        name,
+        id: blobHash.digest("hex"),
+        dataSize,
+        uncompressedSize: offset,
+        compressedSize: position,
+        chunkCount: count,
+        compressor,
+        digester: "sha256",
+        chunkTable: {
+          offset: header.offset,
+          compressedSize: header.compressedSize,
+          uncompressedSize: header.uncompressedSize,
+          compressor: header.compressor,
+        },
+        features: header.features,
+        toc: reference,
+        stored(index) {
+          const chunk = index < count ? decodeChunkInfo(plain, index, "v1") : undefined;
+          if (chunk === undefined) throw new RangeError(`The blob has no chunk ${index}`);
+          return { offset: chunk.storedOffset, size: chunk.storedSize };
+        },
+      };
+    },
+  };
+
+  async function putSections(parts: {
+    readonly entries: TocEntry[];
+    readonly header: BlobMetaHeader;
+    readonly headerBytes: Buffer;
+  }): Promise<TocReference> {
+    const { entries, header, headerBytes } = parts;
+    await put(sectionHeader("blob.meta", header.compressedSize + headerBytes.length));
+    const digestArray = digests.bytes();
+    entries.push(
+      {
+        name: "blob.meta",
+        compressor: header.compressor,
+        digest: sha256(infos.bytes()),
+        offset: header.offset,
+        compressedSize: header.compressedSize,
+        uncompressedSize: header.uncompressedSize,
+      },
+      plainSection("blob.meta.header", header.offset + header.compressedSize, headerBytes),
+      plainSection("blob.digest", position, digestArray),
+    );
+    await put(digestArray);
+    await put(sectionHeader("blob.digest", digestArray.length));
+    const bytes = encodeToc(entries);
+    await put(bytes);
+    return { size: bytes.length, digest: sha256(bytes) };
+  }
+}
+
+interface TableParts {
+  readonly put: (bytes: Buffer) => Promise<void>;
+  readonly plain: Buffer;
+  readonly compressor: "none" | "zstd";
+  readonly offset: number;
+  readonly toc: boolean;
+}
+
+async function putChunkTable(parts: TableParts): Promise<BlobMetaHeader> {
+  const { put, plain, compressor, offset, toc } = parts;
+  const packed = compressor === "zstd" ? await compressZstd(plain) : plain;
+  const stored = packed.length < plain.length ? packed : plain;
+  await put(stored);
+  const { aligned, modern, tarHeaders, inlineDigests } = blobFeatures;
+  const extra = toc ? tarHeaders | blobFeatures.toc | inlineDigests : 0;
+  return {
+    features: aligned | modern | extra,
+    compressor: stored === plain ? "none" : "zstd",
+    chunkCount: plain.length / chunkInfoSize.v1,
+    offset,
+    compressedSize: stored.length,
+    uncompressedSize: plain.length,
+  };
+}
+
+function plainSection(name: TocEntry["name"], offset: number, bytes: Buffer): TocEntry {
+  const size = bytes.length;
+  return {
+    name,
+    compressor: "none",
+    digest: sha256(bytes),
+    offset,
+    compressedSize: size,
+    uncompressedSize: size,
+  };
+}
+
+function sha256(bytes: Buffer): Buffer {
+  return createHash("sha256").update(bytes).digest();
+}
+
+interface AppendState {
+  readonly bytes: Buffer;
+  readonly chunkSize: number;
+  readonly count: number;
+  readonly position: number;
+  readonly offset: number;
+  readonly finished: boolean;
+}
+
+function requireRoom(state: AppendState): void {
+  const { bytes, chunkSize, count, position, offset, finished } = state;
+  if (finished) throw new LongshoreError("VALIDATION_ERROR", "The blob is finished already");
+  if (bytes.length === 0 || bytes.length > chunkSize) {
+    throw new LongshoreError(
+      "VALIDATION_ERROR",
+      `A chunk must have 1 to ${chunkSize} bytes, got ${bytes.length}`,
+    );
+  }
+  const reserve = 2 * chunkSize + (count + 1) * 64 + 8 * block;
+  if (count >= maxBlobChunks || Math.max(position, offset) + reserve > maxDataSize) {
+    throw new LongshoreError(
+      "LIMIT_EXCEEDED",
+      `The blob is full: it has ${count} chunks and ${position} bytes; begin another one`,
+    );
+  }
+}

@@ -1,0 +1,261 @@
+import { randomUUID } from "node:crypto";
+import { mkdir, open, readdir, rmdir } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { LongshoreError, type Abortable, type Logger } from "@longshore/core";
+import { moduleBeside } from "../fuse/filesystem-source.ts";
+import { mountFuse } from "../fuse/mount-fuse.ts";
+import type { BlobReader } from "../mount/blob-reader.ts";
+import { mountErofs } from "../mount/mount-erofs.ts";
+import { unmount } from "../mount/unmount.ts";
+import type { MountRecords } from "../mount/mount-records.ts";
+import type { MountMethod, MountProbe } from "../mount/probe-mounts.ts";
+import { isAlive, ownProcess } from "../store/process-identity.ts";
+import type { StoreLayout } from "../store/store-layout.ts";
+import { keyedLock } from "./keyed-lock.ts";
+
+/** Ways to show an image as a directory, without copying it. */
+export type ImageMountMethod = Extract<MountMethod, "erofs-files" | "erofs-loop" | "fuse">;
+
+export const imageMountMethods: readonly ImageMountMethod[] = ["erofs-files", "erofs-loop", "fuse"];
+
+/** An image that can be mounted. */
+export interface MountableImage {
+  readonly bootstrapId: string;
+  /** Files of its blobs, in the order of the bootstrap's device table */
+  readonly devices: readonly string[];
+  /** Reads blobs that are not all here; absent when they are */
+  readonly openReader?: (() => Promise<BlobReader & AsyncDisposable>) | undefined;
+}
+
+export interface ImageMountsOptions {
+  readonly layout: StoreLayout;
+  readonly records: MountRecords;
+  readonly logger: Logger;
+  /** Best first */
+  readonly methods: readonly ImageMountMethod[];
+  probe(): Promise<readonly MountProbe[]>;
+  /** Files of a mounted image could not be read */
+  onReadError?(bootstrapId: string, error: unknown): void;
+}
+
+/** Images as directories, each mounted once however many use it. */
+export interface ImageMounts extends AsyncDisposable {
+  /**
+   * Shows an image until {@link release} was called as often.
+   *
+   * @returns the directory
+   * @throws {LongshoreError} `RUNTIME_NOT_SUPPORTED` when none of the methods works here
+   */
+  hold(image: MountableImage, options?: Abortable): Promise<string>;
+  release(bootstrapId: string): Promise<void>;
+  mountAt(image: MountableImage, target: string, options?: Abortable): Promise<TargetMount>;
+  /** The method for an image; `undefined` when there is none. */
+  methodFor(image: MountableImage): Promise<ImageMountMethod | undefined>;
+}
+
+/** A mount that this process keeps up. */
+interface ServedMount extends AsyncDisposable {
+  /** Resolves when nothing is served any more, also after somebody else unmounted it; rejects when the server broke */
+  readonly ended: Promise<void>;
+}
+
+/** An image at a directory of somebody else's choice. Disposing unmounts it. */
+interface TargetMount extends AsyncDisposable {
+  /** Absent for a mount that the kernel keeps without this process */
+  readonly ended?: Promise<void> | undefined;
+}
+
+interface Held {
+  readonly path: string;
+  readonly mount: AsyncDisposable;
+  count: number;
+}
+
+export function imageMounts(options: ImageMountsOptions): ImageMounts {
+  const { layout, records, methods, logger } = options;
+  // Two processes may show the same image; each has directories of its own.
+  const directory = join(imagesDirectory(layout), ownDirectoryName());
+  const held = new Map<string, Held>();
+  const lock = keyedLock();
+  let isDisposed = false;
+
+  async function methodFor({ openReader }: MountableImage): Promise<ImageMountMethod | undefined> {
+    const probes = await options.probe();
+    return methods.find(
+      (method) =>
+        (openReader === undefined || method === "fuse") &&
+        probes.some((probe) => probe.method === method && probe.available),
+    );
+  }
+
+  async function unsupported(): Promise<LongshoreError> {
+    const probes = await options.probe();
+    const reasons = probes
+      .filter(({ method }) => (methods as readonly MountMethod[]).includes(method))
+      .map(({ method, reason, fix }) => ({ method, reason, fix }));
+    return new LongshoreError(
+      "RUNTIME_NOT_SUPPORTED",
+      `Images cannot be mounted here: ${reasons.map(({ method, reason }) => `${method}: ${reason}`).join("; ")}`,
+      { details: { methods: reasons } },
+    );
+  }
+
+  async function mount(
+    image: MountableImage,
+    target: string,
+    { signal }: Abortable,
+  ): Promise<ServedMount | undefined> {
+    const method = await methodFor(image);
+    if (method === undefined) throw await unsupported();
+    const { bootstrapId, devices } = image;
+    logger.debug({ bootstrapId, method, target }, "image mounting");
+    if (method === "fuse") return mountByFuse(image, target, { signal });
+    await mountErofs({
+      bootstrap: layout.blobPath(bootstrapId),
+      devices,
+      target,
+      backing: method === "erofs-loop" ? "loop" : "files",
+      signal,
+    });
+    return undefined;
+  }
+
+  async function mountByFuse(
+    { bootstrapId, devices, openReader }: MountableImage,
+    target: string,
+    { signal }: Abortable,
+  ): Promise<ServedMount> {
+    const input = await readShared(layout.blobPath(bootstrapId));
+    const reader = await openReader?.();
+    try {
+      const mounted = await mountFuse({
+        filesystem: {
+          module: moduleBeside(import.meta.url, "./open-shared-bootstrap"),
+          function: "openSharedBootstrap",
+          input,
+        },
+        blobs: reader ?? layout.blobDirectory,
+        heldBlobs: blobFiles(devices),
+        target,
+        signal,
+        onReadError: ({ error }) => {
+          logger.error({ err: error, bootstrapId }, "a file of an image could not be read");
+          options.onReadError?.(bootstrapId, error);
+        },
+      });
+      return {
+        ended: mounted.closed,
+        async [Symbol.asyncDispose]() {
+          await mounted[Symbol.asyncDispose]();
+          await reader?.[Symbol.asyncDispose]();
+        },
+      };
+    } catch (error) {
+      await reader?.[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  async function end(bootstrapId: string, { mount: mounted, path }: Held): Promise<void> {
+    held.delete(bootstrapId);
+    await mounted[Symbol.asyncDispose]();
+    await removeEmpty(path);
+  }
+
+  return {
+    methodFor,
+    hold: (image, { signal } = {}) =>
+      lock.run(image.bootstrapId, async () => {
+        if (isDisposed) throw new LongshoreError("IO_ERROR", "The image store is closed.");
+        const known = held.get(image.bootstrapId);
+        if (known !== undefined) {
+          known.count += 1;
+          return known.path;
+        }
+        const path = join(directory, image.bootstrapId);
+        await mkdir(path, { recursive: true, mode: 0o711 });
+        try {
+          const mounted = await records.mount(path, () => mount(image, path, { signal }));
+          held.set(image.bootstrapId, { path, mount: mounted, count: 1 });
+          return path;
+        } catch (error) {
+          await removeEmpty(path);
+          throw error;
+        }
+      }),
+    release: (bootstrapId) =>
+      lock.run(bootstrapId, async () => {
+        const known = held.get(bootstrapId);
+        if (known === undefined) return;
+        known.count -= 1;
+        if (known.count === 0) await end(bootstrapId, known);
+      }),
+    async mountAt(image, target, { signal } = {}) {
+      const mounted = await mount(image, target, { signal });
+      return {
+        ended: mounted?.ended,
+        async [Symbol.asyncDispose]() {
+          await mounted?.[Symbol.asyncDispose]();
+          if (mounted === undefined) await unmount(target);
+        },
+      };
+    },
+    async [Symbol.asyncDispose]() {
+      isDisposed = true;
+      await lock.idle();
+      for (const [bootstrapId, entry] of held) await end(bootstrapId, entry);
+      await removeEmpty(directory);
+    },
+  };
+}
+
+/**
+ * Deletes the mount points of processes that are gone. Nothing is mounted there any more; whatever else is there stays.
+ */
+export async function removeOldMountPoints(layout: StoreLayout): Promise<void> {
+  const root = imagesDirectory(layout);
+  for (const name of await namesIn(root)) {
+    const [pid = "", started = ""] = name.split(".");
+    if (isAlive({ pid: Number(pid), started: started.replace("_", ":") })) continue;
+    for (const inner of await namesIn(join(root, name))) await removeEmpty(join(root, name, inner));
+    await removeEmpty(join(root, name));
+  }
+}
+
+function imagesDirectory({ mountDirectory }: StoreLayout): string {
+  return join(mountDirectory, "images");
+}
+
+/** A name that tells whose directory it is. Colons would part directories in the options of overlays. */
+function ownDirectoryName(): string {
+  const { pid, started } = ownProcess();
+  return `${pid}.${started.replace(":", "_")}.${randomUUID().slice(0, 8)}`;
+}
+
+async function namesIn(directory: string): Promise<readonly string[]> {
+  return readdir(directory).catch(() => []);
+}
+
+/** Never looks below, where something may be mounted after all. */
+async function removeEmpty(directory: string): Promise<void> {
+  await rmdir(directory).catch(() => undefined);
+}
+
+/** Files of an image's blobs by the blobs' ids, with which their names begin. */
+export function blobFiles(devices: readonly string[]): ReadonlyMap<string, string> {
+  return new Map(devices.map((path) => [basename(path).slice(0, 64), path]));
+}
+
+/** The file in memory that threads share. */
+async function readShared(path: string): Promise<SharedArrayBuffer> {
+  await using file = await open(path, "r");
+  const { size } = await file.stat();
+  const shared = new SharedArrayBuffer(size);
+  const bytes = Buffer.from(shared);
+  for (let position = 0; position < size;) {
+    const { bytesRead } = await file.read(bytes, position, size - position, position);
+    if (bytesRead === 0) throw new LongshoreError("IO_ERROR", `${path} ends at ${position}.`);
+    position += bytesRead;
+  }
+  return shared;
+}

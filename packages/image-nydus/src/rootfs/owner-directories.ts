@@ -1,0 +1,59 @@
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { mountedBelow } from "../mount/mounted-at.ts";
+import { unmount } from "../mount/unmount.ts";
+
+/** The directories of one owner of a root filesystem. */
+export interface OwnerDirectory {
+  /** Where the whole root filesystem is shown */
+  readonly merged: string;
+  /** Makes the directories that an overlay needs. */
+  makeMountPoints(): Promise<WritableDirectories>;
+  /**
+   * A directory that is filled before it appears under its name, so that what a crash has cut off is never taken for whole;
+   * one that is there already is left as it is.
+   *
+   * @returns its path
+   */
+  fill(name: "upper" | "copy", fill: (path: string) => Promise<void>): Promise<string>;
+  /** Deletes everything, and takes down before what is mounted there. */
+  remove(): Promise<void>;
+}
+
+interface WritableDirectories {
+  readonly work: string;
+  readonly merged: string;
+}
+
+/** The directory of an owner below another one. Owners name themselves as they like; directories do not. */
+export function ownerDirectory(root: string, owner: string): OwnerDirectory {
+  const path = join(root, createHash("sha256").update(owner).digest("hex").slice(0, 40));
+  const merged = join(path, "merged");
+  const work = join(path, "work");
+  return {
+    merged,
+    async makeMountPoints() {
+      for (const directory of [work, merged]) {
+        await mkdir(directory, { recursive: true, mode: 0o711 });
+      }
+      return { work, merged };
+    },
+    async fill(name, fill) {
+      const whole = join(path, name);
+      if (existsSync(whole)) return whole;
+      const partial = `${whole}.partial`;
+      await rm(partial, { recursive: true, force: true });
+      await mkdir(path, { recursive: true, mode: 0o711 });
+      await fill(partial);
+      await rename(partial, whole);
+      return whole;
+    },
+    async remove() {
+      // Deleting through a mount would delete what it shows.
+      for (const { target } of await mountedBelow(path)) await unmount(target);
+      await rm(path, { recursive: true, force: true });
+    },
+  };
+}

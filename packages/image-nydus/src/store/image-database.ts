@@ -1,0 +1,388 @@
+import { chmodSync } from "node:fs";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { LongshoreError } from "@longshore/core";
+import type {
+  BlobRecord,
+  ChunkPlace,
+  ImageRecord,
+  NewChunk,
+  NewImage,
+  OwnerRecord,
+} from "./image-records.ts";
+import {
+  toBlob,
+  toImage,
+  toOwner,
+  type BlobRow,
+  type ChunkRow,
+  type ImageRow,
+  type LeaseRow,
+  type OwnerRow,
+} from "./image-rows.ts";
+import { migrate } from "./image-schema.ts";
+import { isAlive, ownProcess, type ProcessIdentity } from "./process-identity.ts";
+
+/** What was forgotten. */
+export interface Collection extends Disposable {
+  readonly images: readonly string[];
+  readonly blobIds: readonly string[];
+}
+
+/**
+ * What the store has: images, their names, blobs and chunks, and who holds what. Every change is one transaction, on the
+ * disk when the call returns. Several processes may have it open.
+ *
+ * Every call throws `LongshoreError` `IO_ERROR` when the database cannot be read or written.
+ */
+export interface ImageDatabase extends Disposable {
+  findChunk(digest: Buffer): ChunkPlace | undefined;
+  /** Adds an image or brings it up to date. */
+  addImage(added: NewImage): void;
+  /** Gives an image further names; those that other images have move over. */
+  addNames(imageId: string, names: readonly string[]): void;
+  imageByName(name: string): ImageRecord | undefined;
+  imageById(imageId: string): ImageRecord | undefined;
+  /** Images whose id begins so; the id is hex without `sha256:` */
+  imagesByPrefix(prefix: string): readonly ImageRecord[];
+  images(): readonly ImageRecord[];
+  names(imageId: string): readonly string[];
+  /** All names with the image of each. */
+  allNames(): ReadonlyMap<string, string>;
+  removeName(name: string): void;
+  removeNames(imageId: string): void;
+  setPinned(imageId: string, isPinned: boolean): void;
+  blobs(): readonly BlobRecord[];
+  blob(blobId: string): BlobRecord | undefined;
+  /** What a bootstrap needs. */
+  blobsOf(bootstrapId: string): readonly BlobRecord[];
+  /** How many of the chunks that are known lie in a blob. */
+  chunkCount(): number;
+  /**
+   * Says that this process adds to the store: nothing is deleted until the lease is disposed, or the process ends.
+   * `undefined` while files are being deleted.
+   */
+  tryLease(purpose: string): Disposable | undefined;
+  /**
+   * Forgets images without a name or an owner, and blobs that no image needs. Until it is disposed, or the process ends,
+   * nobody adds to the store, so that the files can be deleted. `undefined`, and nothing is forgotten, while anyone holds a
+   * lease.
+   */
+  tryCollect(): Collection | undefined;
+  /** Who adds to the store or deletes from it right now. */
+  leases(): readonly (ProcessIdentity & { readonly purpose: string })[];
+  /** @returns `false` when the owner is there already, or the image is not there with that bootstrap any more */
+  addOwner(owner: OwnerRecord): boolean;
+  owner(owner: string): OwnerRecord | undefined;
+  owners(): readonly OwnerRecord[];
+  removeOwner(owner: string): void;
+  /** Forgets where chunks of a blob lie: its file is broken or gone. */
+  forgetChunks(blobId: string): void;
+  /** Brings back what {@link forgetChunks} forgot. */
+  addChunks(blobId: string, chunks: readonly NewChunk[]): void;
+}
+
+/**
+ * Opens the database of a store, and makes it when it is not there.
+ *
+ * @throws {LongshoreError} `IO_ERROR` when it cannot be opened, `CONFIG_ERROR` when a newer release wrote it
+ */
+export function openImageDatabase(path: string): ImageDatabase {
+  const database = open(path);
+  const statements = new Map<string, StatementSync>();
+
+  function sql(text: string): StatementSync {
+    let statement = statements.get(text);
+    if (statement === undefined) {
+      statement = database.prepare(text);
+      statements.set(text, statement);
+    }
+    return statement;
+  }
+
+  /** Reads and writes as one, and tells failures by their own code. */
+  function inTransaction<T>(operation: () => T): T {
+    try {
+      database.exec("BEGIN IMMEDIATE");
+      const value = operation();
+      database.exec("COMMIT");
+      return value;
+    } catch (error) {
+      if (database.isOpen && database.isTransaction) database.exec("ROLLBACK");
+      throw toIoError(error, path);
+    }
+  }
+
+  function read<T>(operation: () => T): T {
+    try {
+      return operation();
+    } catch (error) {
+      throw toIoError(error, path);
+    }
+  }
+
+  // oxlint-disable-next-line no-unnecessary-type-parameters -- SQLite does not know the shape; its statement does
+  function rows<T>(text: string, ...values: (string | number | Buffer)[]): readonly T[] {
+    return read(() => sql(text).all(...values) as unknown as readonly T[]);
+  }
+
+  // oxlint-disable-next-line no-unnecessary-type-parameters -- SQLite does not know the shape; its statement does
+  function row<T>(text: string, ...values: (string | number | Buffer)[]): T | undefined {
+    return read(() => sql(text).get(...values) as unknown as T | undefined);
+  }
+
+  function blobNo(blobId: string): number {
+    const found = sql("SELECT blob_no FROM blobs WHERE blob_id = ?").get(blobId);
+    if (found === undefined) throw new Error(`blob ${blobId} is not known`);
+    return Number(found["blob_no"]);
+  }
+
+  function insertChunks(blob: number, chunks: readonly NewChunk[]): void {
+    const insert = sql("INSERT OR IGNORE INTO chunks VALUES (?, ?, ?, ?, ?)");
+    for (const { digest, index, offset, size } of chunks) {
+      insert.run(digest, blob, index, offset, size);
+    }
+  }
+
+  function insertNames(imageId: string, names: readonly string[]): void {
+    for (const name of names) {
+      sql("INSERT OR REPLACE INTO names VALUES (?, ?)").run(name, imageId);
+    }
+  }
+
+  /** Part of a transaction. */
+  function addLease(kind: LeaseRow["kind"], purpose: string): Disposable {
+    const { pid, started } = ownProcess();
+    const { lastInsertRowid } = sql(
+      "INSERT INTO leases (kind, pid, process_started, purpose) VALUES (?, ?, ?, ?)",
+    ).run(kind, pid, started, purpose);
+    let isHeld = true;
+    return {
+      [Symbol.dispose]() {
+        if (!isHeld || !database.isOpen) return;
+        isHeld = false;
+        inTransaction(() => sql("DELETE FROM leases WHERE lease_no = ?").run(lastInsertRowid));
+      },
+    };
+  }
+
+  function liveLeases(): readonly LeaseRow[] {
+    const all = sql("SELECT * FROM leases").all() as unknown as readonly LeaseRow[];
+    return all.filter((lease) => {
+      const lives = isAlive({ pid: lease.pid, started: lease.process_started });
+      if (!lives) sql("DELETE FROM leases WHERE lease_no = ?").run(lease.lease_no);
+      return lives;
+    });
+  }
+
+  return {
+    findChunk(digest) {
+      const found = row<ChunkRow>(
+        `SELECT blob_id, chunk_index, chunk_offset, chunk_size
+         FROM chunks JOIN blobs USING (blob_no) WHERE digest = ?`,
+        digest,
+      );
+      if (found === undefined) return undefined;
+      const { blob_id: blobId, chunk_index: index, chunk_offset: offset, chunk_size: size } = found;
+      return { blobId, index, offset, size };
+    },
+    addImage({ image, names, blobs, blobIds }) {
+      inTransaction(() => {
+        for (const { blobId, kind, dataSize, storedSize, info, chunks } of blobs) {
+          sql(
+            `INSERT OR IGNORE INTO blobs (blob_id, kind, data_size, stored_size, info)
+             VALUES (?, ?, ?, ?, ?)`,
+          ).run(
+            blobId,
+            kind,
+            dataSize,
+            storedSize,
+            info === undefined ? null : JSON.stringify(info),
+          );
+          insertChunks(blobNo(blobId), chunks);
+        }
+        sql(
+          `INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?)
+           ON CONFLICT (image_id) DO UPDATE SET
+             bootstrap_id = excluded.bootstrap_id,
+             manifest_digest = excluded.manifest_digest,
+             manifest = excluded.manifest,
+             config = excluded.config,
+             logical_size = excluded.logical_size,
+             inode_count = excluded.inode_count,
+             pulled_at = excluded.pulled_at,
+             origin = excluded.origin`,
+        ).run(
+          image.imageId,
+          image.bootstrapId,
+          image.manifestDigest,
+          image.manifest,
+          image.config,
+          image.logicalSize,
+          image.inodeCount,
+          image.pulledAtMs,
+          image.origin,
+        );
+        const bootstrapNo = blobNo(image.bootstrapId);
+        for (const blobId of blobIds) {
+          sql("INSERT OR IGNORE INTO bootstrap_blobs VALUES (?, ?)").run(
+            bootstrapNo,
+            blobNo(blobId),
+          );
+        }
+        insertNames(image.imageId, names);
+      });
+    },
+    addNames(imageId, names) {
+      inTransaction(() => {
+        insertNames(imageId, names);
+      });
+    },
+    imageByName(name) {
+      const found = row<ImageRow>(
+        "SELECT images.* FROM names JOIN images USING (image_id) WHERE name = ?",
+        name,
+      );
+      return found && toImage(found);
+    },
+    imageById(imageId) {
+      const found = row<ImageRow>("SELECT * FROM images WHERE image_id = ?", imageId);
+      return found && toImage(found);
+    },
+    imagesByPrefix: (prefix) =>
+      rows<ImageRow>(
+        "SELECT * FROM images WHERE substr(image_id, 1, ?) = ? LIMIT 10",
+        "sha256:".length + prefix.length,
+        `sha256:${prefix}`,
+      ).map(toImage),
+    images: () => rows<ImageRow>("SELECT * FROM images ORDER BY pulled_at, image_id").map(toImage),
+    names: (imageId) =>
+      rows<{ name: string }>(
+        "SELECT name FROM names WHERE image_id = ? ORDER BY name",
+        imageId,
+      ).map(({ name }) => name),
+    allNames: () =>
+      new Map(
+        rows<{ name: string; image_id: string }>("SELECT * FROM names ORDER BY name").map(
+          (found) => [found.name, found.image_id],
+        ),
+      ),
+    removeName: (name) => {
+      inTransaction(() => sql("DELETE FROM names WHERE name = ?").run(name));
+    },
+    removeNames: (imageId) => {
+      inTransaction(() => {
+        sql("DELETE FROM names WHERE image_id = ?").run(imageId);
+        sql("UPDATE images SET pinned = 0 WHERE image_id = ?").run(imageId);
+      });
+    },
+    setPinned: (imageId, isPinned) => {
+      inTransaction(() =>
+        sql("UPDATE images SET pinned = ? WHERE image_id = ?").run(isPinned ? 1 : 0, imageId),
+      );
+    },
+    blobs: () => rows<BlobRow>("SELECT * FROM blobs ORDER BY blob_no").map(toBlob),
+    blob(blobId) {
+      const found = row<BlobRow>("SELECT * FROM blobs WHERE blob_id = ?", blobId);
+      return found && toBlob(found);
+    },
+    blobsOf: (bootstrapId) =>
+      rows<BlobRow>(
+        `SELECT blobs.* FROM bootstrap_blobs
+         JOIN blobs USING (blob_no)
+         JOIN blobs AS bootstraps ON bootstraps.blob_no = bootstrap_no
+         WHERE bootstraps.blob_id = ? ORDER BY blobs.blob_no`,
+        bootstrapId,
+      ).map(toBlob),
+    chunkCount: () => row<{ count: number }>("SELECT count(*) AS count FROM chunks")?.count ?? 0,
+    tryLease: (purpose) =>
+      inTransaction(() =>
+        liveLeases().some(({ kind }) => kind === "delete") ? undefined : addLease("add", purpose),
+      ),
+    tryCollect: () =>
+      inTransaction(() => {
+        if (liveLeases().length > 0) return undefined;
+        const images = sql(
+          `DELETE FROM images WHERE pinned = 0
+             AND NOT EXISTS (SELECT 1 FROM names WHERE names.image_id = images.image_id)
+             AND NOT EXISTS (SELECT 1 FROM owners WHERE owners.image_id = images.image_id)
+           RETURNING image_id`,
+        ).all();
+        const bootstraps = sql(
+          `DELETE FROM blobs WHERE kind = 'bootstrap'
+             AND NOT EXISTS (SELECT 1 FROM images WHERE bootstrap_id = blob_id)
+             AND NOT EXISTS (SELECT 1 FROM owners WHERE bootstrap_id = blob_id)
+           RETURNING blob_id`,
+        ).all();
+        const data = sql(
+          `DELETE FROM blobs WHERE kind <> 'bootstrap' AND NOT EXISTS
+             (SELECT 1 FROM bootstrap_blobs WHERE bootstrap_blobs.blob_no = blobs.blob_no)
+           RETURNING blob_id`,
+        ).all();
+        const lease = addLease("delete", "collect");
+        return {
+          images: images.map((found) => String(found["image_id"])),
+          blobIds: [...bootstraps, ...data].map((found) => String(found["blob_id"])),
+          [Symbol.dispose]: lease[Symbol.dispose],
+        };
+      }),
+    leases: () =>
+      inTransaction(liveLeases).map(({ pid, process_started: started, purpose }) => ({
+        pid,
+        started,
+        purpose,
+      })),
+    addOwner: ({ owner, imageId, bootstrapId, kind, readonly }) =>
+      inTransaction(() => {
+        const { changes } = sql(
+          `INSERT OR IGNORE INTO owners
+           SELECT ?, image_id, bootstrap_id, ?, ? FROM images
+           WHERE image_id = ? AND bootstrap_id = ?`,
+        ).run(owner, kind, readonly ? 1 : 0, imageId, bootstrapId);
+        return changes === 1;
+      }),
+    owner(owner) {
+      const found = row<OwnerRow>("SELECT * FROM owners WHERE owner = ?", owner);
+      return found && toOwner(found);
+    },
+    owners: () => rows<OwnerRow>("SELECT * FROM owners ORDER BY owner").map(toOwner),
+    removeOwner: (owner) => {
+      inTransaction(() => sql("DELETE FROM owners WHERE owner = ?").run(owner));
+    },
+    forgetChunks: (blobId) => {
+      inTransaction(() => sql("DELETE FROM chunks WHERE blob_no = ?").run(blobNo(blobId)));
+    },
+    addChunks: (blobId, chunks) => {
+      inTransaction(() => {
+        insertChunks(blobNo(blobId), chunks);
+      });
+    },
+    [Symbol.dispose]() {
+      if (database.isOpen) database.close();
+    },
+  };
+}
+
+function open(path: string): DatabaseSync {
+  let opened: DatabaseSync | undefined;
+  try {
+    opened = new DatabaseSync(path, { timeout: 30_000 });
+    chmodSync(path, 0o600);
+    opened.exec("PRAGMA journal_mode = WAL");
+    opened.exec("PRAGMA synchronous = FULL");
+    opened.exec("PRAGMA foreign_keys = ON");
+    migrate(opened, path);
+    return opened;
+  } catch (error) {
+    opened?.close();
+    throw toIoError(error, path);
+  }
+}
+
+function toIoError(error: unknown, path: string): LongshoreError {
+  if (error instanceof LongshoreError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return new LongshoreError("IO_ERROR", `The image store ${path} cannot be used: ${reason}`, {
+    cause: error,
+    details: { path },
+  });
+}

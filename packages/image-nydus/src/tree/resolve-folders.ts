@@ -1,0 +1,48 @@
+import type { ByteString, DirectoryInode, Inode } from "./inode.ts";
+
+/** A folder on the way to a file. */
+export interface FolderStep {
+  readonly name: ByteString;
+  /** What the tree has in this place; anything, or nothing */
+  readonly inode: Inode | undefined;
+}
+
+/** As many as Linux follows for one path */
+const maxSymlinks = 40;
+/** Names looked at for one path, those in symlinks included */
+const maxNames = 4_096;
+
+/**
+ * Follows symlinks on the way to a file as if the tree were the whole world: absolute targets begin at its root, and `..` of
+ * the root is the root. What is missing is taken for a directory that will be made. The answer holds no symlinks.
+ *
+ * @param folders names without `.` and `..`
+ * @returns the problem as a text when the way has no end
+ */
+export function resolveFolders(
+  root: DirectoryInode,
+  folders: readonly ByteString[],
+): readonly FolderStep[] | string {
+  const steps: FolderStep[] = [];
+  const pending = folders.toReversed();
+  let symlinks = 0;
+  for (let count = 0; pending.length > 0; count++) {
+    if (count > maxNames) return "the symlinks on its path lead to too long a path";
+    const name = pending.pop() ?? "";
+    if (name === "..") {
+      steps.pop();
+      continue;
+    }
+    const folder = steps.length === 0 ? root : steps.at(-1)?.inode;
+    const inode = folder?.kind === "directory" ? folder.children.get(name) : undefined;
+    if (inode?.kind !== "symlink") {
+      steps.push({ name, inode });
+      continue;
+    }
+    if (++symlinks > maxSymlinks) return "too many symlinks on its path, or a circle of them";
+    if (inode.target.startsWith("/")) steps.length = 0;
+    const names = inode.target.split("/").filter((part) => part !== "" && part !== ".");
+    pending.push(...names.toReversed());
+  }
+  return steps;
+}
