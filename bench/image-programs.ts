@@ -16,7 +16,7 @@ const sources = {
 };
 
 /** The parts of the benchmark that run in processes of their own. */
-export type ImageProgram = "pull" | "convert" | "shaped";
+type ImageProgram = "pull" | "convert" | "shaped";
 
 /** Namespaces of a program's own end with it, and with them whatever it has mounted, started or shaped. */
 const confined = ["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"];

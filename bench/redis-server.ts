@@ -16,7 +16,14 @@ export async function startRedis(
   const server = spawn(
     "redis-server",
     [
-      ...["--port", "0", "--unixsocket", path, "--dir", directory, "--save", ""],
+      "--port",
+      "0",
+      "--unixsocket",
+      path,
+      "--dir",
+      directory,
+      "--save",
+      "",
       ...(persistence === "none"
         ? ["--appendonly", "no"]
         : ["--appendonly", "yes", "--appendfsync", "always"]),

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// Prepares a fresh checkout: the locked npm packages, then the system packages that the tests and the demo use.
+// Prepares a fresh checkout: the locked npm packages, a first build, then the system packages that the tests and the demo
+// use.
 // Plain JavaScript without imports from npm, because it runs before anything is installed, on any Node from 20 on.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -43,6 +44,9 @@ function installNpmPackages() {
   if (existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp) return;
   console.log("setup: npm ci");
   run("npm", ["ci", "--no-audit", "--no-fund"]);
+  // For programs that use the packages as they are published, like the examples run by plain `node`.
+  console.log("setup: npm run build");
+  run("npm", ["run", "--silent", "build"]);
   writeFileSync(stampFile, stamp);
 }
 

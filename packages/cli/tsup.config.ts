@@ -4,6 +4,7 @@ import { defineConfig } from "tsup";
 export default defineConfig({
   entry: {
     longshore: "packages/cli/src/main.ts",
+    "store-thread": "packages/store-sqlite/src/store-thread.ts",
     "fuse-thread": "packages/image-nydus/src/fuse/fuse-thread.ts",
     "open-shared-bootstrap": "packages/image-nydus/src/rootfs/open-shared-bootstrap.ts",
   },

@@ -14,7 +14,7 @@ export { createJobId, isJobId } from "./job/job-id.ts";
 export { createJobDocument, type JobInput } from "./job/create-job-document.ts";
 export { parseJobDocument, type ParsedJob, type ParseOptions } from "./job/parse-job-document.ts";
 export { jobJsonSchemas } from "./job/job-json-schemas.ts";
-export { toV0State } from "./job/v0-document.ts";
+export { encodeV0Result, toV0State } from "./job/v0-document.ts";
 export { documentDigest, payloadDigest } from "./job/digest.ts";
 export type { ValidationIssue } from "./job/validation-error.ts";
 export {

@@ -1,35 +1,24 @@
 import { constants } from "node:fs";
 import { lstat, open, readdir, readlink, realpath, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
-import {
-  isLongshoreError,
-  LongshoreError,
-  type HandlerContext,
-  type JobRuntime,
-} from "@longshore/core";
-import picomatch from "picomatch";
+import { isLongshoreError, LongshoreError, type HandlerContext } from "@longshore/core";
 
 const maxEntries = 100_000;
 const maxDepth = 32;
 /** Longer ones are no artifacts */
 const maxPathLength = 1_024;
-const maxStarsPerName = 3;
-const maxGlobstars = 2;
 
 /**
- * Stores the files of the artifacts directory that match `runtime.output.artifacts`. Links, devices and pipes are left
- * out: they could show what the job may not see.
+ * Stores the files of the artifacts directory that are wanted. Links, devices and pipes are left out: they could show
+ * what the job may not see.
  *
  * @throws {LongshoreError} `LIMIT_EXCEEDED`, `EXECUTION_ERROR`, `IO_ERROR`
  */
 export async function collectArtifacts(
   context: HandlerContext,
-  runtime: JobRuntime,
   directory: string,
+  isWanted: (path: string) => boolean,
 ): Promise<void> {
-  const globs = runtime.output?.artifacts ?? [];
-  if (globs.length === 0) return;
-  const isWanted = artifactMatcher(globs);
   try {
     if (!(await lstat(directory)).isDirectory()) throw replaced(directory);
     const root = await realpath(directory);
@@ -43,31 +32,6 @@ export async function collectArtifacts(
     if (isLongshoreError(error)) throw error;
     throw new LongshoreError("IO_ERROR", "The artifacts could not be read.", { cause: error });
   }
-}
-
-/**
- * Whether a path is an artifact by these globs; those with a `!` in front take paths out.
- *
- * @throws {LongshoreError} `VALIDATION_ERROR` for a glob that could take very long to match
- */
-export function artifactMatcher(globs: readonly string[]): (path: string) => boolean {
-  for (const glob of globs) assertCheap(glob);
-  const ignore = globs.filter((glob) => glob.startsWith("!")).map((glob) => glob.slice(1));
-  const wanted = globs.filter((glob) => !glob.startsWith("!"));
-  return picomatch(wanted, { dot: true, noextglob: true, nonegate: true, ignore });
-}
-
-/** A glob becomes a backtracking pattern: each further star multiplies the time by the length of the name. */
-function assertCheap(glob: string): void {
-  const globstars = glob.match(/\*{2,}/g)?.length ?? 0;
-  const names = glob.split("/").map((name) => name.replaceAll(/^\*\*$/g, ""));
-  const stars = Math.max(...names.map((name) => name.match(/\*+/g)?.length ?? 0));
-  if (globstars <= maxGlobstars && stars <= maxStarsPerName) return;
-  throw new LongshoreError(
-    "VALIDATION_ERROR",
-    `runtime.output.artifacts: "${glob}" has more than ${maxStarsPerName} stars in one name, or more than ${maxGlobstars} "**"`,
-    { phase: "validation", details: { glob } },
-  );
 }
 
 async function store(context: HandlerContext, root: string, path: string): Promise<void> {

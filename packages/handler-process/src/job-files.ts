@@ -28,8 +28,8 @@ export async function layDownFiles(runtime: JobRuntime, options: JobFilesOptions
   for (const [path, { content, base64, url, mode = "0644" }] of Object.entries(
     runtime.files ?? {},
   )) {
-    if (url !== undefined || (content === undefined) === (base64 === undefined)) {
-      throw invalid(`runtime.files.${path}`, "must have either content or base64");
+    if (url !== undefined) {
+      throw invalid(`runtime.files.${path}`, "is not fetched from a url; give content or base64");
     }
     const bytes = Buffer.from(content ?? base64 ?? "", content === undefined ? "base64" : "utf8");
     byteCount += bytes.length;
@@ -65,7 +65,6 @@ export async function startDirectory(
   user: JobUser | undefined,
 ): Promise<string> {
   if (cwd === undefined || resolve(workDir, cwd) === workDir) return workDir;
-  if (cwd.includes("\0")) throw invalid("runtime.cwd", "must not contain NUL");
   const wanted = below(workDir, cwd, "runtime.cwd");
   try {
     await mkdir(wanted, { recursive: true });

@@ -1,6 +1,9 @@
 import { LongshoreError, type JobRuntime } from "@longshore/core";
-import { parse } from "yaml";
+import { parseDocument, visit } from "yaml";
 import type { CapturedOutput } from "./bounded-output.ts";
+
+/** The parser takes microseconds for each character, in which the worker does nothing else. */
+const maxYamlLength = 262_144;
 
 /**
  * The result value in a process's standard output, by `runtime.output.format`; none for text.
@@ -20,7 +23,7 @@ export function parseOutput(output: CapturedOutput, runtime: JobRuntime): unknow
       case "json":
         return JSON.parse(output.text) as unknown;
       case "yaml":
-        return parse(output.text, { maxAliasCount: 100 }) as unknown;
+        return parseYaml(output.text);
       case "jsonl":
         return output.text
           .split("\n")
@@ -33,6 +36,34 @@ export function parseOutput(output: CapturedOutput, runtime: JobRuntime): unknow
     const reason = error instanceof Error ? error.message : String(error);
     throw outputError(`Standard output is not ${format}: ${reason}`, error);
   }
+}
+
+function parseYaml(text: string): unknown {
+  if (text.length > maxYamlLength) {
+    throw new Error(`it has more than ${maxYamlLength} characters; JSON may have more`);
+  }
+  const document = parseDocument(text, {
+    // Left to the library, both take time that grows with the square of the text: minutes for a mebibyte.
+    uniqueKeys: false,
+    prettyErrors: false,
+    resolveKnownTags: false,
+    logLevel: "error",
+  });
+  const [problem] = [...document.errors, ...document.warnings];
+  if (problem !== undefined) {
+    throw new Error(`${problem.message} (at character ${problem.pos[0]})`);
+  }
+  visit(document, {
+    Map(_key, { items }) {
+      const keys = new Set<string>();
+      for (const { key } of items) {
+        const name = String(key);
+        if (keys.has(name)) throw new Error(`the key ${name} is there twice`);
+        keys.add(name);
+      }
+    },
+  });
+  return document.toJS({ maxAliasCount: 100 }) as unknown;
 }
 
 function outputError(message: string, cause?: unknown): LongshoreError {

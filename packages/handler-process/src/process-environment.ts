@@ -1,9 +1,4 @@
-import {
-  activeTraceparent,
-  LongshoreError,
-  type HandlerContext,
-  type JobRuntime,
-} from "@longshore/core";
+import { activeTraceparent, type HandlerContext, type JobRuntime } from "@longshore/core";
 
 const inherited = ["PATH", "LANG", "TZ"];
 const defaultPath = "/usr/local/bin:/usr/bin:/bin";
@@ -20,8 +15,6 @@ export interface EnvironmentParts {
 /**
  * What a process finds in its environment. Nothing of the worker's own but where programs are, and the locale; then the
  * job's `env`, and last what a job cannot change.
- *
- * @throws {LongshoreError} `VALIDATION_ERROR`
  */
 export function processEnvironment(
   context: HandlerContext,
@@ -34,11 +27,7 @@ export function processEnvironment(
   }
   for (const [name, value] of Object.entries(runtime.env ?? {})) {
     if (value === null) delete env[name];
-    else if (String(value).includes("\0")) {
-      throw new LongshoreError("VALIDATION_ERROR", `runtime.env.${name}: must not contain NUL`, {
-        phase: "validation",
-      });
-    } else env[name] = String(value);
+    else env[name] = String(value);
   }
   const traceparent = activeTraceparent() ?? context.document.observability?.traceparent;
   return {

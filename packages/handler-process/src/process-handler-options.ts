@@ -1,10 +1,11 @@
+import { constants } from "node:buffer";
 import type { HandlerContext } from "@longshore/core";
 
 /** How programs of one runtime are started. */
 export interface ProcessRuntime {
   /** Program and first arguments; the job's `cmd` follows. Empty: `cmd` itself is the program */
   readonly command: readonly string[];
-  /** How `limits.memory_mb` is kept: as address space, or as V8's heap. @default "address-space" */
+  /** How `limits.memory_mb` is kept: as address space, or as heap of V8, for Node only. @default "address-space" */
   readonly memoryLimit?: "address-space" | "v8-heap" | undefined;
 }
 
@@ -17,17 +18,17 @@ export interface ProcessHandlerOptions {
     | undefined;
   /** Whether lines of output become log events of the job: at most 10 a second, the others are counted. @default "lines" */
   readonly logOutput?: "lines" | "none" | undefined;
-  /** Time from SIGTERM to SIGKILL. @default 5_000 */
+  /** Milliseconds from SIGTERM to SIGKILL. @default 5_000 */
   readonly killGraceMs?: number | undefined;
-  /** Bytes of output to keep when the job does not say. @default 10_485_760 */
+  /** Bytes of standard output kept of a job; it may ask for less, not for more. @default 10_485_760 */
   readonly maxStdoutBytes?: number | undefined;
-  /** @default 10_485_760 */
+  /** The same of standard error. @default 10_485_760 */
   readonly maxStderrBytes?: number | undefined;
   /** MiB of memory when the job does not say. @default none */
   readonly memoryMb?: number | undefined;
   /** Processes and threads when the job does not say; impossible for jobs of root. @default none */
   readonly pids?: number | undefined;
-  /** Run time behind a job's CPU limit when it has no time limit of its own. @default 300 */
+  /** Seconds of run time behind a job's CPU limit when it has no time limit of its own. @default 300 */
   readonly timeoutSeconds?: number | undefined;
   /** Bytes of all `runtime.files` of a job. @default 16_777_216 */
   readonly maxFileBytes?: number | undefined;
@@ -45,21 +46,26 @@ export const builtInRuntimes: Readonly<Record<string, ProcessRuntime>> = {
   r: { command: ["Rscript"] },
 };
 
+/** A timer that is set to more fires at once. */
+const maxTimerMs = 2_147_483_647;
+
 /** @throws {RangeError} for a number that cannot be meant */
 export function assertOptions(options: ProcessHandlerOptions): void {
-  const least = {
-    killGraceMs: 0,
-    maxStdoutBytes: 0,
-    maxStderrBytes: 0,
-    maxFileBytes: 0,
-    memoryMb: 1,
-    pids: 1,
-    timeoutSeconds: 1,
-  };
-  for (const [name, minimum] of Object.entries(least)) {
-    const value = options[name as keyof typeof least];
-    if (value !== undefined && !(value >= minimum)) {
-      throw new RangeError(`${name} must be ${minimum} or more, got ${value}`);
-    }
+  const ranges = {
+    killGraceMs: [0, maxTimerMs],
+    // All that is kept becomes one string.
+    maxStdoutBytes: [0, constants.MAX_STRING_LENGTH],
+    maxStderrBytes: [0, constants.MAX_STRING_LENGTH],
+    maxFileBytes: [0, Number.MAX_SAFE_INTEGER],
+    memoryMb: [1, Number.MAX_SAFE_INTEGER],
+    pids: [1, Number.MAX_SAFE_INTEGER],
+    timeoutSeconds: [1, Number.MAX_SAFE_INTEGER],
+  } as const;
+  for (const name of Object.keys(ranges) as (keyof typeof ranges)[]) {
+    const value = options[name];
+    const [least, most] = ranges[name];
+    if (value === undefined) continue;
+    if (value >= least && value <= most && Number.isInteger(value)) continue;
+    throw new RangeError(`${name} must be a whole number from ${least} to ${most}, got ${value}`);
   }
 }

@@ -6,12 +6,14 @@ import {
   type JobRuntime,
 } from "@longshore/core";
 import { BoundedOutput, type CapturedOutput } from "./bounded-output.ts";
-import { artifactMatcher, collectArtifacts } from "./collect-artifacts.ts";
+import { artifactMatcher } from "./artifact-matcher.ts";
+import { collectArtifacts } from "./collect-artifacts.ts";
 import { commandLine } from "./command-line.ts";
 import { artifactsDirOf, give, layDownFiles, startDirectory } from "./job-files.ts";
 import { jobInput } from "./job-input.ts";
 import { assertReachable, jobUser } from "./job-user.ts";
 import { killOrphans } from "./leftovers.ts";
+import { outputLimits, type OutputLimits } from "./output-limits.ts";
 import { onLine } from "./output-lines.ts";
 import { parseOutput } from "./parse-output.ts";
 import { processEnvironment } from "./process-environment.ts";
@@ -19,7 +21,6 @@ import { startProcessGroup, type ProcessEnd, type ProcessGroup } from "./process
 import { assertOptions, type ProcessHandlerOptions } from "./process-handler-options.ts";
 import { findSystemTools, type SystemTools } from "./system-tools.ts";
 
-const defaultMaxOutputBytes = 10_485_760;
 const defaultMaxFileBytes = 16_777_216;
 
 /**
@@ -51,7 +52,10 @@ async function runProcess(
   const { signal, workDir } = context;
   const runtime = assertMode(context.document.runtime);
   const user = jobUser(runtime.user);
-  artifactMatcher(runtime.output?.artifacts ?? []);
+  // Before anything runs: globs that cannot be matched are no reason to fail afterwards.
+  const globs = runtime.output?.artifacts ?? [];
+  const isArtifact = artifactMatcher(globs);
+  const limits = outputLimits(runtime, options);
   if (user !== undefined) await assertReachable(workDir, user);
   const artifactsDir = artifactsDirOf(workDir);
   const maxBytes = options.maxFileBytes ?? defaultMaxFileBytes;
@@ -82,14 +86,14 @@ async function runProcess(
     signal.throwIfAborted();
     throw cannotStart(error, command.program);
   });
-  const { stdout, stderr } = listen(context, group, options);
+  const { stdout, stderr } = listen(context, group, { ...limits, logOutput: options.logOutput });
   group.child.stdin.end(input.stdin);
   const end = await group.ended;
   const output = stdout.capture();
   report(context, end, { output, errors: stderr.capture() });
   signal.throwIfAborted();
   assertSuccess(end);
-  await collectArtifacts(context, runtime, artifactsDir);
+  if (globs.length > 0) await collectArtifacts(context, artifactsDir, isArtifact);
   return parseOutput(output, runtime);
 }
 
@@ -115,11 +119,8 @@ function timeoutSecondsOf({ document }: HandlerContext, options: ProcessHandlerO
 function listen(
   context: HandlerContext,
   { child }: ProcessGroup,
-  options: ProcessHandlerOptions,
+  options: OutputLimits & Pick<ProcessHandlerOptions, "logOutput">,
 ): { readonly stdout: BoundedOutput; readonly stderr: BoundedOutput } {
-  const { limits, output } = context.document.runtime ?? {};
-  const maxStdoutBytes = limits?.maxStdoutBytes ?? options.maxStdoutBytes ?? defaultMaxOutputBytes;
-  const maxStderrBytes = limits?.maxStderrBytes ?? options.maxStderrBytes ?? defaultMaxOutputBytes;
   const heartbeat = (): void => {
     context.heartbeat();
   };
@@ -129,7 +130,7 @@ function listen(
   child.stdout.on("data", heartbeat);
   child.stderr.on("data", heartbeat);
   if ((options.logOutput ?? "lines") === "lines") {
-    const isText = (output?.format ?? "text") === "text";
+    const isText = (context.document.runtime?.output?.format ?? "text") === "text";
     if (isText)
       onLine(child.stdout, (line) => {
         context.log(line, { stream: "stdout" });
@@ -139,8 +140,8 @@ function listen(
     });
   }
   return {
-    stdout: new BoundedOutput(child.stdout, maxStdoutBytes),
-    stderr: new BoundedOutput(child.stderr, maxStderrBytes),
+    stdout: new BoundedOutput(child.stdout, options.maxStdoutBytes),
+    stderr: new BoundedOutput(child.stderr, options.maxStderrBytes),
   };
 }
 

@@ -9,6 +9,7 @@ import {
   runHandler,
   silentLogger,
   type Artifact,
+  type HandlerLimits,
   type JobDocument,
   type JobEvent,
   type JobInput,
@@ -25,6 +26,8 @@ export interface ProcessRunOptions {
   /** Instead of all of the above */
   readonly document?: JobDocument;
   readonly handler?: ProcessHandlerOptions;
+  /** The worker's, for whatever a handler hands over */
+  readonly limits?: HandlerLimits;
   readonly signal?: AbortSignal;
   /** Sees the job's events as they happen */
   readonly onEvent?: (event: JobEvent) => void;
@@ -77,6 +80,7 @@ export class ProcessRunner implements AsyncDisposable {
       workRoot,
       artifactsRoot,
       checkpoint: undefined,
+      limits: options.limits,
       events: jobEventEmitter({
         jobId: document.jobId,
         workerId: "worker-1",

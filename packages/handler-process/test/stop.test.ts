@@ -1,10 +1,15 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtemp, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { LongshoreError, type JobEvent } from "@longshore/core";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { BoundedOutput } from "../src/bounded-output.ts";
 import { processHandler } from "../src/index.ts";
+import { killAttempt } from "../src/leftovers.ts";
+import { startProcessGroup } from "../src/process-group.ts";
 import { ProcessRunner, runningProcesses, script, type ProcessRunOptions } from "./process-run.ts";
 
 let runner: ProcessRunner;
@@ -100,7 +105,10 @@ while True: signal.pause()
 
   test("kills a stopped process", async () => {
     const { outcome } = await runUntilLine({
-      runtime: script("(kill -STOP $$; echo ready) & wait; sleep 60"),
+      runtime: script(`
+        (kill -STOP $$; until grep -q '^State:.T' /proc/$$/status; do :; done; echo ready) &
+        wait; sleep 60
+      `),
       handler: { killGraceMs: 200 },
     });
     expect(outcome.signal).toBe("SIGKILL");
@@ -156,6 +164,30 @@ while True: signal.pause()
 });
 
 describe("the end of a process", () => {
+  test("F7: is the end of its output, not its exit", async () => {
+    const fifo = join(await mkdtemp(join(runner.root, "f7-")), "go");
+    // Without its environment the writer is not found and lives on; a group's other members would be killed.
+    const writer = `: > ${fifo}.up; read go < ${fifo}; printf tail`;
+    const group = await startProcessGroup({
+      program: "/bin/sh",
+      args: [
+        "-c",
+        `mkfifo ${fifo}; env -i setsid sh -c '${writer}' & until [ -e ${fifo}.up ]; do :; done`,
+      ],
+      cwd: runner.root,
+      env: { PATH: process.env["PATH"] ?? "" },
+      killGraceMs: 100,
+      signal: new AbortController().signal,
+    });
+    const output = new BoundedOutput(group.child.stdout, 100);
+    const captured = group.ended.then(() => output.capture().text);
+    await once(group.child, "exit");
+    // All that the exit sets off, and more: whoever takes it for the end is done now.
+    for (let round = 0; round < 3; round += 1) await killAttempt("nobody's");
+    await writeFile(fifo, "\n");
+    expect(await captured).toBe("tail");
+  });
+
   test("F7: waits for the last bytes of the output", async () => {
     const { stdout } = await runner.succeed({
       runtime: script("head -c 3000000 /dev/zero | tr '\\0' x; printf tail"),

@@ -78,7 +78,12 @@ export type { DiskUsage, ImageUsage } from "./store/disk-usage.ts";
 export type { ImageDiff } from "./store/image-diff.ts";
 export type { ImageRecord } from "./store/image-records.ts";
 export type { RepairedImage, RepairReport } from "./store/repair-store.ts";
-export type { BlobProblem, StoreReport, VerifyOptions } from "./store/verify-store.ts";
+export type {
+  BlobProblem,
+  StoreReport,
+  VerifyOptions,
+  VerifyProgress,
+} from "./store/verify-store.ts";
 export type { TreeLimits } from "./tree/file-tree.ts";
 
 export { accessRecorder } from "./lazy/access-recorder.ts";

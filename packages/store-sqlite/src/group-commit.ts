@@ -1,154 +1,145 @@
 import type { DatabaseSync } from "node:sqlite";
-import { isLongshoreError, LongshoreError } from "@longshore/core";
+import type { Answer, Operation, Outcome } from "./operation.ts";
+import { operationRunner } from "./operation-runner.ts";
 
-/** Runs operations on a database, many in one transaction. */
+/** Runs operations on a database, many in one transaction. Blocks its thread, also while another process writes. */
 export interface GroupCommit {
   /**
-   * Resolves with what the operation returned once the transaction it was part of is committed. An operation throws a
-   * `LongshoreError` only before its first write; any other error undoes the whole transaction.
+   * Runs the operations in order and commits them. An operation that does not match changes nothing; one that fails
+   * (a value the table refuses) is undone by itself. Any other failure undoes them all.
    */
-  write<T>(operation: () => T): Promise<T>;
-  /** The same for an operation that does not write; it sees everything that was called before. */
-  read<T>(operation: () => T): Promise<T>;
-  /** Commits what is waiting, then refuses everything. */
-  close(): Promise<void>;
+  commit(operations: readonly Operation[]): Answer;
+  /** Moves what was committed from the log into the database, when there is enough of it. */
+  checkpoint(when: "idle" | "busy"): void;
 }
 
-interface Pending {
-  readonly isWrite: boolean;
-  readonly run: () => unknown;
-  readonly resolve: (value: never) => void;
-  readonly reject: (error: unknown) => void;
+export interface GroupCommitOptions {
+  /** How long another process may hold the database before operations are given up. @default 30_000 */
+  readonly busyLimitMs?: number | undefined;
 }
 
-/** Operations in one transaction: bounds how long the event loop stands still. */
-const maxBatch = 2_000;
-/** How long another process may hold the database before the operations are given up, in milliseconds. */
-const busyLimitMs = 30_000;
-const busyRetryMs = 10;
+const minBusyPauseMs = 0.2;
+const maxBusyPauseMs = 4;
+/** Pages in the log that make a checkpoint worth its fsync, when nobody waits. */
+const idlePages = 256;
+/** Pages in the log after which those who wait have to wait: bounds the length of the pause, and the log. */
+const busyPages = 1_024;
 
-export function groupCommit(database: DatabaseSync): GroupCommit {
-  let queue: Pending[] = [];
-  let isScheduled = false;
-  let busySinceMs: number | undefined;
-  let isClosed = false;
-  let onEmpty: (() => void) | undefined;
-
+export function groupCommit(
+  database: DatabaseSync,
+  { busyLimitMs = 30_000 }: GroupCommitOptions = {},
+): GroupCommit {
+  const runner = operationRunner(database);
   const begin = database.prepare("BEGIN");
   const beginImmediate = database.prepare("BEGIN IMMEDIATE");
   const commit = database.prepare("COMMIT");
   const rollback = database.prepare("ROLLBACK");
+  const passiveCheckpoint = database.prepare("PRAGMA wal_checkpoint(PASSIVE)");
+  // Waiting is done here, in small steps: SQLite's own waits grow so long that a busy neighbour starves this process.
+  database.exec("PRAGMA busy_timeout = 0");
+  const sleeper = new Int32Array(new SharedArrayBuffer(4));
+  /** Roughly: what the log holds is not to be had without reading it. */
+  let logPages = 0;
 
-  function enqueue<T>(isWrite: boolean, run: () => T): Promise<T> {
-    if (isClosed) {
-      return Promise.reject(new LongshoreError("IO_ERROR", "The sqlite job store is closed."));
-    }
-    return new Promise<T>((resolve, reject) => {
-      queue.push({ isWrite, run, resolve, reject });
-      schedule();
-    });
-  }
-
-  function schedule(): void {
-    if (isScheduled) return;
-    isScheduled = true;
-    // Everything that is called in this turn of the event loop shares the transaction, and its fsync.
-    setImmediate(flush);
-  }
-
-  function flush(): void {
-    isScheduled = false;
-    const batch = queue.length > maxBatch ? queue.slice(0, maxBatch) : queue;
-    const isWrite = batch.some((pending) => pending.isWrite);
-    try {
-      (isWrite ? beginImmediate : begin).run();
-    } catch (error) {
-      if (waitForOthers(error)) return;
-      take(batch);
-      for (const { reject } of batch) reject(toIoError(error));
-      next();
-      return;
-    }
-    busySinceMs = undefined;
-    take(batch);
-    runBatch(batch);
-    next();
-  }
-
-  function runBatch(batch: readonly Pending[]): void {
-    const settle: (() => void)[] = [];
-    try {
-      for (const { run, resolve, reject } of batch) {
-        try {
-          const value = run() as never;
-          settle.push(() => {
-            resolve(value);
-          });
-        } catch (error) {
-          if (!isLongshoreError(error)) throw error;
-          settle.push(() => {
-            reject(error);
-          });
-        }
+  function transact(operations: readonly Operation[]): Map<number, Outcome> {
+    const isWrite = operations.some(writes);
+    const deadlineMs = Date.now() + busyLimitMs;
+    for (let pauseMs = minBusyPauseMs; ; pauseMs = Math.min(pauseMs * 2, maxBusyPauseMs)) {
+      const outcomes = new Map<number, Outcome>();
+      try {
+        (isWrite ? beginImmediate : begin).run();
+        runner.run(operations, (index, outcome) => {
+          outcomes.set(index, outcome);
+        });
+        commit.run();
+        if (isWrite) logPages += pagesOf(operations);
+        return outcomes;
+      } catch (error) {
+        if (database.isTransaction) rollback.run();
+        if (!isBusy(error) || Date.now() > deadlineMs) throw error;
+        // Uneven, lest two processes that wait for each other keep in step.
+        Atomics.wait(sleeper, 0, 0, pauseMs * (0.5 + Math.random()));
       }
-      commit.run();
+    }
+  }
+
+  function oneByOne(operations: readonly Operation[]): Map<number, Outcome> {
+    const outcomes = new Map<number, Outcome>();
+    for (const [index, operation] of operations.entries()) {
+      try {
+        const outcome = transact([operation]).get(0);
+        if (outcome !== undefined) outcomes.set(index, outcome);
+      } catch (error) {
+        outcomes.set(index, toError(error));
+      }
+    }
+    return outcomes;
+  }
+
+  function outcomesOf(operations: readonly Operation[]): Map<number, Outcome> {
+    try {
+      return transact(operations);
     } catch (error) {
-      if (database.isTransaction) rollback.run();
-      for (const { reject } of batch) reject(toIoError(error));
-      return;
+      if (operations.length > 1 && isFaultOfOne(error)) return oneByOne(operations);
+      const failure = toError(error);
+      return new Map(operations.map((_, index) => [index, failure]));
     }
-    for (const done of settle) done();
-  }
-
-  /** Another process writes: true when this one tries again. */
-  function waitForOthers(error: unknown): boolean {
-    if (!isBusy(error)) return false;
-    busySinceMs ??= Date.now();
-    if (Date.now() - busySinceMs > busyLimitMs) {
-      busySinceMs = undefined;
-      return false;
-    }
-    isScheduled = true;
-    setTimeout(flush, busyRetryMs);
-    return true;
-  }
-
-  function take(batch: readonly Pending[]): void {
-    queue = batch.length === queue.length ? [] : queue.slice(batch.length);
-  }
-
-  function next(): void {
-    if (queue.length > 0) schedule();
-    else onEmpty?.();
   }
 
   return {
-    write: (operation) => enqueue(true, operation),
-    read: (operation) => enqueue(false, operation),
-    close() {
-      isClosed = true;
-      if (queue.length === 0) return Promise.resolve();
-      return new Promise((resolve) => {
-        onEmpty = resolve;
-      });
+    commit: (operations) => ({ count: operations.length, outcomes: outcomesOf(operations) }),
+    checkpoint(when) {
+      if (logPages < (when === "idle" ? idlePages : busyPages)) return;
+      logPages = 0;
+      try {
+        passiveCheckpoint.get();
+      } catch {
+        // The log is complete without it, and the next checkpoint moves what this one did not.
+      }
     },
   };
 }
 
-const sqliteBusy = 5;
+const reading: ReadonlySet<Operation[0]> = new Set<Operation[0]>(["get", "list", "count"]);
 
-function isBusy(error: unknown): boolean {
-  return (
-    error instanceof Error &&
-    "errcode" in error &&
-    typeof error.errcode === "number" &&
-    (error.errcode & 0xff) === sqliteBusy
-  );
+function writes([kind]: Operation): boolean {
+  return !reading.has(kind);
 }
 
-function toIoError(error: unknown): LongshoreError {
-  const reason = error instanceof Error ? error.message : String(error);
-  return new LongshoreError("IO_ERROR", `The job store could not be written: ${reason}`, {
-    cause: error,
-  });
+const pageBytes = 4_096;
+/** Pages that even the smallest transaction writes: the rows, their indexes and the way down to them */
+const pagesOfTransaction = 4;
+const pagesOfOperation = 0.25;
+
+function pagesOf(operations: readonly Operation[]): number {
+  let bytes = 0;
+  for (const operation of operations) {
+    if (operation[0] === "insert") bytes += operation[11].length;
+    else if (operation[0] === "finish") bytes += operation[8].length;
+    else if (operation[0] === "checkpoint") bytes += operation[4]?.length ?? 0;
+  }
+  return pagesOfTransaction + operations.length * pagesOfOperation + bytes / pageBytes;
+}
+
+const sqliteBusy = 5;
+/** Too big, constraint, mismatch, range: what SQLite says of a value and not of the database */
+const valueErrors: ReadonlySet<number> = new Set([18, 19, 20, 25]);
+
+/** SQLite's primary result code; `undefined` for an error that is not SQLite's. */
+function resultCode(error: unknown): number | undefined {
+  if (!(error instanceof Error) || !("errcode" in error)) return undefined;
+  return typeof error.errcode === "number" ? error.errcode & 0xff : undefined;
+}
+
+function isBusy(error: unknown): boolean {
+  return resultCode(error) === sqliteBusy;
+}
+
+function isFaultOfOne(error: unknown): boolean {
+  const code = resultCode(error);
+  return code === undefined || valueErrors.has(code);
+}
+
+function toError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
 }

@@ -1,13 +1,7 @@
-import {
-  LongshoreError,
-  storeRules,
-  type InsertOutcome,
-  type JobRecord,
-  type JobResult,
-  type JobState,
-  type NewJob,
-} from "@longshore/core";
-import { toRecord, type JobRow } from "./job-row.ts";
+import type { JobResult, JobState } from "@longshore/core";
+import type { JobLocations } from "./job-locations.ts";
+import type { JobRow } from "./job-row.ts";
+import type { InsertFinding, InsertOperation, KeyOfInsert } from "./operation.ts";
 import type { Statements } from "./statements.ts";
 
 interface KeyRow {
@@ -18,121 +12,120 @@ interface KeyRow {
   readonly result: string | null;
 }
 
-/** Stores a job and reserves its idempotency key; part of a transaction. Throws before the first write only. */
-export function insertJob(statements: Statements, job: NewJob, nowMs: number): InsertOutcome {
-  const { document } = job;
-  const scope = storeRules.idempotencyScope(document);
-  const earlierResult =
-    scope === undefined ? undefined : earlierSuccess(statements, { job, scope, nowMs });
-  const result =
-    earlierResult === undefined ? undefined : storeRules.copyResult(earlierResult, job);
-  const finishedAtMs = result === undefined ? null : job.acceptedAtMs;
-  const state = result === undefined ? "queued" : "completed";
-  if (scope !== undefined && result === undefined && job.payloadDigest === undefined) {
-    throw new LongshoreError("VALIDATION_ERROR", "A job with a key needs its payloadDigest.");
+/** The tables, and where the jobs under way are in them. */
+export interface JobTables {
+  readonly statements: Statements;
+  readonly locations: JobLocations;
+}
+
+/**
+ * Stores a job and reserves its idempotency key; part of a transaction. `undefined` when it was a new job and is
+ * queued now; a finding that is a refusal has written nothing.
+ */
+export function insertJob(
+  { statements, locations }: JobTables,
+  job: InsertOperation,
+): InsertFinding | undefined {
+  const [, jobId, attempt, owner, leaseExpiresAtMs, acceptedAtMs, operation, namespace] = job;
+  const [, , , , , , , , transport, sourceName, digest, document, key] = job;
+  const earlier = key === null ? undefined : liveKey(statements, jobId, key);
+  if (earlier !== undefined && (earlier.payload_digest !== key?.[1] || earlier.result === null)) {
+    return refusal(earlier);
   }
+  const result =
+    key === null || earlier === undefined ? undefined : copyResult(earlier, jobId, key);
+  const state: JobState = result === undefined ? "queued" : "completed";
+  const finishedAtMs = result === undefined ? null : acceptedAtMs;
   const { changes, lastInsertRowid } = statements.insertJob.run(
-    document.jobId,
     state,
-    attemptOf(job),
-    job.owner,
-    job.leaseExpiresAtMs,
-    job.acceptedAtMs,
     finishedAtMs,
-    document.operation,
-    document.metadata?.namespace ?? "default",
-    job.source?.transport ?? null,
-    job.source?.name ?? null,
-    job.documentDigest ?? null,
-    scope ?? null,
+    jobId,
+    attempt,
+    owner,
+    leaseExpiresAtMs,
+    acceptedAtMs,
+    operation,
+    namespace,
+    transport,
+    sourceName,
+    digest,
+    key?.[0] ?? null,
   );
   let seq = Number(lastInsertRowid);
-  let earlier: JobRecord | undefined;
-  if (Number(changes) === 0) {
-    const row = statements.getJob.get(document.jobId) as JobRow | undefined;
-    if (row === undefined || !isRedelivery(row, job)) throw storeRules.jobExists(document.jobId);
-    earlier = toRecord(row);
-    if (row.state !== "abandoned") return { kind: "redelivered", record: earlier };
+  const isKnown = Number(changes) === 0;
+  if (isKnown) {
+    const row = statements.getJob.get(jobId) as JobRow | undefined;
+    if (row === undefined || !isRedelivery(row, job)) return { kind: "exists" };
+    if (row.state !== "abandoned") return { kind: "redelivered", row };
     seq = row.seq;
-    replace(statements, { job, seq, state, finishedAtMs, earlier });
+    statements.deleteResult.run(seq);
+    statements.replaceJob.run(
+      state,
+      finishedAtMs,
+      attempt,
+      owner,
+      leaseExpiresAtMs,
+      acceptedAtMs,
+      transport,
+      sourceName,
+      historyOf(row),
+      seq,
+    );
   }
-  statements.insertDocument.run(seq, JSON.stringify(document));
-  if (result !== undefined) statements.insertResult.run(seq, JSON.stringify(result));
-  if (scope !== undefined && result === undefined) {
-    statements.putKey.run(scope, document.jobId, job.payloadDigest ?? null);
+  statements.insertDocument.run(seq, document);
+  if (result === undefined) {
+    locations.note(jobId, { seq, scope: key?.[0] ?? null });
+    if (key !== null) statements.putKey.run(key[0], jobId, key[1]);
+  } else {
+    statements.insertResult.run(seq, result);
   }
-  const record: JobRecord = {
-    jobId: document.jobId,
-    state,
-    document,
-    attempt: attemptOf(job),
-    owner: job.owner,
-    leaseExpiresAtMs: job.leaseExpiresAtMs,
-    acceptedAtMs: job.acceptedAtMs,
-    finishedAtMs: finishedAtMs ?? undefined,
-    source: job.source,
-    documentDigest: job.documentDigest,
-    history: result?.history ?? earlier?.history ?? [],
-    nextSequence: earlier?.nextSequence ?? 0,
-    checkpoint: earlier?.checkpoint,
-    result,
-  };
-  return { kind: result === undefined ? "accepted" : "deduplicated", record };
+  if (!isKnown && result === undefined) return undefined;
+  const row = statements.getJob.get(jobId) as unknown as JobRow;
+  return { kind: result === undefined ? "accepted" : "deduplicated", row };
 }
 
-/** The result of a completed job with the same key; throws when the key forbids the job. */
-function earlierSuccess(
+/** What another job left for the key, unless it has expired. */
+function liveKey(
   statements: Statements,
-  { job, scope, nowMs }: { job: NewJob; scope: string; nowMs: number },
-): JobResult | undefined {
+  jobId: string,
+  [scope, , , nowMs]: KeyOfInsert,
+): KeyRow | undefined {
   const row = statements.getKey.get(scope) as KeyRow | undefined;
-  if (row === undefined || (row.expires_at !== null && row.expires_at <= nowMs)) return undefined;
-  const isRedeliveredItself = row.job_id === job.document.jobId;
-  if (isRedeliveredItself) return undefined;
-  storeRules.decideIdempotency(job, {
-    jobId: row.job_id,
-    payloadDigest: row.payload_digest,
-    expiresAtMs: row.expires_at ?? Infinity,
-    state: row.state,
-  });
-  return row.result === null ? undefined : (JSON.parse(row.result) as JobResult);
+  if (row === undefined || row.job_id === jobId) return undefined;
+  return row.expires_at === null || row.expires_at > nowMs ? row : undefined;
 }
 
-function replace(
-  statements: Statements,
-  entry: {
-    job: NewJob;
-    seq: number;
-    state: JobState;
-    finishedAtMs: number | null;
-    earlier: JobRecord;
-  },
-): void {
-  const { job, seq, state, finishedAtMs, earlier } = entry;
-  statements.deleteResult.run(seq);
-  statements.replaceJob.run(
-    state,
-    attemptOf(job),
-    job.owner,
-    job.leaseExpiresAtMs,
-    job.acceptedAtMs,
-    finishedAtMs,
-    job.source?.transport ?? null,
-    job.source?.name ?? null,
-    JSON.stringify(earlier.history),
-    seq,
-  );
+function refusal(row: KeyRow): InsertFinding {
+  return {
+    kind: "refused",
+    entry: {
+      jobId: row.job_id,
+      payloadDigest: row.payload_digest,
+      expiresAtMs: row.expires_at ?? Infinity,
+      state: row.state,
+    },
+  };
 }
 
-function isRedelivery(known: JobRow, job: NewJob): boolean {
+/** The earlier result as that of the new job: what `storeRules.copyResult` does, on the JSON texts. */
+function copyResult(earlier: KeyRow, jobId: string, [, , createdAt]: KeyOfInsert): string {
+  const result = JSON.parse(earlier.result ?? "null") as JobResult;
+  const executionSummary = { ...result.executionSummary, deduplicatedFrom: result.jobId };
+  return JSON.stringify({ ...result, jobId, createdAt, executionSummary });
+}
+
+function isRedelivery(known: JobRow, job: InsertOperation): boolean {
+  const [, , , , , , , , transport, , digest] = job;
   return (
-    known.document_digest !== null &&
-    known.document_digest === job.documentDigest &&
-    known.source_transport !== null &&
-    known.source_transport === job.source?.transport
+    digest !== null &&
+    known.document_digest === digest &&
+    transport !== null &&
+    known.source_transport === transport
   );
 }
 
-function attemptOf(job: NewJob): number {
-  return job.attempt ?? job.document.execution.attempt;
+/** A record that is accepted anew loses its result, but not the story in it. */
+function historyOf(row: JobRow): string | null {
+  if (row.result === null) return row.history;
+  return JSON.stringify((JSON.parse(row.result) as JobResult).history);
 }

@@ -1,10 +1,13 @@
-import type { DatabaseSync } from "node:sqlite";
 import { LongshoreError, pageLimit, type JobPage, type JobQuery } from "@longshore/core";
 import { jobRowSelect, toRecord, type JobRow } from "./job-row.ts";
+import type { ListOperation } from "./operation.ts";
 
-/** One page of records, in the order in which they were stored. */
-export function listJobs(database: DatabaseSync, query: JobQuery): JobPage {
-  const limit = pageLimit(query);
+/**
+ * The query for one page of records, in the order in which they were stored.
+ *
+ * @throws {LongshoreError} `VALIDATION_ERROR`
+ */
+export function listOperation(query: JobQuery): ListOperation {
   const isOldestFirst = query.order === "oldest";
   const conditions: string[] = [];
   const values: (string | number)[] = [];
@@ -23,11 +26,16 @@ export function listJobs(database: DatabaseSync, query: JobQuery): JobPage {
   for (const [key, value] of Object.entries(query.labels ?? {})) {
     add("document ->> ? = ?", `$.metadata.labels.${JSON.stringify(key)}`, value);
   }
+  // One more than the page holds tells whether there is another page.
+  values.push(pageLimit(query) + 1);
   const where = conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`;
   const order = isOldestFirst ? "ASC" : "DESC";
-  const rows = database
-    .prepare(`${jobRowSelect} ${where} ORDER BY jobs.seq ${order} LIMIT ?`)
-    .all(...values, limit + 1) as unknown as readonly JobRow[];
+  return ["list", `${jobRowSelect} ${where} ORDER BY jobs.seq ${order} LIMIT ?`, values];
+}
+
+/** The page that the rows of {@link listOperation} make. */
+export function toPage(query: JobQuery, rows: readonly JobRow[]): JobPage {
+  const limit = pageLimit(query);
   const page = rows.slice(0, limit);
   const last = page.at(-1);
   return {

@@ -1,5 +1,4 @@
 import type { DatabaseSync } from "node:sqlite";
-import { LongshoreError } from "@longshore/core";
 
 /** Each entry brings the database from the version of its place to the next one. Never change one that was released. */
 const migrations: readonly string[] = [
@@ -26,8 +25,9 @@ const migrations: readonly string[] = [
     history TEXT,
     checkpoint TEXT
   ) STRICT;
-  CREATE INDEX jobs_unfinished ON jobs (owner, lease_expires_at) WHERE finished_at IS NULL;
-  CREATE INDEX jobs_finished ON jobs (finished_at) WHERE finished_at IS NOT NULL;
+  -- Neither index has a column that a step changes, but for the last one: a step writes the row and nothing else.
+  CREATE INDEX jobs_unfinished ON jobs (seq) WHERE finished_at IS NULL;
+  CREATE INDEX jobs_finished ON jobs (finished_at, state) WHERE finished_at IS NOT NULL;
 
   -- What is written once.
   CREATE TABLE documents (seq INTEGER PRIMARY KEY, document TEXT NOT NULL) STRICT;
@@ -43,26 +43,27 @@ const migrations: readonly string[] = [
   `,
 ];
 
+/** The schema this release writes. */
+export const schemaVersion: number = migrations.length;
+
 /**
- * Brings the database to the newest schema.
- *
- * @throws {LongshoreError} `CONFIG_ERROR` for a database of a newer release
+ * Brings the database to the newest schema, and returns the version it had. A database of a newer release is left as it
+ * is.
  */
-export function migrate(database: DatabaseSync, path: string): void {
+export function migrate(database: DatabaseSync): number {
+  // A file that needs no change is opened also while another process writes.
+  const current = versionOf(database);
+  if (current >= schemaVersion) return current;
   // The lock comes first: two processes may open a new file at the same time.
   database.exec("BEGIN IMMEDIATE");
   try {
     const version = versionOf(database);
-    if (version > migrations.length) {
-      throw new LongshoreError(
-        "CONFIG_ERROR",
-        `The job store ${path} has schema version ${version}; this release knows ${migrations.length}. Use a newer release, or another file.`,
-        { details: { path, version, supported: migrations.length } },
-      );
+    if (version < schemaVersion) {
+      for (const migration of migrations.slice(version)) database.exec(migration);
+      database.exec(`PRAGMA user_version = ${schemaVersion}`);
     }
-    for (const migration of migrations.slice(version)) database.exec(migration);
-    database.exec(`PRAGMA user_version = ${migrations.length}`);
     database.exec("COMMIT");
+    return version;
   } catch (error) {
     database.exec("ROLLBACK");
     throw error;

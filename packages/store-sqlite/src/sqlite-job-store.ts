@@ -1,6 +1,6 @@
 import { chmodSync, mkdirSync } from "node:fs";
-import { dirname } from "node:path";
-import { DatabaseSync } from "node:sqlite";
+import { dirname, resolve } from "node:path";
+import type { DatabaseSync } from "node:sqlite";
 import {
   jobStates,
   LongshoreError,
@@ -8,12 +8,14 @@ import {
   type JobState,
   type JobStore,
 } from "@longshore/core";
-import { groupCommit } from "./group-commit.ts";
-import { insertJob } from "./insert-job.ts";
-import { toRecord, type JobRow } from "./job-row.ts";
-import { listJobs } from "./list-jobs.ts";
-import { migrate } from "./schema.ts";
-import { prepareStatements } from "./statements.ts";
+import { startCommitThread } from "./commit-thread.ts";
+import { insertOperation, insertOutcome } from "./insert-call.ts";
+import { toRecord } from "./job-row.ts";
+import { listOperation, toPage } from "./list-jobs.ts";
+import { openDatabase } from "./open-database.ts";
+import type { ThreadData } from "./operation.ts";
+import { migrate, schemaVersion } from "./schema.ts";
+import { assertMatched, finishOperation, transitionOperation } from "./transition-call.ts";
 
 export interface SqliteJobStoreOptions {
   /** The database file; directories are made. `":memory:"` keeps it in memory */
@@ -29,163 +31,137 @@ export interface SqliteJobStoreOptions {
 }
 
 const pruneChunk = 500;
-/** Wait inside SQLite for another process's commit, before the event loop gets its turn again. */
-const busyTimeoutMs = 250;
 
 /**
  * Keeps jobs in a SQLite file. Several processes may use the same file at the same time.
  *
- * All changes of one turn of the event loop share a transaction, so that a burst of jobs costs few fsyncs.
+ * A thread of its own runs the SQL, so the event loop never waits for the disk. All calls of one turn of the event loop
+ * share a transaction with those that came in while the last one was committed: a burst of jobs costs few fsyncs. An
+ * idle store does not keep the process alive. When the thread dies, every call rejects with `IO_ERROR`.
  *
  * @throws {LongshoreError} `IO_ERROR` when the file cannot be opened, `CONFIG_ERROR` when a newer release wrote it
  */
 export function sqliteJobStore(options: SqliteJobStoreOptions): JobStore {
-  const { path, idempotencyTtlMs = 86_400_000, now = Date.now } = options;
-  const database = openDatabase(options);
-  const statements = prepareStatements(database);
-  const commits = groupCommit(database);
-  let closing: Promise<void> | undefined;
-
-  function explain(change: Parameters<typeof storeRules.assertChange>[1]): never {
-    const actual = statements.getFence.get(change.jobId) as storeRules.FencedRecord | undefined;
-    storeRules.assertChange(actual, change);
-    throw new LongshoreError("INTERNAL_ERROR", `Job ${change.jobId} could not be changed.`);
-  }
+  const { idempotencyTtlMs = 86_400_000, now = Date.now, synchronous = "full" } = options;
+  const isFile = options.path !== ":memory:";
+  const data: ThreadData = {
+    // The thread opens it a moment later, when the working directory may be another one.
+    path: isFile ? resolve(options.path) : options.path,
+    synchronous,
+  };
+  if (isFile) prepareFile(data);
+  const thread = startCommitThread(data);
 
   async function prune(finishedBeforeMs: number): Promise<number> {
     let count = 0;
     for (;;) {
-      const pruned = await commits.write(() => {
-        const rows = statements.pruneJobs.all(finishedBeforeMs, pruneChunk);
-        for (const { seq } of rows) {
-          statements.deleteDocument.run(seq ?? null);
-          statements.deleteResult.run(seq ?? null);
-        }
-        return rows.length;
-      });
+      const pruned = await thread.send(
+        () => ["prune", finishedBeforeMs, pruneChunk],
+        (chunk) => chunk,
+      );
       count += pruned;
       if (pruned < pruneChunk) break;
     }
-    await commits.write(() => statements.pruneKeys.run(now()));
+    await thread.send(() => ["pruneKeys", now()], ignore);
     return count;
   }
 
   return {
     name: "sqlite",
-    insert: (job) => commits.write(() => insertJob(statements, job, now())),
+    insert: (job) =>
+      thread.send(
+        () => insertOperation(job, now()),
+        (finding) => insertOutcome(job, finding),
+      ),
     get: (jobId) =>
-      commits.read(() => {
-        const row = statements.getJob.get(jobId) as JobRow | undefined;
-        return row === undefined ? undefined : toRecord(row);
-      }),
+      thread.send(
+        () => ["get", jobId],
+        (row) => (row === undefined ? undefined : toRecord(row)),
+      ),
     list: async (query = {}, { signal } = {}) => {
       signal?.throwIfAborted();
-      return commits.read(() => listJobs(database, query));
+      return thread.send(
+        () => listOperation(query),
+        (rows) => toPage(query, rows),
+      );
     },
     countByState: () =>
-      commits.read(() => {
-        const counts = Object.fromEntries(jobStates.map((state) => [state, 0]));
-        for (const { state, count } of statements.countByState.all()) {
-          counts[String(state)] = Number(count);
-        }
-        return counts as Record<JobState, number>;
-      }),
+      thread.send(
+        () => ["count"],
+        (rows) => {
+          const counts = Object.fromEntries(jobStates.map((state) => [state, 0]));
+          for (const { state, count } of rows) counts[state] = count;
+          return counts as Record<JobState, number>;
+        },
+      ),
     transition: (change) =>
-      commits.write(() => {
-        const { jobId, from, to, fence, patch = {} } = change;
-        storeRules.assertStep(from, to);
-        const { changes } = statements.transition.run(
-          to,
-          patch.owner ?? null,
-          patch.attempt ?? null,
-          patch.leaseExpiresAtMs ?? null,
-          patch.startedAtMs ?? null,
-          patch.notBeforeMs ?? null,
-          patch.history === undefined ? null : JSON.stringify(patch.history),
-          patch.nextSequence ?? null,
-          jobId,
-          from,
-          fence.owner,
-          fence.attempt,
-        );
-        if (Number(changes) === 0) explain(change);
-      }),
-    finish: ({ jobId, from, fence, result, finishedAtMs, nextSequence }) =>
-      commits.write(() => {
-        const to = result.status;
-        storeRules.assertStep(from, to);
-        const row = statements.finish.get(
-          to,
-          finishedAtMs,
-          nextSequence ?? null,
-          jobId,
-          from,
-          fence.owner,
-          fence.attempt,
-        );
-        if (row === undefined) explain({ jobId, from, to, fence });
-        statements.insertResult.run(row["seq"] ?? null, JSON.stringify(result));
-        const scope = row["idempotency_scope"] ?? null;
-        if (scope === null) return;
-        if (to === "completed") {
-          statements.expireKey.run(finishedAtMs + idempotencyTtlMs, scope, jobId);
-        } else {
-          statements.deleteKey.run(scope, jobId);
-        }
-      }),
+      thread.send<"step" | "patch", void>(
+        () => transitionOperation(change),
+        (mismatch) => {
+          assertMatched(mismatch, change);
+        },
+      ),
+    finish: (change) =>
+      thread.send(
+        () => finishOperation(change, idempotencyTtlMs),
+        (mismatch) => {
+          const { jobId, from, fence, result } = change;
+          assertMatched(mismatch, { jobId, from, fence, to: result.status });
+        },
+      ),
     saveCheckpoint: (jobId, fence, value) =>
-      commits.write(() => {
-        const text = JSON.stringify(value);
-        const { changes } = statements.saveCheckpoint.run(text, jobId, fence.owner, fence.attempt);
-        if (Number(changes) > 0) return;
-        const actual = statements.getFence.get(jobId) as storeRules.FencedRecord | undefined;
-        storeRules.assertFence(actual, jobId, fence);
-      }),
-    renewLeases: async (owner, leaseExpiresAtMs) => {
-      await commits.write(() => statements.renewLeases.run(leaseExpiresAtMs, owner));
-    },
+      thread.send(
+        () => {
+          const text = JSON.stringify(value) as string | undefined;
+          return ["checkpoint", jobId, fence.owner, fence.attempt, text ?? null];
+        },
+        (mismatch) => {
+          if (mismatch !== undefined) storeRules.assertFence(mismatch.actual, jobId, fence);
+        },
+      ),
+    renewLeases: (owner, leaseExpiresAtMs) =>
+      thread.send(() => ["renew", owner, leaseExpiresAtMs], ignore),
     recover: ({ owner, nowMs, leaseExpiresAtMs, jobId = null }) =>
-      commits.write(() => {
-        statements.takeOver.run({
-          owner,
-          now: nowMs,
-          leaseExpiresAt: leaseExpiresAtMs,
-          jobId,
-        });
-        const rows = statements.takenOver.all({ owner, jobId }) as unknown as readonly JobRow[];
-        return rows.map(toRecord);
-      }),
+      thread.send(
+        () => ["recover", owner, nowMs, leaseExpiresAtMs, jobId],
+        (rows) => rows.map(toRecord),
+      ),
     prune: ({ finishedBeforeMs }) => prune(finishedBeforeMs),
-    [Symbol.asyncDispose]() {
-      closing ??= commits.close().then(() => {
-        database.close();
-      });
-      return closing;
-    },
+    [Symbol.asyncDispose]: () => thread.close(),
   };
+}
 
-  function openDatabase({ synchronous = "full" }: SqliteJobStoreOptions): DatabaseSync {
-    let opened: DatabaseSync | undefined;
-    try {
-      const isFile = path !== ":memory:";
-      if (isFile) mkdirSync(dirname(path), { recursive: true });
-      opened = new DatabaseSync(path, { timeout: 5_000 });
-      // Documents may hold secrets: the file is its owner's alone, and so are those SQLite puts beside it.
-      if (isFile) chmodSync(path, 0o600);
-      opened.exec("PRAGMA journal_mode = WAL");
-      opened.exec(`PRAGMA synchronous = ${synchronous === "normal" ? "NORMAL" : "FULL"}`);
-      opened.exec("PRAGMA journal_size_limit = 67108864");
-      migrate(opened, path);
-      opened.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
-      return opened;
-    } catch (error) {
-      opened?.close();
-      if (error instanceof LongshoreError) throw error;
-      const reason = error instanceof Error ? error.message : String(error);
-      throw new LongshoreError("IO_ERROR", `The job store ${path} cannot be opened: ${reason}`, {
-        cause: error,
-        details: { path },
-      });
-    }
+function ignore(): void {
+  // What was asked for is done: there is nothing to tell.
+}
+
+/** Makes and migrates the file on the calling thread: what is wrong with it is known at once. */
+function prepareFile(data: ThreadData): void {
+  const { path } = data;
+  let database: DatabaseSync | undefined;
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    database = openDatabase(data);
+    // Documents may hold secrets: the file is its owner's alone, and so are those SQLite puts beside it.
+    chmodSync(path, 0o600);
+    const version = migrate(database);
+    if (version > schemaVersion) throw newerSchema(path, version);
+  } catch (error) {
+    if (error instanceof LongshoreError) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new LongshoreError("IO_ERROR", `The job store ${path} cannot be opened: ${reason}`, {
+      cause: error,
+      details: { path },
+    });
+  } finally {
+    database?.close();
   }
+}
+
+function newerSchema(path: string, version: number): LongshoreError {
+  return new LongshoreError(
+    "CONFIG_ERROR",
+    `The job store ${path} has schema version ${version}; this release knows ${schemaVersion}. Use a newer release, or another file.`,
+    { details: { path, version, supported: schemaVersion } },
+  );
 }

@@ -11,12 +11,16 @@ export interface Statements {
   readonly deleteDocument: StatementSync;
   readonly getJob: StatementSync;
   readonly getFence: StatementSync;
-  readonly transition: StatementSync;
+  readonly locate: StatementSync;
+  readonly step: StatementSync;
+  readonly patch: StatementSync;
   readonly finish: StatementSync;
   readonly saveCheckpoint: StatementSync;
   readonly renewLeases: StatementSync;
   readonly takeOver: StatementSync;
   readonly takenOver: StatementSync;
+  readonly takeOverJob: StatementSync;
+  readonly takenOverJob: StatementSync;
   readonly countByState: StatementSync;
   readonly pruneJobs: StatementSync;
   readonly getKey: StatementSync;
@@ -27,47 +31,56 @@ export interface Statements {
 }
 
 const isUnfinished = "finished_at IS NULL";
-const isFenced = "job_id = ? AND state = ? AND owner = ? AND attempt = ?";
+const isFenced = "seq = ? AND job_id = ? AND owner = ? AND attempt = ?";
+const takeOver = "UPDATE jobs SET owner = :owner, lease_expires_at = :leaseExpiresAt";
 
 export function prepareStatements(database: DatabaseSync): Statements {
   const sql = (text: string): StatementSync => database.prepare(text);
   return {
     insertJob: sql(`
-      INSERT INTO jobs (job_id, state, attempt, owner, lease_expires_at, accepted_at, finished_at, next_sequence,
-        operation, namespace, source_transport, source_name, document_digest, idempotency_scope)
-      VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?)
+      INSERT INTO jobs (state, finished_at, job_id, attempt, owner, lease_expires_at, accepted_at, operation, namespace,
+        source_transport, source_name, document_digest, idempotency_scope, next_sequence)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)
       ON CONFLICT (job_id) DO NOTHING`),
     insertDocument: sql("INSERT OR REPLACE INTO documents (seq, document) VALUES (?, ?)"),
     insertResult: sql("INSERT OR REPLACE INTO results (seq, result) VALUES (?, ?)"),
     replaceJob: sql(`
-      UPDATE jobs SET state = ?, attempt = ?, owner = ?, lease_expires_at = ?, accepted_at = ?, finished_at = ?,
-        started_at = NULL, not_before = NULL, source_transport = ?, source_name = ?, history = ?
+      UPDATE jobs SET state = ?, finished_at = ?, attempt = ?, owner = ?, lease_expires_at = ?, accepted_at = ?,
+        source_transport = ?, source_name = ?, history = ?, started_at = NULL, not_before = NULL
       WHERE seq = ?`),
     deleteResult: sql("DELETE FROM results WHERE seq = ?"),
     deleteDocument: sql("DELETE FROM documents WHERE seq = ?"),
     getJob: sql(`${jobRowSelect} WHERE job_id = ?`),
     getFence: sql("SELECT state, owner, attempt FROM jobs WHERE job_id = ?"),
-    transition: sql(`
+    locate: sql("SELECT seq, idempotency_scope AS scope FROM jobs WHERE job_id = ?"),
+    step: sql(`
+      UPDATE jobs SET state = ?, started_at = coalesce(?, started_at), next_sequence = coalesce(?, next_sequence)
+      WHERE ${isFenced} AND state = ?`),
+    patch: sql(`
       UPDATE jobs SET state = ?, owner = coalesce(?, owner), attempt = coalesce(?, attempt),
         lease_expires_at = coalesce(?, lease_expires_at), started_at = coalesce(?, started_at),
         not_before = coalesce(?, not_before), history = coalesce(?, history),
         next_sequence = coalesce(?, next_sequence)
-      WHERE ${isFenced}`),
+      WHERE ${isFenced} AND state = ?`),
     finish: sql(`
       UPDATE jobs SET state = ?, finished_at = ?, next_sequence = coalesce(?, next_sequence)
-      WHERE ${isFenced} RETURNING seq, idempotency_scope`),
-    saveCheckpoint: sql(
-      "UPDATE jobs SET checkpoint = ? WHERE job_id = ? AND owner = ? AND attempt = ?",
-    ),
+      WHERE ${isFenced} AND state = ?`),
+    saveCheckpoint: sql(`UPDATE jobs SET checkpoint = ? WHERE ${isFenced}`),
     renewLeases: sql(`UPDATE jobs SET lease_expires_at = ? WHERE owner = ? AND ${isUnfinished}`),
     takeOver: sql(`
-      UPDATE jobs SET owner = :owner, lease_expires_at = :leaseExpiresAt
-      WHERE ${isUnfinished} AND (:jobId IS NULL OR job_id = :jobId)
-        AND (owner = :owner OR (lease_expires_at <= :now AND (source_transport IS NULL OR :jobId IS NOT NULL)))`),
-    takenOver: sql(`
-      ${jobRowSelect} WHERE ${isUnfinished} AND owner = :owner AND (:jobId IS NULL OR job_id = :jobId)
-      ORDER BY jobs.seq`),
-    countByState: sql("SELECT state, count(*) AS count FROM jobs GROUP BY state"),
+      ${takeOver} WHERE ${isUnfinished}
+        AND (owner = :owner OR (lease_expires_at <= :now AND source_transport IS NULL))`),
+    takenOver: sql(`${jobRowSelect} WHERE ${isUnfinished} AND owner = :owner ORDER BY jobs.seq`),
+    takeOverJob: sql(`
+      ${takeOver} WHERE ${isUnfinished} AND job_id = :jobId AND (owner = :owner OR lease_expires_at <= :now)`),
+    takenOverJob: sql(
+      `${jobRowSelect} WHERE ${isUnfinished} AND job_id = :jobId AND owner = :owner`,
+    ),
+    // Two parts, each of which an index answers: finished jobs are many, and their rows need not be read.
+    countByState: sql(`
+      SELECT state, count(*) AS count FROM jobs WHERE ${isUnfinished} GROUP BY state
+      UNION ALL
+      SELECT state, count(*) AS count FROM jobs INDEXED BY jobs_finished WHERE finished_at IS NOT NULL GROUP BY state`),
     pruneJobs: sql(`
       DELETE FROM jobs WHERE seq IN (SELECT seq FROM jobs WHERE finished_at < ? LIMIT ?) RETURNING seq`),
     getKey: sql(`

@@ -1,19 +1,19 @@
-import { rename, rmdir, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { LongshoreError } from "@longshore/core";
 import { formatClaimName, parseClaimName, type ClaimName } from "./claim-name.ts";
+import type { FileCalls } from "./file-calls.ts";
 import { hasCode } from "./fs-error.ts";
 import { namesIn } from "./inbox-watch.ts";
-import type { Layout } from "./layout.ts";
-import { isOwnerAlive } from "./owner-lock.ts";
+import { claimDirectory, type Layout } from "./layout.ts";
+import { isOwnerAlive, removeDeadOwner } from "./owner-lock.ts";
 
 /** A message that is this worker's: a file in its own claim directory. */
 export interface Claim extends ClaimName {
   /** The file's name in the claim directory */
   readonly leaseId: string;
   readonly path: string;
-  /** Job in it, as far as it can be told without a full check */
-  jobId: string | undefined;
+  /** Job in it, as far as it can be told without a full check; unknown before the file was read */
+  readonly jobId?: string | undefined;
 }
 
 /**
@@ -26,40 +26,66 @@ export interface Claims {
   claim(from: string, as: ClaimName): Promise<Claim | undefined>;
   /** What an earlier process of this worker left. */
   left(): Promise<readonly Claim[]>;
-  /** Own claims that nobody here works on: they could be neither delivered nor put aside, e.g. for want of disk. */
-  forgotten(held: ReadonlyMap<string, Claim>): Promise<readonly Claim[]>;
+  /** Nobody here works on the claim any more: it is answered, or was not delivered. */
+  letGo(leaseId: string): void;
+  /** Own claims that were let go and are still there: they could not be delivered, e.g. for want of disk. */
+  forgotten(): Promise<readonly Claim[]>;
   /** Claims what dead workers left, each with its attempt one higher. */
   takeOver(): Promise<readonly Claim[]>;
+  /** From when on a message that was given back may be taken, by its path; `undefined` when it is gone. */
+  dueAt(path: string): Promise<number | undefined>;
   /** Renews the lease. @throws {LongshoreError} `LEASE_LOST` */
   touch(claim: Claim, at?: Date): Promise<void>;
-  /** Puts a message back for any worker, to be taken at or after `at`. @throws {LongshoreError} `LEASE_LOST` */
-  giveBack(claim: Claim, attempt: number, at: Date): Promise<void>;
+  /**
+   * Puts a message back for any worker, to be taken at or after `at`. Returns its name among those.
+   *
+   * @throws {LongshoreError} `LEASE_LOST`
+   */
+  giveBack(claim: Claim, attempt: number, at: Date): Promise<string>;
 }
 
-export function openClaims(layout: Layout, workerId: string, leaseMs: number): Claims {
-  const directory = join(layout.claimed, workerId);
+export interface ClaimsOptions {
+  readonly layout: Layout;
+  readonly calls: FileCalls;
+  readonly workerId: string;
+  readonly leaseMs: number;
+}
+
+export function openClaims({ layout, calls, workerId, leaseMs }: ClaimsOptions): Claims {
+  const directory = claimDirectory(layout, workerId);
+  const inHand = new Set<string>();
 
   async function claim(from: string, as: ClaimName): Promise<Claim | undefined> {
     const leaseId = formatClaimName(as);
     const path = join(directory, leaseId);
+    inHand.add(leaseId);
     try {
-      await rename(from, path);
+      // Touched before it is claimed: it is never among the claims with a lease that has run out.
+      await setTime(from, new Date());
+      await calls.rename(from, path);
     } catch (error) {
+      inHand.delete(leaseId);
       if (hasCode(error, "ENOENT")) return undefined;
       throw error;
     }
-    const claimed: Claim = { ...as, leaseId, path, jobId: undefined };
-    await touch(claimed);
-    return claimed;
+    return { ...as, leaseId, path };
+  }
+
+  async function setTime(path: string, at: Date): Promise<void> {
+    try {
+      await calls.utimes(path, at);
+    } catch (error) {
+      // Another user's file; it is copied when it can be read, and refused when not.
+      if (!hasCode(error, "EACCES", "EPERM")) throw error;
+    }
   }
 
   async function touch({ path, name }: Claim, at = new Date()): Promise<void> {
     try {
-      await utimes(path, at, at);
+      await setTime(path, at);
     } catch (error) {
       if (hasCode(error, "ENOENT")) throw leaseLost(name);
-      // A link may have been claimed; it has no lease to renew and is refused anyway.
-      if (!hasCode(error, "ELOOP", "EACCES", "EPERM")) throw error;
+      throw error;
     }
   }
 
@@ -75,29 +101,30 @@ export function openClaims(layout: Layout, workerId: string, leaseMs: number): C
       const mine = await claim(join(other, fileName), { attempt: attempt + 1, name });
       if (mine !== undefined) taken.push(mine);
     }
-    if (names.length === 0) {
-      await rmdir(other).catch(() => {
-        // Not empty any more, or gone already: nothing to tidy.
-      });
+    if (names.every((fileName) => parseClaimName(fileName) === undefined)) {
+      await removeDeadOwner(other, worker, leaseMs);
     }
     return taken;
   }
 
   async function isStale(path: string): Promise<boolean> {
+    const touchedAtMs = await modifiedAt(path);
+    return touchedAtMs !== undefined && touchedAtMs <= Date.now() - leaseMs;
+  }
+
+  async function modifiedAt(path: string): Promise<number | undefined> {
     try {
-      return (await stat(path)).mtimeMs <= Date.now() - leaseMs;
+      return (await calls.lstat(path)).mtimeMs;
     } catch (error) {
-      if (hasCode(error, "ENOENT")) return false;
+      if (hasCode(error, "ENOENT")) return undefined;
       throw error;
     }
   }
 
-  async function left(): Promise<readonly Claim[]> {
+  async function own(): Promise<readonly Claim[]> {
     return (await namesIn(directory)).flatMap((leaseId) => {
       const parsed = parseClaimName(leaseId);
-      return parsed === undefined
-        ? []
-        : [{ ...parsed, leaseId, path: join(directory, leaseId), jobId: undefined }];
+      return parsed === undefined ? [] : [{ ...parsed, leaseId, path: join(directory, leaseId) }];
     });
   }
 
@@ -105,12 +132,20 @@ export function openClaims(layout: Layout, workerId: string, leaseMs: number): C
     directory,
     claim,
     touch,
-    left,
-    async forgotten(held) {
+    dueAt: modifiedAt,
+    letGo(leaseId) {
+      inHand.delete(leaseId);
+    },
+    async left() {
+      const left = await own();
+      for (const { leaseId } of left) inHand.add(leaseId);
+      return left;
+    },
+    async forgotten() {
       const forgotten = [];
-      for (const mine of await left()) {
-        // A claim that is being delivered was touched a moment ago.
-        if (held.has(mine.leaseId) || !(await isStale(mine.path))) continue;
+      for (const mine of await own()) {
+        if (inHand.has(mine.leaseId) || !(await isStale(mine.path))) continue;
+        inHand.add(mine.leaseId);
         await touch(mine);
         forgotten.push(mine);
       }
@@ -126,7 +161,8 @@ export function openClaims(layout: Layout, workerId: string, leaseMs: number): C
       await touch(claimed, at);
       const fileName = formatClaimName({ attempt, name: claimed.name });
       try {
-        await rename(claimed.path, join(layout.returned, fileName));
+        await calls.rename(claimed.path, join(layout.returned, fileName));
+        return fileName;
       } catch (error) {
         if (hasCode(error, "ENOENT")) throw leaseLost(claimed.name);
         throw error;

@@ -1,12 +1,11 @@
 import { watch } from "node:fs";
 import { mkdir, open, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import {
   decodeJobError,
   decodeJobEvent,
   decodeJobResult,
   encodeJobDocument,
-  isJobId,
   LongshoreError,
   type Abortable,
   type JobDocument,
@@ -15,7 +14,7 @@ import {
 } from "@longshore/core";
 import { writeFileAtomically } from "./atomic-file.ts";
 import { hasCode } from "./fs-error.ts";
-import { progressPath } from "./progress-file.ts";
+import { checkedJobId, progressPath, resultPath } from "./layout.ts";
 
 /** Puts a job into an inbox, whole or not at all. Returns the path of the file. */
 export async function submitJobFile(options: {
@@ -23,8 +22,8 @@ export async function submitJobFile(options: {
   readonly document: JobDocument;
 }): Promise<string> {
   const { jobsDir, document } = options;
+  const path = join(jobsDir, `${checkedJobId(document.jobId)}.json`);
   await mkdir(jobsDir, { recursive: true });
-  const path = join(jobsDir, `${document.jobId}.json`);
   await writeFileAtomically(path, `${JSON.stringify(encodeJobDocument(document), null, 2)}\n`);
   return path;
 }
@@ -35,12 +34,9 @@ export async function requestCancel(options: {
   readonly jobId: string;
 }): Promise<void> {
   const { jobsDir, jobId } = options;
-  if (!isJobId(jobId)) {
-    throw new LongshoreError("VALIDATION_ERROR", `"${jobId}" is not a job id.`);
-  }
-  const directory = join(jobsDir, "cancel");
-  await mkdir(directory, { recursive: true });
-  await writeFile(join(directory, jobId), "");
+  const path = join(jobsDir, "cancel", checkedJobId(jobId));
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, "");
 }
 
 export interface WaitOptions extends Abortable {
@@ -57,12 +53,13 @@ export interface WaitOptions extends Abortable {
 export async function waitForResult(options: WaitOptions): Promise<JobResult> {
   const { jobsDir, resultsDir, jobId, signal } = options;
   const failedDir = join(jobsDir, "failed");
+  const answer = resultPath(resultsDir, jobId);
   await mkdir(resultsDir, { recursive: true });
   await mkdir(failedDir, { recursive: true });
   for await (const _change of changes([resultsDir, failedDir], signal)) {
     const refusal = await readIfThere(join(failedDir, `${jobId}.error.json`));
     // Looked for in this order: a job that failed leaves an error too, but its result is there before that.
-    const result = await readIfThere(join(resultsDir, `${jobId}-result.json`));
+    const result = await readIfThere(answer);
     if (result !== undefined) return decodeJobResult(JSON.parse(result));
     if (refusal === undefined) continue;
     const { code, message, details, recoverable } = decodeJobError(JSON.parse(refusal));
@@ -82,13 +79,13 @@ export async function* followProgress(
   const path = progressPath(resultsDir, jobId);
   await mkdir(resultsDir, { recursive: true });
   let offset = 0;
-  let rest = "";
   for await (const _change of changes([resultsDir], signal)) {
-    const text = await readFrom(path, offset);
-    offset += Buffer.byteLength(text);
-    const lines = (rest + text).split("\n");
-    rest = lines.pop() ?? "";
-    for (const line of lines) yield decodeJobEvent(JSON.parse(line));
+    for (;;) {
+      const text = await readFrom(path, offset);
+      if (text === "") break;
+      offset += Buffer.byteLength(text);
+      for (const line of text.trimEnd().split("\n")) yield decodeJobEvent(JSON.parse(line));
+    }
   }
 }
 
@@ -135,6 +132,7 @@ async function readIfThere(path: string): Promise<string | undefined> {
 
 const chunkBytes = 1_048_576;
 
+/** Whole lines from there on, at most so many; nothing when there is none. */
 async function readFrom(path: string, offset: number): Promise<string> {
   let file;
   try {

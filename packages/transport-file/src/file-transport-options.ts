@@ -12,15 +12,15 @@ export interface FileTransportOptions {
   readonly name?: string | undefined;
   /** @default 60_000 */
   readonly leaseMs?: number | undefined;
-  /** How long a file must stay unchanged that may still be written to. @default 200 */
+  /** How long a file must not be written to that is not complete JSON, in milliseconds. @default 200 */
   readonly stabilityMs?: number | undefined;
-  /** For network file systems. @default false */
+  /** For network file systems, which tell no events and may be slow. @default false */
   readonly usePolling?: boolean | undefined;
   /** @default 1_000 */
   readonly pollIntervalMs?: number | undefined;
   /** Larger files are refused. @default 1_048_576 */
   readonly maxPayloadBytes?: number | undefined;
-  /** Files that are being handed over at a time. @default 64 */
+  /** Messages that are being handed over at a time. @default 64 */
   readonly prefetch?: number | undefined;
   /** Write `<results>/<job_id>-progress.jsonl`. @default false */
   readonly progressFile?: boolean | undefined;

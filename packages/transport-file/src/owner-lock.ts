@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { link, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { link, readFile, rename, rm, rmdir, stat, utimes, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { LongshoreError } from "@longshore/core";
+import { isLongshoreError, LongshoreError } from "@longshore/core";
 import { z } from "zod";
 import { hasCode } from "./fs-error.ts";
 
@@ -46,8 +46,9 @@ export async function lockOwner(
   await writeFile(temporary, JSON.stringify(owner), { flag: "wx" });
   try {
     while (!(await tryLink(temporary, path))) {
-      if (await isOwnerAlive(directory, leaseMs)) throw inUse(workerId);
-      await setAside(path, owner.instance, workerId);
+      const seen = await readOwner(path);
+      if (await isAlive(seen, path, leaseMs)) throw inUse(workerId);
+      await setAside(path, seen, workerId);
     }
   } finally {
     await rm(temporary, { force: true });
@@ -70,7 +71,10 @@ export async function lockOwner(
  */
 export async function isOwnerAlive(directory: string, leaseMs: number): Promise<boolean> {
   const path = join(directory, fileName);
-  const owner = await readOwner(path);
+  return isAlive(await readOwner(path), path, leaseMs);
+}
+
+async function isAlive(owner: Owner | undefined, path: string, leaseMs: number): Promise<boolean> {
   if (owner === undefined) return false;
   if (owner.host === hostname() && owner.boot === (await bootId())) {
     const started = await startOf(owner.pid);
@@ -81,6 +85,25 @@ export async function isOwnerAlive(directory: string, leaseMs: number): Promise<
   } catch (error) {
     if (hasCode(error, "ENOENT")) return false;
     throw error;
+  }
+}
+
+/** Takes a claim directory away whose owner is dead, when nothing else is in it. */
+export async function removeDeadOwner(
+  directory: string,
+  workerId: string,
+  leaseMs: number,
+): Promise<void> {
+  const path = join(directory, fileName);
+  try {
+    const seen = await readOwner(path);
+    if (await isAlive(seen, path, leaseMs)) return;
+    await setAside(path, seen, workerId);
+    await rmdir(directory);
+  } catch (error) {
+    // Somebody came to life under this id, or tidies up as well.
+    const isUsed = hasCode(error, "ENOTEMPTY", "ENOENT") || isLongshoreError(error);
+    if (!isUsed) throw error;
   }
 }
 
@@ -95,9 +118,8 @@ async function tryLink(from: string, to: string): Promise<boolean> {
 }
 
 /** Takes a dead owner's file away, and gives it back when a live one's came between. */
-async function setAside(path: string, instance: string, workerId: string): Promise<void> {
-  const aside = `${path}.${instance}.old`;
-  const seen = await readOwner(path);
+async function setAside(path: string, seen: Owner | undefined, workerId: string): Promise<void> {
+  const aside = `${path}.${randomUUID()}.old`;
   try {
     await rename(path, aside);
   } catch (error) {

@@ -1,6 +1,6 @@
 import { appendFile } from "node:fs/promises";
-import { join } from "node:path";
-import { encodeJobEvent, type JobEvent } from "@longshore/core";
+import { encodeJobEvent, isJobId, type JobEvent } from "@longshore/core";
+import { progressPath } from "./layout.ts";
 
 /** Appends the events of each job to `<results>/<job_id>-progress.jsonl`. */
 export interface ProgressFiles {
@@ -34,6 +34,7 @@ export function progressFiles(
 
   return {
     add(event) {
+      if (!isJobId(event.jobId)) return;
       const line = `${JSON.stringify(encodeJobEvent(event))}\n`;
       if (pendingLength + line.length > maxPendingLength) return;
       pendingLength += line.length;
@@ -42,8 +43,4 @@ export function progressFiles(
     },
     flush: () => writing ?? Promise.resolve(),
   };
-}
-
-export function progressPath(resultsDir: string, jobId: string): string {
-  return join(resultsDir, `${jobId}-progress.jsonl`);
 }

@@ -72,7 +72,8 @@ export async function detectCapabilities(options: DetectOptions): Promise<Capabi
   const capabilities: Capabilities = {
     ...basic,
     ...definedIn(declared),
-    limits: { ...basic.limits, ...definedIn(declared.limits ?? {}) },
+    ...factsOf(basic),
+    limits: { ...basic.limits, ...definedIn(declared.limits ?? {}), maxConcurrentJobs },
     interpreters,
     features,
     formats,
@@ -101,9 +102,9 @@ function claimRuntimes(
     const unique = new Set(names.map(normalizeRuntime));
     return [...unique].map((name) => ({ name, source, verified: found.has(name) }));
   }
-  const detected =
-    interpreters.length === 0 && process.platform !== "win32" ? ["shell"] : [...found];
-  return detected.map((name) => ({ name, source: "detection", verified: true }));
+  // A machine with POSIX has a shell, wherever it is.
+  if (interpreters.length === 0 && process.platform !== "win32") found.add("shell");
+  return [...found].map((name) => ({ name, source: "detection", verified: true }));
 }
 
 function runtimesFromEnv(
@@ -146,6 +147,15 @@ function versionsOf(interpreters: readonly Interpreter[]): Record<string, readon
     if (version !== undefined) versions[name] = [...(versions[name] ?? []), version];
   }
   return versions;
+}
+
+/** What nobody may declare, not even by an object that the types would refuse. */
+function factsOf({
+  operations,
+  workerVersion,
+  protocolVersions,
+}: Capabilities): Pick<Capabilities, "operations" | "workerVersion" | "protocolVersions"> {
+  return { operations, workerVersion, protocolVersions };
 }
 
 type Said<Declared> = { [Key in keyof Declared]?: Exclude<Declared[Key], undefined> };

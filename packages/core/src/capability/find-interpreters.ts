@@ -12,7 +12,8 @@ interface Probe {
   readonly version: RegExp;
 }
 
-const number = String.raw`(\d+(?:\.\d+)*)`;
+/** Bounded: what a command prints goes to other workers. */
+const number = String.raw`(\d{1,8}(?:\.\d{1,8}){0,4})`;
 const probes: readonly Probe[] = [
   {
     runtime: "shell",
@@ -53,6 +54,7 @@ const probes: readonly Probe[] = [
   },
   { runtime: "perl", commands: ["perl"], args: ["-v"], version: new RegExp(`\\(v${number}\\)`) },
 ];
+
 export interface FindInterpretersOptions extends Abortable {
   /** Where commands are looked for. @default the process's PATH */
   readonly path?: string | undefined;

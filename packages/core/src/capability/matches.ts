@@ -299,6 +299,11 @@ function isCovered(operation: string, name: string): boolean {
 }
 
 function isAtLeast(version: string, minimum: string): boolean {
-  const [have, want] = [semver.coerce(version), semver.coerce(minimum)];
+  const [have, want] = [toVersion(version), toVersion(minimum)];
   return have !== null && want !== null && semver.gte(have, want);
+}
+
+/** `1.2` is taken for `1.2.0`; a pre-release stays one. */
+function toVersion(text: string): semver.SemVer | null {
+  return semver.parse(text) ?? semver.coerce(text);
 }

@@ -1,3 +1,6 @@
+import { z } from "zod";
+import { configSchema } from "./config-schema.ts";
+
 /** Short environment variables by the key they set, best first; the rest is said with `LONGSHORE__A__B`. */
 const shortNames: readonly (readonly [key: string, variables: readonly string[]])[] = [
   ["home", ["LONGSHORE_HOME"]],
@@ -6,8 +9,11 @@ const shortNames: readonly (readonly [key: string, variables: readonly string[]]
   ["worker.pool", ["LONGSHORE_WORKER_POOL", "WORKER_POOL"]],
   ["worker.max_concurrent_jobs", ["LONGSHORE_MAX_CONCURRENT_JOBS", "MAX_CONCURRENT_JOBS"]],
 ];
-const prefixes = ["LONGSHORE__", "WORKER__"];
-const maxVariables = 200;
+/** What a variable with a path starts with, weakest first, and what of it is no part of the path. */
+const prefixes: readonly (readonly [prefix: string, skipped: number])[] = [
+  ["WORKER__", 0],
+  ["LONGSHORE__", "LONGSHORE__".length],
+];
 
 /** One key that the environment sets. */
 export interface EnvOverride {
@@ -18,43 +24,61 @@ export interface EnvOverride {
 }
 
 /**
- * What the environment says: `LONGSHORE_HOME`-like short names, and `LONGSHORE__WORKER__POOL` for any key. A blank
- * variable counts as unset. Values are read as YAML would: numbers and booleans are no strings.
+ * What the environment says, weakest first: `WORKER__POOL` and `LONGSHORE__WORKER__POOL` for any key, then short names such
+ * as `LONGSHORE_HOME`. A blank variable counts as unset. A value is text where the configuration wants text; else it is
+ * read as JSON, where it is some.
  */
 export function overridesFromEnv(
   env: Readonly<Record<string, string | undefined>>,
 ): readonly EnvOverride[] {
   const overrides: EnvOverride[] = [];
-  for (const [variable, text] of Object.entries(env)) {
-    const prefix = prefixes.find((candidate) => variable.startsWith(candidate));
-    if (prefix === undefined || text === undefined || text.trim() === "") continue;
-    // WORKER__POOL is worker.pool; LONGSHORE__WORKER__POOL is too.
-    const rest = prefix === "WORKER__" ? variable : variable.slice(prefix.length);
-    const path = rest.toLowerCase().split("__");
-    if (path.some((part) => part === "" || part === "__proto__")) continue;
-    if (overrides.length < maxVariables) overrides.push({ path, value: toValue(text), variable });
+  const add = (path: readonly string[], variable: string): void => {
+    const text = (env[variable] ?? "").trim();
+    if (text === "") return;
+    overrides.push({ path, value: isText(path) ? text : toValue(text), variable });
+  };
+  for (const [prefix, skipped] of prefixes) {
+    for (const variable of Object.keys(env)) {
+      if (variable.startsWith(prefix)) {
+        add(variable.slice(skipped).toLowerCase().split("__"), variable);
+      }
+    }
   }
   for (const [key, variables] of shortNames) {
     const variable = variables.find((name) => (env[name] ?? "").trim() !== "");
-    if (variable === undefined) continue;
-    const text = env[variable] ?? "";
-    const isText = key === "home" || key === "worker.id" || key === "worker.pool";
-    overrides.push({ path: key.split("."), value: isText ? text : toValue(text), variable });
+    if (variable !== undefined) add(key.split("."), variable);
   }
   return overrides;
 }
 
+function isText(path: readonly string[]): boolean {
+  let level: z.core.$ZodType | undefined = configSchema;
+  for (const key of path) level = level === undefined ? undefined : inside(level, key);
+  const leaf = level === undefined ? undefined : unwrapped(level);
+  return leaf instanceof z.ZodString || leaf instanceof z.ZodEnum;
+}
+
+function inside(schema: z.core.$ZodType, key: string): z.core.$ZodType | undefined {
+  const inner = unwrapped(schema);
+  if (inner instanceof z.ZodRecord) return inner.valueType;
+  if (!(inner instanceof z.ZodObject)) return undefined;
+  return Object.hasOwn(inner.shape, key) ? inner.shape[key] : undefined;
+}
+
+function unwrapped(schema: z.core.$ZodType): z.core.$ZodType {
+  const isWrapper =
+    schema instanceof z.ZodOptional ||
+    schema instanceof z.ZodDefault ||
+    schema instanceof z.ZodPrefault;
+  return isWrapper ? unwrapped(schema.unwrap()) : schema;
+}
+
 function toValue(text: string): unknown {
-  const trimmed = text.trim();
-  if (trimmed === "true" || trimmed === "false") return trimmed === "true";
-  if (/^-?\d+(\.\d+)?$/.test(trimmed)) return Number(trimmed);
-  if (/^[[{]/.test(trimmed)) {
-    try {
-      return JSON.parse(trimmed) as unknown;
-    } catch {
-      // Not JSON after all: the schema says what was expected.
-      return trimmed;
-    }
+  if (!/^(?:true|false|-?\d|["[{])/.test(text)) return text;
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    // Not JSON after all: the schema says what was expected.
+    return text;
   }
-  return trimmed;
 }

@@ -1,11 +1,9 @@
 import { z } from "zod";
 
 const whole = z.int().min(1);
+const expectedTime = "expected seconds, or a time like 24h";
 const retention = z
-  .union([
-    z.int().min(0),
-    z.string().regex(/^\d+(s|m|h|d)$/, "expected seconds, or a time like 24h"),
-  ])
+  .union([z.int().min(0), z.string().regex(/^\d{1,9}(s|m|h|d)$/, expectedTime)], expectedTime)
   .transform(toSeconds);
 const names = z.array(z.string().min(1).max(256)).max(1_000);
 

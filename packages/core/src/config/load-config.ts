@@ -1,12 +1,10 @@
-import { readFile, stat } from "node:fs/promises";
 import { homedir, hostname } from "node:os";
 import { dirname, isAbsolute, join, resolve } from "node:path";
-import { closest } from "fastest-levenshtein";
-import { parseDocument } from "yaml";
 import { z } from "zod";
 import type { Abortable } from "../abortable.ts";
-import { LongshoreError } from "../errors/longshore-error.ts";
 import { rename, renamePlan } from "../job/rename-plan.ts";
+import { configError } from "./config-error.ts";
+import { readConfigFile } from "./config-file.ts";
 import { configSchema } from "./config-schema.ts";
 import { overridesFromEnv } from "./config-env.ts";
 import type { ConfigSource, WorkerConfig } from "./worker-config.ts";
@@ -31,12 +29,17 @@ export interface LoadedConfig {
   readonly directory: string;
 }
 
-const maxFileBytes = 1_048_576;
 /** Old names that still work */
-const aliases: Readonly<Record<string, string>> = {
-  "worker.max_concurrent_tasks": "worker.max_concurrent_jobs",
-};
+const aliases: ReadonlyMap<string, string> = new Map([
+  ["worker.max_concurrent_tasks", "worker.max_concurrent_jobs"],
+]);
 const plan = renamePlan(configSchema);
+
+interface Origin {
+  readonly source: ConfigSource;
+  /** The file, the variable, or that it is a flag */
+  readonly name: string;
+}
 
 /** What the schema gives: without the values that depend on the machine. */
 type ParsedConfig = Omit<WorkerConfig, "home" | "worker"> & {
@@ -57,25 +60,31 @@ export async function loadConfig(options: LoadConfigOptions = {}): Promise<Loade
   const directory = file === undefined ? cwd : dirname(file);
   const merged: Record<string, unknown> = {};
   const sources: Record<string, ConfigSource> = {};
+  const origins = new Map<string, string>();
   const warnings: string[] = [];
 
-  const set = (path: readonly string[], value: unknown, source: ConfigSource): void => {
+  const set = (path: readonly string[], value: unknown, from: Origin): void => {
     const key = path.join(".");
-    const name = aliases[key] ?? key;
-    if (name !== key) warnings.push(`${key} is an old name of ${name}`);
+    const name = aliases.get(key) ?? key;
+    if (name !== key) warnings.push(`${key} is an old name of ${name} (${from.name})`);
     setPath(merged, name.split("."), value);
-    sources[name] = source;
+    sources[name] = from.source;
+    origins.set(name, from.name);
   };
   if (file !== undefined) {
-    for (const [path, value] of leaves(await readConfigFile(file))) set(path, value, "file");
+    for (const [path, value] of leaves(await readConfigFile(file, { signal }))) {
+      set(path, value, { source: "file", name: file });
+    }
   }
-  for (const { path, value } of overridesFromEnv(env)) set(path, value, "env");
+  for (const { path, value, variable } of overridesFromEnv(env)) {
+    set(path, value, { source: "env", name: variable });
+  }
   for (const [key, value] of Object.entries(flags)) {
-    if (value !== undefined) set(key.split("."), value, "flag");
+    if (value !== undefined) set(key.split("."), value, { source: "flag", name: "a flag" });
   }
 
   const parsed = configSchema.safeParse(merged);
-  if (!parsed.success) throw configError(parsed.error, file);
+  if (!parsed.success) throw configError(parsed.error, { plan, origins });
   const config = rename(parsed.data, plan, "toApi") as ParsedConfig;
   return { config: complete(config, { directory, cwd, sources }), sources, warnings, directory };
 }
@@ -124,38 +133,16 @@ function complete(
   };
 }
 
-async function readConfigFile(file: string): Promise<Record<string, unknown>> {
-  try {
-    const { size } = await stat(file);
-    if (size > maxFileBytes) throw new Error(`it has ${size} bytes; ${maxFileBytes} are allowed`);
-    const document = parseDocument(await readFile(file, "utf8"), { uniqueKeys: true });
-    const [problem] = document.errors;
-    if (problem !== undefined) throw problem;
-    const value: unknown = document.toJS({ maxAliasCount: 100 });
-    if (value === null) return {};
-    if (typeof value === "object" && !Array.isArray(value)) return { ...value };
-    throw new Error("it is not a map of keys");
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new LongshoreError(
-      "CONFIG_ERROR",
-      `The configuration ${file} cannot be read: ${reason}`,
-      {
-        cause: error,
-        details: { file },
-      },
-    );
-  }
-}
-
-/** Every value of the file by its path; lists and maps of free keys count as one value. */
+/** Every value of the file by its path; lists and maps of free keys count as one value, a known key without one as none. */
 function* leaves(
   value: Record<string, unknown>,
   level = plan,
   path: readonly string[] = [],
 ): Generator<readonly [path: readonly string[], value: unknown]> {
   for (const [key, field] of Object.entries(value)) {
-    const inner = level.toApi.get(key)?.plan;
+    const known = level.toApi.get(key);
+    if (known !== undefined && field === null) continue;
+    const inner = known?.plan;
     const isSection =
       inner !== undefined && typeof field === "object" && field !== null && !Array.isArray(field);
     if (isSection) yield* leaves({ ...field }, inner, [...path, key]);
@@ -165,44 +152,17 @@ function* leaves(
 
 function setPath(target: Record<string, unknown>, path: readonly string[], value: unknown): void {
   const [key = "", ...rest] = path;
-  if (key === "__proto__") return;
-  if (rest.length === 0) {
-    target[key] = value;
-    return;
+  let field = value;
+  if (rest.length > 0) {
+    const known = Object.hasOwn(target, key) ? target[key] : undefined;
+    const inner: Record<string, unknown> =
+      typeof known === "object" && known !== null && !Array.isArray(known) ? { ...known } : {};
+    setPath(inner, rest, value);
+    field = inner;
   }
-  const known = target[key];
-  const inner: Record<string, unknown> =
-    typeof known === "object" && known !== null && !Array.isArray(known) ? { ...known } : {};
-  setPath(inner, rest, value);
-  target[key] = inner;
-}
-
-function configError(error: z.ZodError, file: string | undefined): LongshoreError {
-  const issues = error.issues.flatMap((issue) => {
-    const path = issue.path.map(String);
-    if (issue.code !== "unrecognized_keys") {
-      return [{ path: path.join("."), message: issue.message }];
-    }
-    return issue.keys.map((key) => ({
-      path: [...path, key].join("."),
-      message: `is not a known key${didYouMean(path, key)}`,
-    }));
-  });
-  const [first] = issues;
-  return new LongshoreError(
-    "CONFIG_ERROR",
-    `${first?.path ?? "configuration"}: ${first?.message ?? "is not valid"}${file === undefined ? "" : ` (${file})`}`,
-    { details: { issues } },
-  );
-}
-
-function didYouMean(path: readonly string[], key: string): string {
-  let level: typeof plan | undefined = plan;
-  for (const part of path) level = level?.toApi.get(part)?.plan;
-  const known = [...(level?.toApi.keys() ?? [])];
-  if (known.length === 0) return "";
-  const guess = closest(key, known);
-  return `; did you mean ${[...path, guess].join(".")}?`;
+  // An assignment to __proto__ would make no field, and none that could be refused.
+  const isPlain = { value: field, enumerable: true, configurable: true, writable: true };
+  Object.defineProperty(target, key, isPlain);
 }
 
 function safeHostname(): string {

@@ -24,15 +24,23 @@ export function decodeTopicId(part: string): string {
   }
 }
 
+/** Whether a text is a topic. */
+export function isTopic(topic: string): boolean {
+  return topicPattern.test(topic);
+}
+
+/** `VALIDATION_ERROR`, for what is no topic. */
+export function topicError(topic: string): LongshoreError {
+  return new LongshoreError(
+    "VALIDATION_ERROR",
+    `"${topic.slice(0, 200)}" is not a topic of the form {source}.{id}.{event}.`,
+    { details: { topic: topic.slice(0, 200) } },
+  );
+}
+
 /** @throws {LongshoreError} `VALIDATION_ERROR` */
 export function splitTopic(topic: string): readonly [string, string, string] {
-  if (!topicPattern.test(topic)) {
-    throw new LongshoreError(
-      "VALIDATION_ERROR",
-      `"${topic.slice(0, 200)}" is not a topic of the form {source}.{id}.{event}.`,
-      { details: { topic: topic.slice(0, 200) } },
-    );
-  }
+  if (!isTopic(topic)) throw topicError(topic);
   const first = topic.indexOf(".");
   const second = topic.indexOf(".", first + 1);
   return [topic.slice(0, first), topic.slice(first + 1, second), topic.slice(second + 1)];

@@ -14,7 +14,7 @@ import type {
 } from "./event-bus.ts";
 import { eventStream } from "./event-stream.ts";
 import { EventQueue } from "./event-queue.ts";
-import { splitTopic } from "./event-topic.ts";
+import { isTopic, splitTopic, topicError } from "./event-topic.ts";
 import { listenerDelivery } from "./listener-delivery.ts";
 import { patternSubscribers, type Receiver, type Subscribers } from "./pattern-subscribers.ts";
 import { TopicIndex } from "./topic-index.ts";
@@ -60,6 +60,7 @@ export function memoryEventBus(options: MemoryEventBusOptions = {}): EventBus {
   /** Full queues that the event being published has met */
   let rooms: Promise<void>[] = [];
   let lastRoute: Route | undefined;
+  let patternCount = 0;
   let misses = 0;
   let isClosed = false;
 
@@ -84,6 +85,10 @@ export function memoryEventBus(options: MemoryEventBusOptions = {}): EventBus {
 
   function publish(topic: string, data: unknown, publishOptions?: PublishOptions): Promise<void> {
     if (isClosed) return rejected(closedError());
+    const isRetained = publishOptions?.retain === true;
+    if (patternCount === 0 && !isRetained) {
+      return isTopic(topic) ? done : rejected(topicError(topic));
+    }
     let route = lastRoute?.head.topic === topic ? lastRoute : routes.get(topic);
     if (route === undefined) {
       try {
@@ -94,7 +99,6 @@ export function memoryEventBus(options: MemoryEventBusOptions = {}): EventBus {
     }
     lastRoute = route;
     const { receivers } = route;
-    const isRetained = publishOptions?.retain === true;
     if (receivers.length === 0 && !isRetained) return done;
     const event = makeEnvelope(route.head, data, publishOptions);
     if (isRetained) retain(event);
@@ -121,12 +125,16 @@ export function memoryEventBus(options: MemoryEventBusOptions = {}): EventBus {
     if (subscribers === undefined) {
       subscribers = patternSubscribers();
       index.set(pattern, subscribers);
+      patternCount += 1;
     }
     const remove = subscribers.add(receive);
     forgetRoutes();
     return () => {
       const isEmpty = remove();
-      if (isEmpty) index.delete(pattern);
+      if (isEmpty) {
+        index.delete(pattern);
+        patternCount -= 1;
+      }
       forgetRoutes();
     };
   }

@@ -39,8 +39,12 @@ export interface ExecutorOptions {
 
 /** Runs accepted jobs, one attempt at a time, and writes what became of them. */
 export interface Executor {
-  /** Runs the next attempt of a queued job to its end; says whether the job then waits for another. Never rejects. */
-  run(job: ActiveJob): Promise<"ended" | "queued">;
+  /**
+   * Runs the next attempt of a queued job to its end; says whether the job then waits for another. Never rejects.
+   *
+   * @param onHandlerEnded called when nothing of the job runs any more, and only its end is still to be written
+   */
+  run(job: ActiveJob, onHandlerEnded: () => void): Promise<"ended" | "queued">;
   /** Ends a job that is not running. Never rejects. */
   end(job: ActiveJob, end: JobEnd): Promise<void>;
   /** Tells a job that was assigned or runs to end; the attempt then writes how it ended. */
@@ -52,7 +56,7 @@ const storeRetryDelaysMs = [100, 500, 2_000, 5_000];
 export function createExecutor(options: ExecutorOptions): Executor {
   const { workerId, store, telemetry, logger, now } = options;
 
-  async function runJob(job: ActiveJob): Promise<"ended" | "queued"> {
+  async function runJob(job: ActiveJob, onHandlerEnded: () => void): Promise<"ended" | "queued"> {
     const startedAtMs = now();
     const timeoutMs = effectiveTimeoutMs(job.document, options.rules, startedAtMs);
     if (timeoutMs <= 0) {
@@ -69,7 +73,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
     telemetry.jobStarted(job.document, queueWaitMs);
     const endStatus = await telemetry
       .run(job.document, job.attempt, (inHandlerSpan) =>
-        runStarted(job, { startedAtMs, timeoutMs, inHandlerSpan }),
+        runStarted(job, { startedAtMs, timeoutMs, inHandlerSpan, onHandlerEnded }),
       )
       .catch((error: unknown) => {
         options.onDropped(job, error);
@@ -103,6 +107,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
       `Attempt ${job.attempt} of ${document.execution.maxAttempts} runs.`,
     );
     const finished = await attempt(job, start);
+    start.onHandlerEnded();
     return settle(job, finished);
   }
 
@@ -324,6 +329,7 @@ interface AttemptStart {
   readonly startedAtMs: number;
   readonly timeoutMs: number;
   readonly inHandlerSpan: InHandlerSpan;
+  readonly onHandlerEnded: () => void;
 }
 
 interface AttemptEnd {

@@ -18,8 +18,11 @@ export interface SchedulerOptions {
   readonly maxConcurrentJobs: number;
   /** Waiting time that counts as one more priority. @default 60_000 */
   readonly agingMs?: number | undefined;
-  /** Runs a job; must not reject. Its slot is free when the promise resolves; an entry it resolves with waits again. */
-  run(jobId: string): Promise<QueueEntry | undefined>;
+  /**
+   * Runs a job; must not reject. Its slot is free when `freeSlot` was called, and when the promise resolves at the latest. An
+   * entry it resolves with waits again.
+   */
+  run(jobId: string, freeSlot: () => void): Promise<QueueEntry | undefined>;
   /** A job's time in the queue is over; it is not in the queue any more. */
   expire(jobId: string): void;
   readonly now?: (() => number) | undefined;
@@ -68,6 +71,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   const expiring = new IndexedHeap<Waiting>((a, b) => a.entry.expiresAtMs < b.entry.expiresAtMs);
   const waiting = new Map<string, Waiting>();
   const running = new Set<string>();
+  let usedSlots = 0;
   let idleWaiters: (() => void)[] = [];
   let order = 0;
   let isPaused = false;
@@ -75,10 +79,19 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
 
   function start(jobId: string): void {
     running.add(jobId);
-    void run(jobId).then((again) => {
+    usedSlots += 1;
+    let hasSlot = true;
+    const freeSlot = (): void => {
+      if (!hasSlot) return;
+      hasSlot = false;
+      usedSlots -= 1;
+      pump();
+    };
+    void run(jobId, freeSlot).then((again) => {
       running.delete(jobId);
       if (again !== undefined) wait(again);
-      pump();
+      if (hasSlot) freeSlot();
+      else pump();
       if (running.size > 0) return;
       const waiters = idleWaiters;
       idleWaiters = [];
@@ -119,7 +132,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       job.isDelayed = false;
       job.place = ready.push(job);
     }
-    while (running.size < maxConcurrentJobs) {
+    while (usedSlots < maxConcurrentJobs) {
       const job = ready.peek();
       if (job === undefined || isPaused) break;
       takeOut(job);
@@ -161,7 +174,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
         throw new RangeError(`job ${jobId} is in the queue already`);
       }
       const isDue = (entry.notBeforeMs ?? 0) <= now();
-      if (isDue && !isPaused && running.size < maxConcurrentJobs && ready.size === 0) {
+      if (isDue && !isPaused && usedSlots < maxConcurrentJobs && ready.size === 0) {
         start(jobId);
         return;
       }

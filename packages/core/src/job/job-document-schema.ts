@@ -52,7 +52,7 @@ export const runtimeModes: readonly [RuntimeMode, ...RuntimeMode[]] = [
   "sandbox",
 ];
 
-export const operationSchema: z.ZodString = z
+const operationSchema: z.ZodString = z
   .string()
   .max(200)
   .regex(operationPattern, "expected lower-case names joined by dots, like system.echo");

@@ -9,7 +9,7 @@ export interface RenamePlan {
   readonly toWire: ReadonlyMap<string, RenamedField>;
 }
 
-export interface RenamedField {
+interface RenamedField {
   readonly name: string;
   /** For a field that holds an object, or a list of objects, of known shape */
   readonly plan: RenamePlan | undefined;

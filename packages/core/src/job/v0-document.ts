@@ -117,7 +117,10 @@ export function encodeV0Result(result: JobResult): Record<string, unknown> {
     exit_code: result.exitCode ?? null,
     stdout: result.stdout ?? "",
     stderr: result.stderr ?? "",
-    error: code === undefined ? null : { code, message: error?.message ?? `The job is ${status}.` },
+    error:
+      code === undefined
+        ? null
+        : { code, message: error?.message ?? `The job ended as ${status}.` },
   };
 }
 

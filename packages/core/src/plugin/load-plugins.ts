@@ -1,7 +1,7 @@
 import type { Abortable } from "../abortable.ts";
 import { LongshoreError } from "../errors/longshore-error.ts";
 import { raceAbort } from "../worker/abort-race.ts";
-import { pluginApiVersion } from "./define-plugin.ts";
+import { areNames, pluginApiVersion } from "./define-plugin.ts";
 import type { Plugin } from "./plugin.ts";
 import { resolveModule } from "./resolve-module.ts";
 
@@ -78,7 +78,8 @@ function isPlugin(value: unknown): value is Plugin {
     "apiVersion" in value &&
     typeof value.apiVersion === "number" &&
     "setup" in value &&
-    typeof value.setup === "function"
+    typeof value.setup === "function" &&
+    (!("requires" in value) || areNames(value.requires))
   );
 }
 

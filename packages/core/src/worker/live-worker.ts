@@ -27,7 +27,7 @@ import { createRecovery } from "./recovery.ts";
 import { removeDir, removeLeftovers } from "./work-dirs.ts";
 
 /** Handlers end by themselves within the kill grace; this much later they are given up on. */
-const giveUpMarginMs = 2_000;
+const giveUpMarginMs = 3_000;
 const pruneEveryMs = 60_000;
 /** Wait before a job that could not be written is tried again */
 const requeueDelayMs = 1_000;
@@ -88,9 +88,10 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
   });
   const scheduler = createScheduler({
     maxConcurrentJobs,
-    run: async (jobId) => {
+    // The next job runs while the end of the one before is written.
+    run: async (jobId, freeSlot) => {
       const job = board.get(jobId);
-      if (job === undefined || (await executor.run(job)) === "ended") return undefined;
+      if (job === undefined || (await executor.run(job, freeSlot)) === "ended") return undefined;
       if (isOpen()) return entryFor(job, job.queuedAtMs);
       givingBack.push(giveBack(job));
       return undefined;

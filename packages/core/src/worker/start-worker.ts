@@ -12,8 +12,8 @@ import { admissionRules } from "../policy/admission-rules.ts";
 import { memoryJobStore } from "../store/memory-job-store.ts";
 import { silentLogger, type Logger } from "../telemetry/logger.ts";
 import { workerTelemetry } from "../telemetry/worker-telemetry.ts";
-import type { JobTransport } from "../transport/job-transport.ts";
 import { createLiveWorker } from "./live-worker.ts";
+import { openTransports } from "./open-transports.ts";
 import { workerDefaults, type WorkerOptions } from "./worker-options.ts";
 import type { Worker } from "./worker.ts";
 
@@ -47,7 +47,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const workDir = resolve(options.workDir ?? join(tmpdir(), `longshore-${instance}`));
   const store = options.store ?? memoryJobStore();
   const events = options.events ?? memoryEventBus();
-  const transports = await openTransports(options.transports ?? [], factories);
+  const transports = await openTransports(options.transports ?? [], factories, { signal });
 
   const live = createLiveWorker({
     id,
@@ -97,6 +97,9 @@ async function setUpPlugins(
         registry.register(handler, registerOptions);
       },
       registerTransport: (type, factory) => {
+        if (typeof type !== "string" || type === "" || typeof factory !== "function") {
+          throw new TypeError("a transport needs a type and a factory");
+        }
         if (factories.has(type)) {
           throw new LongshoreError("PLUGIN_INVALID", `The transport type "${type}" is taken.`);
         }
@@ -106,46 +109,6 @@ async function setUpPlugins(
     { signal: options.signal },
   );
   return factories;
-}
-
-async function openTransports(
-  wanted: NonNullable<WorkerOptions["transports"]>,
-  factories: ReadonlyMap<string, TransportFactory>,
-): Promise<readonly JobTransport[]> {
-  const opened: JobTransport[] = [];
-  try {
-    for (const transport of wanted) {
-      if (isOpened(transport)) {
-        opened.push(transport);
-        continue;
-      }
-      const { type, ...config } = transport;
-      const factory = factories.get(type);
-      if (factory === undefined) {
-        throw new LongshoreError(
-          "CONFIG_ERROR",
-          `No plugin offers the transport type "${type}"; known: ${[...factories.keys()].join(", ") || "none"}.`,
-          { details: { type, known: [...factories.keys()] } },
-        );
-      }
-      opened.push(await factory(config));
-    }
-    const names = opened.map(({ name }) => name);
-    const twice = names.find((name, index) => names.indexOf(name) !== index);
-    if (twice !== undefined) {
-      throw new LongshoreError("CONFIG_ERROR", `Two transports are named "${twice}".`);
-    }
-  } catch (error) {
-    await Promise.allSettled(opened.map((transport) => transport[Symbol.asyncDispose]()));
-    throw error;
-  }
-  return opened;
-}
-
-function isOpened(
-  transport: NonNullable<WorkerOptions["transports"]>[number],
-): transport is JobTransport {
-  return !("type" in transport);
 }
 
 function localSubject(): string {

@@ -15,10 +15,12 @@ function setUp(maxConcurrentJobs: number) {
   const started: string[] = [];
   const expired: string[] = [];
   const ends = new Map<string, (again?: QueueEntry) => void>();
+  const slots = new Map<string, () => void>();
   const scheduler = createScheduler({
     maxConcurrentJobs,
-    run: (jobId) => {
+    run: (jobId, freeSlot) => {
       started.push(jobId);
+      slots.set(jobId, freeSlot);
       return new Promise<QueueEntry | undefined>((resolve) => ends.set(jobId, resolve));
     },
     expire: (jobId) => expired.push(jobId),
@@ -29,7 +31,7 @@ function setUp(maxConcurrentJobs: number) {
     await Promise.resolve();
     await Promise.resolve();
   };
-  return { scheduler, started, expired, end };
+  return { scheduler, started, expired, end, slots };
 }
 
 describe("scheduler", () => {
@@ -47,6 +49,27 @@ describe("scheduler", () => {
     expect([scheduler.runningCount, scheduler.waitingCount]).toEqual([3, 2]);
     await end("b");
     expect(started).toEqual(["a", "b", "c", "d"]);
+  });
+
+  it("starts the next job when a slot is free, though the one before has not ended", async () => {
+    const { scheduler, started, end, slots } = setUp(1);
+    for (const id of ["a", "b", "c"]) scheduler.enqueue(entry(id));
+    slots.get("a")?.();
+    slots.get("a")?.();
+    expect(started).toEqual(["a", "b"]);
+    expect(() => {
+      scheduler.enqueue(entry("a"));
+    }).toThrow(RangeError);
+    await end("a");
+    expect(started).toEqual(["a", "b"]);
+    let isIdle = false;
+    const idle = scheduler.idle().then(() => (isIdle = true));
+    slots.get("b")?.();
+    slots.get("c")?.();
+    await end("b");
+    expect([scheduler.runningCount, isIdle]).toEqual([1, false]);
+    await end("c");
+    await idle;
   });
 
   it("takes higher priorities first, and the older job inside one priority", async () => {

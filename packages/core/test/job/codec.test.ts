@@ -14,6 +14,7 @@ import {
   encodeJobResult,
   jobJsonSchemas,
   payloadDigest,
+  encodeV0Result,
   toV0State,
   type JobResult,
 } from "../../src/index.ts";
@@ -182,6 +183,36 @@ describe("the codec", () => {
         toV0State(state as "completed"),
       ),
     ).toEqual(["finished", "failed", "running", "queued"]);
+    const time = "2026-01-01T00:00:00.000Z";
+    const result: JobResult = {
+      version: "1.0",
+      jobId: "old-1",
+      operation: "container.render",
+      status: "timeout",
+      workerId: "w",
+      createdAt: time,
+      finishedAt: time,
+      executionSummary: {
+        durationSeconds: 0,
+        durationMs: 0,
+        queueWaitMs: 0,
+        attempt: 1,
+        maxAttempts: 1,
+        workerVersion: "0.1.0",
+      },
+      history: [],
+    };
+    expect(encodeV0Result(result)).toEqual({
+      job_id: "old-1",
+      state: "failed",
+      created_at: time,
+      started_at: null,
+      finished_at: time,
+      exit_code: null,
+      stdout: "",
+      stderr: "",
+      error: { code: "TIMEOUT", message: "The job ended as timeout." },
+    });
   });
 });
 

@@ -183,6 +183,23 @@ describe("modules that are no plugin", () => {
     ["no setup", 'export const plugin = { name: "x", apiVersion: 1 };', "exports no plugin"],
     ["no version", 'export const plugin = { name: "x", setup() {} };', "exports no plugin"],
     ["an empty name", `export const plugin = ${source("")};`, "exports no plugin"],
+    ["nothing at all", "", "exports no plugin"],
+    [
+      "a promise of a plugin",
+      `export const plugin = Promise.resolve(${source("x")});`,
+      "exports no plugin",
+    ],
+    [
+      "needs that are no list",
+      `export const plugin = { ...${source("x")}, requires: "disk" };`,
+      "exports no plugin",
+    ],
+    [
+      "needs that are no names",
+      `export const plugin = { ...${source("x")}, requires: [1] };`,
+      "exports no plugin",
+    ],
+    ["a module that throws no error", 'throw "no licence";', "could not be loaded: no licence"],
   ])("%s", async (_what, content, message) => {
     if (content !== undefined) await write({ "p.mjs": content });
     expect(await problemOf("./p.mjs")).toMatch(new RegExp(`^The plugin "./p.mjs" ${message}`));

@@ -181,6 +181,8 @@ describe("definePlugin", () => {
     ["no name", { setup: () => {} }],
     ["an empty name", { name: "", setup: () => {} }],
     ["no setup", { name: "a" }],
+    ["needs that are no list", { name: "a", setup: () => {}, requires: "b" }],
+    ["needs that are no names", { name: "a", setup: () => {}, requires: [1] }],
   ])("refuses %s", (_what, definition) => {
     const wrong: unknown = definition;
     expect(() => definePlugin(wrong as Plugin)).toThrow(TypeError);

@@ -10,12 +10,7 @@ const tarHeaderSize = 512;
 const maxEntries = 64;
 
 /** Names of the sections of a blob. */
-type TocSection =
-  | "image.blob"
-  | "blob.meta"
-  | "blob.meta.header"
-  | "blob.digest"
-  | "image.boot";
+type TocSection = "image.blob" | "blob.meta" | "blob.meta.header" | "blob.digest" | "image.boot";
 
 /** A section of a blob, as the list at its end describes it. */
 export interface TocEntry {

@@ -95,7 +95,7 @@ const platformSchema = z
   });
 
 /** A descriptor as it stands in manifests. */
-export const descriptorSchema: z.ZodType<Descriptor> = z.looseObject({
+const descriptorSchema: z.ZodType<Descriptor> = z.looseObject({
   mediaType: typeSchema,
   digest: z.string().refine(isDigest, "expected a sha256 or sha512 digest"),
   size: z.int().nonnegative(),
@@ -114,7 +114,7 @@ const commonFields = {
 };
 
 /** An image manifest, OCI or Docker schema 2. */
-export const manifestSchema: z.ZodType<ImageManifest> = z.looseObject({
+const manifestSchema: z.ZodType<ImageManifest> = z.looseObject({
   ...commonFields,
   config: descriptorSchema,
   layers: z.array(descriptorSchema).max(maxEntries),

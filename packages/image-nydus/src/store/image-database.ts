@@ -23,7 +23,7 @@ import { migrate } from "./image-schema.ts";
 import { isAlive, ownProcess, type ProcessIdentity } from "./process-identity.ts";
 
 /** What was forgotten. */
-export interface Collection extends Disposable {
+interface Collection extends Disposable {
   readonly images: readonly string[];
   readonly blobIds: readonly string[];
 }

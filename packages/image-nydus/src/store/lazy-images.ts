@@ -36,14 +36,14 @@ export interface LazyImagesOptions {
 }
 
 /** A Nydus image to take into the store. */
-export interface NydusPull extends Abortable {
+interface NydusPull extends Abortable {
   readonly source: ImageSource;
   readonly manifest: ManifestDocument;
   readonly names: readonly string[];
   readonly origin: string;
 }
 
-export interface OpenReaderOptions {
+interface OpenReaderOptions {
   /**
    * What is kept of the order of reads, for the next run: that of a program that starts is worth it, that of one who reads
    * everything is not. @default "first-reads"

@@ -6,7 +6,7 @@ export interface SharedContext<Progress> {
   report(progress: Progress): void;
 }
 
-export interface Caller<Progress> {
+interface Caller<Progress> {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
 }

@@ -38,7 +38,7 @@ export async function selfSignedCertificate(directory: string): Promise<KeyPair>
 }
 
 /** What a token server was asked. */
-export interface TokenQuestion {
+interface TokenQuestion {
   readonly method: string;
   readonly scopes: readonly string[];
   readonly authorization: string | undefined;

@@ -8,7 +8,7 @@ import { basicAuthorization, type Credentials } from "./credentials.ts";
 import { fetchToken, readTokenServer, type Token, type TokenServer } from "./token-request.ts";
 
 /** What a request was refused with. */
-export interface Refusal {
+interface Refusal {
   /** `WWW-Authenticate` headers */
   readonly header: string | readonly string[] | undefined;
   readonly scope: string;

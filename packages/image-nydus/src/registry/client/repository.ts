@@ -16,7 +16,7 @@ export interface Repository {
   send(request: RepositoryRequest): Promise<HttpAnswer>;
 }
 
-export interface RepositoryRequest
+interface RepositoryRequest
   extends Abortable, Pick<HttpRequest, "method" | "headers" | "body" | "bodyLength"> {
   /** `manifests/latest`, or an address */
   readonly target: string | URL;
