@@ -20,7 +20,7 @@ const startedAt = performance.now();
 await using data = await open(join(directory, "blob"), "wx");
 await using metadata = await open(join(directory, "bootstrap"), "wx");
 async function* layers(): AsyncGenerator<LayerTar> {
-  yield { diffId, content: createReadStream(tar, { highWaterMark: 262_144 }) };
+  yield { diffId, content: createReadStream(tar, { highWaterMark: 524_288 }) };
 }
 const { root, blob } = await convertLayers(layers(), {
   signal: new AbortController().signal,

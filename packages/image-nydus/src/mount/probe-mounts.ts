@@ -44,12 +44,16 @@ export async function probeMounts(options: ProbeMountsOptions = {}): Promise<Mou
   signal?.throwIfAborted();
   const place = await mkdtemp(join(directory, "longshore-probe-"));
   try {
-    const probes: MountProbe[] = [];
-    for (const probe of [probeErofsFiles, probeErofsLoop, probeFuse, probeNydusd, probeOverlay]) {
-      signal?.throwIfAborted();
-      probes.push(await probe(place));
-    }
-    return [...probes, await probeExtract()];
+    const probes = await Promise.all([
+      probeErofsFiles(place),
+      probeErofsLoop(place),
+      probeFuse(),
+      probeNydusd(),
+      probeOverlay(place),
+      probeExtract(),
+    ]);
+    signal?.throwIfAborted();
+    return probes;
   } finally {
     await rm(place, { recursive: true, force: true });
   }
@@ -164,7 +168,10 @@ function isRoot(): boolean {
 
 async function tryErofs(backing: "files" | "loop", place: string): Promise<void> {
   const image = probeImage();
-  const [bootstrap, device] = [join(place, "bootstrap"), join(place, "device")];
+  const [bootstrap, device] = [
+    join(place, `${backing}-bootstrap`),
+    join(place, `${backing}-device`),
+  ];
   await writeFile(bootstrap, image.bootstrap);
   await writeFile(device, image.device);
   await runPerl(erofsProgram, [backing, "", bootstrap, device], {

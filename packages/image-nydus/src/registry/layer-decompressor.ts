@@ -19,7 +19,8 @@ export type LayerDecompressor = (
 
 /** Enough to see the mark of a tar header. */
 const sniffBytes = 262;
-const outputBytes = 256 * 1_024;
+/** Decompression runs ahead of its reader, in another thread, by two pieces or a little more. */
+const streamOptions = { chunkSize: 256 * 1_024, readableHighWaterMark: 512 * 1_024 };
 
 /**
  * The way back from a layer's stored bytes to its tar: gzip (of several members, too, and so eStargz), zstd (of several
@@ -68,12 +69,12 @@ async function* decompressed(
       yield* source;
       return;
     case "gzip":
-      yield* through(source, createGunzip({ chunkSize: outputBytes }), failures);
+      yield* through(source, createGunzip(streamOptions), failures);
       return;
     case "zstd":
       yield* through(
         watched(zstdFrames(source), failures),
-        createZstdDecompress({ chunkSize: outputBytes }),
+        createZstdDecompress(streamOptions),
         failures,
       );
       return;
