@@ -54,7 +54,7 @@ export type { RafsSummary, ValidateRafsOptions } from "./rafs/validate-rafs.ts";
 export { writeBootstrap } from "./rafs/write-bootstrap.ts";
 export type { WrittenBootstrap } from "./rafs/write-bootstrap.ts";
 
-export { openNydusImageStore } from "./nydus-image-store.ts";
+export { openNydusImageStore } from "./open-nydus-image-store.ts";
 export type {
   ImageDetails,
   ImageMount,

@@ -92,7 +92,7 @@ interface AddedImage {
 /** Takes in the Nydus form of the image; `undefined` when it has none that can be loaded on demand. */
 async function addOnDemand(
   context: PullContext,
-  { source, signal, location, text }: PullRequest,
+  { source, signal, text }: PullRequest,
   { resolved, names }: Pick<NewImageParts, "resolved" | "names">,
 ): Promise<AddedImage | undefined> {
   const { lazy, database } = context;
@@ -108,8 +108,7 @@ async function addOnDemand(
     source,
     {
       top: index ?? manifest,
-      // Only registries know who refers to an image.
-      original: location.kind === "registry" ? manifest.descriptor : undefined,
+      original: manifest.descriptor,
     },
     { platform: context.platform, signal },
   );

@@ -1,0 +1,375 @@
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import {
+  eventTopic,
+  LongshoreError,
+  nanosecondsFromMs,
+  silentLogger,
+  type AuthConfig,
+  type PullImageOptions,
+  type PullImageRequest,
+  type PullProgress,
+} from "@longshore/core";
+import { mountRecords } from "./mount/mount-records.ts";
+import { probeMounts, type MountProbe } from "./mount/probe-mounts.ts";
+import { imagePushes } from "./publish/image-pushes.ts";
+import { openBootstrap } from "./rafs/open-bootstrap.ts";
+import { createRegistryClient, type RegistryClient } from "./registry/client/registry-client.ts";
+import { configPlatform, parseImageConfigFile } from "./registry/image-config-file.ts";
+import { parseImageSource } from "./registry/image-location.ts";
+import type { ImageSource } from "./registry/image-source.ts";
+import { openImageSource } from "./registry/open-image-source.ts";
+import { hostPlatform, type Platform } from "./registry/platform.ts";
+import {
+  imageMountMethods,
+  imageMounts,
+  removeOldMountPoints,
+  type MountableImage,
+} from "./rootfs/image-mounts.ts";
+import { rootfsProvider } from "./rootfs/rootfs-provider.ts";
+import { collectGarbage, type CollectedGarbage } from "./store/collect-garbage.ts";
+import { toCriImage } from "./store/cri-image.ts";
+import { measureDiskUsage } from "./store/disk-usage.ts";
+import { findImage, findListedImage, isListed, requireImage } from "./store/find-image.ts";
+import { openImageDatabase } from "./store/image-database.ts";
+import { diffImages } from "./store/image-diff.ts";
+import { imageMetrics } from "./store/image-metrics.ts";
+import { isNamed, namesThatGoWith, originOf, taggedName } from "./store/image-names.ts";
+import type { LazyEvent } from "./lazy/lazy-event.ts";
+import type { ImageRecord, OwnerRecord } from "./store/image-records.ts";
+import { lazyImages } from "./store/lazy-images.ts";
+import { pullImage } from "./store/pull-image.ts";
+import { repairStore } from "./store/repair-store.ts";
+import { sharedTasks } from "./store/shared-task.ts";
+import { openStoreLayout } from "./store/store-layout.ts";
+import { verifyStore } from "./store/verify-store.ts";
+
+import type { NydusImageStoreOptions, NydusImageStore, PullPlace } from "./nydus-image-store.ts";
+
+/**
+ * Opens the image store in a directory. Several processes may have it open. What crashed ones left is cleaned up.
+ *
+ * @throws {LongshoreError} `IO_ERROR`; `CONFIG_ERROR` when a newer release wrote it
+ */
+export async function openNydusImageStore(
+  options: NydusImageStoreOptions,
+): Promise<NydusImageStore> {
+  const { platform = hostPlatform(), logger = silentLogger, events, now = Date.now } = options;
+  const directory = resolve(options.directory);
+  const layout = await openStoreLayout(directory);
+  const database = openImageDatabase(layout.databasePath);
+  const client = createRegistryClient({ logger, ...options.registry });
+  // Whoever reads a file waits: the loader tries again by itself, and then the reader is told.
+  const readingClient = createRegistryClient({ logger, ...options.registry, retries: 0 });
+  const metrics = imageMetrics(options.meterProvider);
+  const pulls = sharedTasks<string, PullProgress>();
+  const records = mountRecords(layout.mountDirectory);
+  /** Credentials that pulls of images brought along that are loaded on demand; never written down */
+  const auths = new Map<string, AuthConfig>();
+  let probes: Promise<readonly MountProbe[]> | undefined;
+  const probe = (): Promise<readonly MountProbe[]> => {
+    probes ??= probeMounts({ directory: layout.mountDirectory });
+    return probes;
+  };
+  const mounts = imageMounts({
+    layout,
+    records,
+    logger,
+    methods: options.mountMethods ?? imageMountMethods,
+    probe,
+  });
+  const lazy = lazyImages({
+    database,
+    layout,
+    now,
+    meterProvider: options.meterProvider,
+    openOrigin: (record) => openOrigin(record, readingClient),
+    onEvent: onLazyEvent,
+  });
+  const pushing = { database, layout, lazy, client, platform, logger };
+  const pushes = imagePushes({
+    ...pushing,
+    openOrigin: (record) => openOrigin(record, client),
+    assertOpen,
+  });
+  const rootfs = rootfsProvider({
+    database,
+    layout,
+    mounts,
+    records,
+    logger,
+    probe,
+    findMountable: mountable,
+  });
+  let closing: Promise<void> | undefined;
+  let isCollectionDue = false;
+
+  if (process.getuid?.() === 0) {
+    const left = await records.recover();
+    if (left.length > 0) logger.info({ mounts: left }, "mounts of a crashed process removed");
+    await removeOldMountPoints(layout);
+  }
+
+  function publish(imageId: string, event: "pulling" | "pulled" | "removed" | "read-failed"): void {
+    const data = { imageId, names: database.names(imageId) };
+    void events?.publish(eventTopic("image", imageId, event), data, { entityType: "image" });
+  }
+
+  function onLazyEvent(event: LazyEvent): void {
+    const { type, blobId } = event;
+    const fields = { blobId, ...("error" in event && { err: event.error }) };
+    if (type === "read-failed") {
+      logger.error(fields, "bytes of an image could not be read");
+      for (const { imageId, bootstrapId } of database.images()) {
+        const needsIt = database.blobsOf(bootstrapId).some((blob) => blob.blobId === blobId);
+        if (needsIt) publish(imageId, "read-failed");
+      }
+    } else if (type === "blob-completed") logger.info(fields, "blob complete");
+    else logger.warn(fields, `image ${type}`);
+  }
+
+  function openOrigin(
+    { origin, imageId }: ImageRecord,
+    through: RegistryClient,
+  ): Promise<ImageSource> {
+    const auth = auths.get(imageId);
+    return openImageSource(parseImageSource(origin), { client: through, auth });
+  }
+
+  function assertOpen(): void {
+    if (closing !== undefined) throw new LongshoreError("IO_ERROR", "The image store is closed.");
+  }
+
+  function pull(
+    { image: { image: text }, auth }: PullImageRequest,
+    pullOptions?: PullImageOptions,
+  ) {
+    return pullFor(platform, { text, auth }, pullOptions);
+  }
+
+  async function pullFor(
+    wanted: Platform,
+    { text, auth, origin }: PullPlace,
+    pullOptions: PullImageOptions = {},
+  ): Promise<string> {
+    assertOpen();
+    const location = parseImageSource(text);
+    // Pulls with other credentials are others' pulls: who may not read an image must not get it by joining.
+    const key = JSON.stringify([location, auth ?? null, wanted]);
+    return pulls.run(key, pullOptions, async ({ signal, report }) => {
+      await using _afterwards = { [Symbol.asyncDispose]: collectWhatIsDue };
+      await using source = await openImageSource(location, { client, auth });
+      const startedAt = performance.now();
+      const imageId = await pullImage(
+        {
+          database,
+          layout,
+          platform: wanted,
+          limits: options.limits,
+          lazy: options.onDemand === false ? undefined : lazy,
+          parallelLayers: options.parallelLayers,
+          now,
+          onPulling: (id) => {
+            publish(id, "pulling");
+          },
+          onConverted: ({ chunks }) => {
+            metrics.converted(chunks);
+          },
+        },
+        {
+          text: origin ?? originOf(location, text),
+          location,
+          source,
+          signal,
+          report: metrics.watch(report),
+        },
+      );
+      if (auth !== undefined) auths.set(imageId, auth);
+      metrics.pulled(performance.now() - startedAt);
+      logger.info({ imageId, image: text }, "image pulled");
+      publish(imageId, "pulled");
+      return imageId;
+    });
+  }
+
+  async function readBootstrap({ bootstrapId }: ImageRecord): Promise<Buffer> {
+    return readFile(layout.blobPath(bootstrapId));
+  }
+
+  async function collect(): Promise<CollectedGarbage> {
+    const collected = await collectGarbage(database, layout, lazy);
+    isCollectionDue = collected.isDeferred;
+    for (const imageId of collected.images) publish(imageId, "removed");
+    if (collected.blobs > 0) logger.info({ ...collected }, "images cleaned up");
+    return collected;
+  }
+
+  /** What a pull has put off. */
+  async function collectWhatIsDue(): Promise<void> {
+    if (!isCollectionDue) return;
+    await collect().catch((error: unknown) => {
+      logger.warn({ err: error }, "images could not be cleaned up");
+    });
+  }
+
+  async function unlinkNames(names: readonly string[]): Promise<void> {
+    for (const name of names) {
+      const tagged = taggedName(name);
+      if (tagged !== undefined) await layout.links.unlink(tagged);
+    }
+  }
+
+  /** The files of an image, or of the metadata that an owner uses. */
+  async function mountable(image: ImageRecord | OwnerRecord): Promise<MountableImage> {
+    const { bootstrapId, imageId } = image;
+    if (lazy.isLazy(bootstrapId)) {
+      const record = database.imageById(imageId);
+      if (record === undefined) throw new LongshoreError("IMAGE_NOT_FOUND", `No image ${imageId}.`);
+      const complete = await lazy.completeDevices(record);
+      return complete === undefined
+        ? { bootstrapId, devices: [], openReader: () => lazy.openReader(record) }
+        : { bootstrapId, devices: complete };
+    }
+    const { blobs } = openBootstrap(await readFile(layout.blobPath(bootstrapId)));
+    return { bootstrapId, devices: blobs.map(({ id }) => layout.blobPath(id)) };
+  }
+
+  return {
+    directory,
+    ...rootfs,
+    async releaseRootfs(owner, releaseOptions) {
+      await rootfs.releaseRootfs(owner, releaseOptions);
+      await collect();
+    },
+    listImages: ({ image } = {}, { signal } = {}) =>
+      run(signal, () => {
+        const found =
+          image === undefined || image.image === ""
+            ? database.images().filter((record) => isListed(database, record))
+            : [findListedImage(database, image.image)].filter((record) => record !== undefined);
+        return found.map((record) => toCriImage(database, record));
+      }),
+    imageStatus: ({ image, verbose = false }, { signal } = {}) =>
+      run(signal, () => {
+        const record = findListedImage(database, image.image);
+        if (record === undefined) return {};
+        const info = verbose
+          ? {
+              config: record.config,
+              manifest: record.manifest,
+              origin: JSON.stringify(record.origin),
+            }
+          : undefined;
+        return { image: toCriImage(database, record), ...(info !== undefined && { info }) };
+      }),
+    pullImage: pull,
+    removeImage: async ({ image }, { signal } = {}) => {
+      signal?.throwIfAborted();
+      assertOpen();
+      const record = findImage(database, image);
+      if (record === undefined) return;
+      const names = database.names(record.imageId);
+      database.removeNames(record.imageId);
+      await unlinkNames(names);
+      await collect();
+    },
+    imageFsInfo: async ({ signal } = {}) => {
+      signal?.throwIfAborted();
+      const { storedBytes, files } = await measureDiskUsage(database, layout);
+      return {
+        imageFilesystems: [
+          {
+            timestamp: nanosecondsFromMs(now()),
+            fsId: { mountpoint: directory },
+            usedBytes: storedBytes,
+            inodesUsed: files,
+          },
+        ],
+        containerFilesystems: [],
+      };
+    },
+    collectGarbage: collect,
+    verify: (verifyOptions) => verifyStore(database, layout, verifyOptions),
+    repair: (verifyOptions) =>
+      repairStore(
+        {
+          database,
+          layout,
+          pull: ({ origin, config }, text, signal) =>
+            pullFor(
+              configPlatform(parseImageConfigFile(Buffer.from(config))) ?? platform,
+              { text, origin },
+              { signal },
+            ),
+        },
+        verifyOptions,
+      ),
+    diskUsage: () => measureDiskUsage(database, layout),
+    async diff(first, second) {
+      const [a, b] = [requireImage(database, first), requireImage(database, second)];
+      return diffImages(await readBootstrap(a), await readBootstrap(b));
+    },
+    async inspect(ref) {
+      const record = requireImage(database, ref);
+      const filesystem = openBootstrap(await readBootstrap(record));
+      const isOnDemand = lazy.isLazy(record.bootstrapId);
+      return { record, names: database.names(record.imageId), filesystem, isOnDemand };
+    },
+    pin: (ref, isPinned) =>
+      run(undefined, () => {
+        database.setPinned(requireImage(database, ref).imageId, isPinned);
+      }),
+    async untag(name) {
+      const record = findImage(database, name);
+      if (record === undefined) return false;
+      const all = database.names(record.imageId);
+      const stored = all.find((known) => isNamed(known, name));
+      if (stored === undefined) return false;
+      const names = namesThatGoWith(stored, all);
+      for (const gone of names) database.removeName(gone);
+      await unlinkNames(names);
+      await collect();
+      return true;
+    },
+    async mount(ref, target, { signal } = {}) {
+      const record = requireImage(database, ref);
+      const image = await mountable(record);
+      const method = await mounts.methodFor(image);
+      const mounted = await mounts.mountAt(image, target, { signal });
+      return {
+        imageId: record.imageId,
+        target: resolve(target),
+        method: method ?? "fuse",
+        ended: mounted.ended,
+        [Symbol.asyncDispose]: () => mounted[Symbol.asyncDispose](),
+      };
+    },
+    async complete(ref, completeOptions) {
+      const record = requireImage(database, ref);
+      if (lazy.isLazy(record.bootstrapId)) await lazy.complete(record, completeOptions);
+    },
+    push: pushes.push,
+    convert: pushes.convert,
+    probeMounts: probe,
+    [Symbol.asyncDispose]() {
+      closing ??= (async () => {
+        const reason = new LongshoreError("SHUTDOWN", "The image store is being closed.");
+        await Promise.all([pulls.end(reason), pushes.end(reason)]);
+        await rootfs[Symbol.asyncDispose]();
+        await mounts[Symbol.asyncDispose]();
+        await client[Symbol.asyncDispose]();
+        await readingClient[Symbol.asyncDispose]();
+        database[Symbol.dispose]();
+      })();
+      return closing;
+    },
+  };
+
+  function run<T>(signal: AbortSignal | undefined, task: () => T): Promise<T> {
+    return new Promise((done) => {
+      signal?.throwIfAborted();
+      assertOpen();
+      done(task());
+    });
+  }
+}
