@@ -14,7 +14,9 @@ export interface StoreOrder {
 
 export type StoreStep =
   | { readonly do: "pull" | "remove"; readonly image: string }
-  | { readonly do: "collect" | "list" | "hold-lease" | "wait" }
+  | { readonly do: "collect" | "list" | "hold-lease" | "memory" | "wait" }
+  /** What the last `mount` has mounted, or nothing */
+  | { readonly do: "unmount" }
   | {
       readonly do: "prepare";
       readonly image: string;
@@ -34,7 +36,7 @@ export interface StoreProcess extends AsyncDisposable {
   result(number: number): Promise<unknown>;
   /** Resolves when it has ended; rejects when it failed. A kill is no failure. */
   readonly ended: Promise<void>;
-  /** Ends it where it is, and resolves when it is gone. */
+  /** Ends it where it is, and resolves when it is gone; rejects when it had failed before. */
   kill(): Promise<void>;
 }
 
@@ -63,7 +65,7 @@ export function startStoreProcess(order: StoreOrder): StoreProcess {
   ended.catch(() => undefined);
   const kill = async (): Promise<void> => {
     child.kill("SIGKILL");
-    await closed;
+    await ended;
   };
   return {
     lines,

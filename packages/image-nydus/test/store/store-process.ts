@@ -3,11 +3,13 @@ import { writeSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Rootfs } from "@longshore/core";
-import { openNydusImageStore, type NydusImageStore } from "../../src/index.ts";
+import { openNydusImageStore, type ImageMount, type NydusImageStore } from "../../src/index.ts";
 import { openImageDatabase } from "../../src/store/image-database.ts";
 import type { StoreOrder, StoreStep } from "./start-store-process.ts";
 
 const { directory, options, steps } = JSON.parse(process.argv[2] ?? "") as StoreOrder;
+
+let mounted: ImageMount | undefined;
 
 async function take(store: NydusImageStore, step: StoreStep): Promise<unknown> {
   switch (step.do) {
@@ -25,13 +27,20 @@ async function take(store: NydusImageStore, step: StoreStep): Promise<unknown> {
     case "release":
       return store.releaseRootfs(step.owner);
     case "mount":
-      return (await store.mount(step.image, step.target)).method;
+      mounted = await store.mount(step.image, step.target);
+      return mounted.method;
+    case "unmount":
+      await mounted?.[Symbol.asyncDispose]();
+      return undefined;
     case "list":
       return (await store.listImages()).map(({ id }) => id);
     case "hold-lease": {
       const database = openImageDatabase(join(directory, "images.db"));
       return database.tryLease("test") !== undefined;
     }
+    case "memory":
+      // The most it ever had, in bytes.
+      return process.resourceUsage().maxRSS * 1_024;
     case "wait":
       writeSync(1, "waiting\n");
       return new Promise(() => setInterval(() => undefined, 1_000));
