@@ -41,9 +41,9 @@ export function chunkReader(options: ChunkReaderOptions): ChunkReader {
 
   /** Begins to fetch what stands behind a read and may be read next. */
   function fetchAhead(span: ChunkSpan, misses: number): void {
-    const { fillBytes, aheadBytes } = advisor.next(span);
     const begin = meta.chunk(span.first).storedOffset;
     const end = endOf(meta.chunk(span.last));
+    const { fillBytes, aheadBytes } = advisor.next({ ...span, begin, end });
     const missing: number[] = [];
     for (let index = span.last + 1; index < meta.chunkCount; index += 1) {
       const chunk = meta.chunk(index);

@@ -107,25 +107,44 @@ describe("chunk maps", () => {
 });
 
 describe("readahead", () => {
-  it("doubles with each step of a sequential reader, up to a limit", () => {
+  const chunkBytes = 100_000;
+  const span = (first: number, last = first) => ({
+    first,
+    last,
+    begin: first * chunkBytes,
+    end: (last + 1) * chunkBytes,
+  });
+
+  it("goes further ahead of a sequential reader the more it has passed, up to a limit", () => {
     const { next } = readahead({ maxBytes: 1_000_000 });
-    const advice = [0, 1, 2, 3, 4].map((chunk) => next({ first: chunk, last: chunk }).aheadBytes);
-    expect(advice).toEqual([0, 262_144, 524_288, 1_000_000, 1_000_000]);
+    const advice = Array.from({ length: 60 }, (_, chunk) => next(span(chunk)).aheadBytes);
+    expect(advice.slice(0, 6)).toEqual([0, 131_072, 131_072, 131_072, 131_072, 150_000]);
+    expect(advice[19]).toBe(500_000);
+    expect(advice.at(-1)).toBe(1_000_000);
+    for (const [chunk, bytes] of advice.entries()) {
+      expect(bytes).toBeLessThanOrEqual(Math.max(131_072, ((chunk + 1) * chunkBytes) / 4));
+    }
+  });
+
+  it("keeps its distance while a reader stays in a chunk", () => {
+    const { next } = readahead();
+    const advice = [0, 1, 1, 1].map((chunk) => next(span(chunk)).aheadBytes);
+    expect(advice).toEqual([0, 131_072, 131_072, 131_072]);
   });
 
   it("tells readers apart, and gives nothing to one that jumps", () => {
     const { next } = readahead();
-    next({ first: 0, last: 0 });
-    next({ first: 500, last: 501 });
-    expect(next({ first: 1, last: 1 }).aheadBytes).toBeGreaterThan(0);
-    expect(next({ first: 502, last: 502 }).aheadBytes).toBeGreaterThan(0);
-    expect(next({ first: 900, last: 900 }).aheadBytes).toBe(0);
+    next(span(0));
+    next(span(500, 501));
+    expect(next(span(1)).aheadBytes).toBeGreaterThan(0);
+    expect(next(span(502)).aheadBytes).toBeGreaterThan(0);
+    expect(next(span(900)).aheadBytes).toBe(0);
   });
 
   it("is off when its limits are 0", () => {
     const { next } = readahead({ minBytes: 0, maxBytes: 0 });
-    next({ first: 0, last: 0 });
-    expect(next({ first: 1, last: 1 })).toEqual({ fillBytes: 0, aheadBytes: 0 });
+    next(span(0));
+    expect(next(span(1))).toEqual({ fillBytes: 0, aheadBytes: 0 });
   });
 });
 
