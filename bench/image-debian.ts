@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { mkdir, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { run } from "./run.ts";
@@ -10,7 +10,9 @@ export interface DebianImage {
   /** OCI layout */
   readonly layout: string;
   readonly tag: string;
-  /** The only layer, uncompressed */
+  /** The only layer as it is in the layout, gzip */
+  readonly layer: string;
+  /** The same uncompressed */
   readonly tar: string;
   /** Digest of `tar` */
   readonly diffId: string;
@@ -33,5 +35,18 @@ export async function buildDebianImage(directory: string): Promise<DebianImage> 
   await run("umoci", "raw", "add-layer", "--image", `${layout}:${tag}`, tar);
   const hash = createHash("sha256");
   await pipeline(createReadStream(tar), hash);
-  return { layout, tag, tar, diffId: `sha256:${hash.digest("hex")}` };
+  const layer = await layerFile(layout);
+  return { layout, tag, layer, tar, diffId: `sha256:${hash.digest("hex")}` };
+}
+
+/** The largest file of a layout with one image. */
+async function layerFile(layout: string): Promise<string> {
+  const directory = join(layout, "blobs", "sha256");
+  const names = await readdir(directory);
+  const sizes = await Promise.all(
+    names.map(async (name) => ({ name, size: (await stat(join(directory, name))).size })),
+  );
+  const [largest] = sizes.toSorted((a, b) => b.size - a.size);
+  if (largest === undefined) throw new Error(`${layout} is empty`);
+  return join(directory, largest.name);
 }

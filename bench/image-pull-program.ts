@@ -1,4 +1,4 @@
-// Pulls an image into a fresh store and mounts it, in a process of its own: `node image-pull.ts IMAGE DIRECTORY`.
+// Pulls an image into a fresh store and mounts it, in a process of its own: `node image-pull-program.js IMAGE DIRECTORY`.
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openNydusImageStore } from "../packages/image-nydus/src/index.ts";
