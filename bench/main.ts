@@ -1,4 +1,4 @@
-import { availableParallelism } from "node:os";
+import { availableParallelism, loadavg } from "node:os";
 import { benchEchoJobs } from "./echo-jobs.ts";
 import { benchEventBus } from "./event-bus.ts";
 import { benchImages } from "./images.ts";
@@ -17,7 +17,10 @@ const benchmarks: Readonly<Record<string, readonly [string, () => Promise<readon
   memory: ["Memory over 100,000 jobs on the SQLite store", benchMemoryGrowth],
 };
 
-console.log(`Node ${process.version}, ${availableParallelism()} processors`);
+const [load = 0] = loadavg();
+console.log(
+  `Node ${process.version}, ${availableParallelism()} processors, load ${load.toFixed(1)} before the start`,
+);
 const wanted = process.argv.slice(2);
 for (const [name, [title, run]] of Object.entries(benchmarks)) {
   if (wanted.length === 0 || wanted.includes(name)) printTable(title, await run());
