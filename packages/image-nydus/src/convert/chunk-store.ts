@@ -3,6 +3,7 @@ import type { BlobWriter } from "../rafs/blob-writer.ts";
 import type { TarContent } from "../tar/tar-entry.ts";
 import type { ChunkRef } from "../tree/inode.ts";
 import { fileChunks } from "./file-chunks.ts";
+import { packedChunks } from "./packed-chunks.ts";
 
 /** Where a chunk lies that the store has already. */
 export interface KnownChunk {
@@ -45,9 +46,11 @@ export interface ChunkStore {
 
 export function chunkStore(options: ChunkStoreOptions): ChunkStore {
   const { writer, chunkSize, findChunk, maxReusedBlobs = 250 } = options;
-  const known = new Map<string, ChunkRef>();
+  const known = packedChunks();
   const added: ChunkRef[] = [];
   const reusedBlobIds = new Set<string>();
+  /** Of the chunk at hand */
+  const digest = Buffer.allocUnsafeSlow(32);
   const zeroKeys = new Map<number, string>();
   const scratch = Buffer.allocUnsafeSlow(chunkSize);
   const stats = { reusedBytes: 0, storedBytes: 0, reusedChunks: 0, storedChunks: 0 };
@@ -65,7 +68,7 @@ export function chunkStore(options: ChunkStoreOptions): ChunkStore {
     return key;
   }
 
-  function find(digest: Buffer, size: number): ChunkRef | undefined {
+  function find(size: number): ChunkRef | undefined {
     const place = findChunk(digest);
     if (place?.size !== size) return undefined;
     const { blobId, index, offset } = place;
@@ -77,19 +80,19 @@ export function chunkStore(options: ChunkStoreOptions): ChunkStore {
   }
 
   async function storeChunk(key: string, bytes: Buffer): Promise<ChunkRef> {
-    const before = known.get(key);
-    const digest = before?.digest ?? Buffer.from(key, "latin1");
-    const reused = before ?? find(digest, bytes.length);
-    const chunk = reused ?? (await writer.append(bytes, digest));
-    if (reused === undefined) {
+    const size = bytes.length;
+    digest.write(key, "latin1");
+    const before = known.find(digest);
+    const found = before ?? find(size);
+    const chunk = before ?? known.add(found ?? (await writer.append(bytes, digest)));
+    if (found === undefined) {
       added.push(chunk);
       stats.storedChunks += 1;
-      stats.storedBytes += bytes.length;
+      stats.storedBytes += size;
     } else {
       stats.reusedChunks += 1;
-      stats.reusedBytes += bytes.length;
+      stats.reusedBytes += size;
     }
-    known.set(key, chunk);
     return chunk;
   }
 
@@ -103,7 +106,8 @@ export function chunkStore(options: ChunkStoreOptions): ChunkStore {
             : await storeChunk(zeroKey(chunk.size), zeroBytes(chunk.size)),
         );
       }
-      return chunks;
+      // Without the room that arrays keep for more.
+      return chunks.slice();
     },
     added,
     reusedBlobIds,

@@ -20,32 +20,14 @@ export interface EntryContentOptions {
 
 /** The content of an entry without bytes. */
 export const noContent: EntryContent = {
-  bytes: { [Symbol.asyncIterator]: () => (async function* none() {})() },
+  bytes: { [Symbol.asyncIterator]: () => readNothing() },
   close: () => undefined,
 };
 
 /** Reads the bytes of an entry, of which the input has come to the first. */
 export function entryContent(options: EntryContentOptions): EntryContent {
-  const { input, size, runs, failure } = options;
   let isOpen = true;
   let isTaken = false;
-
-  async function* read(): AsyncGenerator<TarContent, void, undefined> {
-    let position = 0;
-    for (let index = 0; index < runs.length; index += 2) {
-      const [offset = 0, length = 0] = [runs[index], runs[index + 1]];
-      if (offset > position) yield { kind: "hole", size: offset - position };
-      position = offset + length;
-      for (let missing = length; missing > 0;) {
-        checkOpen();
-        const bytes = await input.readSome(missing);
-        if (bytes.length === 0) throw failure(`the stream ends ${missing} bytes too early`);
-        missing -= bytes.length;
-        yield { kind: "data", bytes };
-      }
-    }
-    if (size > position) yield { kind: "hole", size: size - position };
-  }
 
   function checkOpen(): void {
     if (!isOpen) throw new TypeError("The content of a tar entry was read after its turn.");
@@ -57,7 +39,7 @@ export function entryContent(options: EntryContentOptions): EntryContent {
         checkOpen();
         if (isTaken) throw new TypeError("The content of a tar entry can be read once only.");
         isTaken = true;
-        return read();
+        return readRuns(options, checkOpen);
       },
     },
     close() {
@@ -65,3 +47,27 @@ export function entryContent(options: EntryContentOptions): EntryContent {
     },
   };
 }
+
+// Not inside of the function above: each function that is a generator has objects of its own that only the slow kind of
+// garbage collection frees, and archives have many entries.
+async function* readRuns(
+  { input, size, runs, failure }: EntryContentOptions,
+  checkOpen: () => void,
+): AsyncGenerator<TarContent, void, undefined> {
+  let position = 0;
+  for (let index = 0; index < runs.length; index += 2) {
+    const [offset = 0, length = 0] = [runs[index], runs[index + 1]];
+    if (offset > position) yield { kind: "hole", size: offset - position };
+    position = offset + length;
+    for (let missing = length; missing > 0;) {
+      checkOpen();
+      const bytes = await input.readSome(missing);
+      if (bytes.length === 0) throw failure(`the stream ends ${missing} bytes too early`);
+      missing -= bytes.length;
+      yield { kind: "data", bytes };
+    }
+  }
+  if (size > position) yield { kind: "hole", size: size - position };
+}
+
+async function* readNothing(): AsyncGenerator<TarContent, void, undefined> {}

@@ -3,13 +3,23 @@ import type { TarContent, TarEntry } from "../tar/tar-entry.ts";
 import {
   defaultTreeLimits,
   implicitDirectory,
+  noXattrs,
   type FileTree,
   type TreeLimits,
 } from "./file-tree.ts";
-import type { ByteString, ChunkRef, DirectoryInode, FileAttributes, Inode } from "./inode.ts";
+import {
+  fromByteString,
+  toByteString,
+  type ByteString,
+  type ChunkRef,
+  type DirectoryInode,
+  type FileAttributes,
+  type Inode,
+} from "./inode.ts";
 import { layerError } from "./layer-error.ts";
 import { layerMarks, type LayerMarks } from "./layer-marks.ts";
 import { parseLayerPath, splitPath } from "./layer-path.ts";
+import { sharedTimes, type SharedTimes } from "./shared-times.ts";
 import { resolveFolders, type FolderStep } from "./resolve-folders.ts";
 
 export interface ApplyLayerOptions extends Abortable {
@@ -47,7 +57,7 @@ export async function applyLayer(
 ): Promise<void> {
   const { signal, storeFile } = options;
   const limits: TreeLimits = { ...defaultTreeLimits, ...options.limits };
-  const layer: Layer = { tree, limits, marks: layerMarks() };
+  const layer: Layer = { tree, limits, marks: layerMarks(), times: sharedTimes() };
   signal?.throwIfAborted();
   for await (const entry of entries) {
     signal?.throwIfAborted();
@@ -70,9 +80,10 @@ export async function applyLayer(
       }
       case "place": {
         const folder = openFolder(layer, path.folders, entry.path);
-        const inode = await makeInode(layer, entry, { folder, name: path.name, storeFile });
-        folder.children.set(path.name, inode);
-        layer.marks.touch(folder, path.name);
+        const name = ownCopy(path.name);
+        const inode = await makeInode(layer, entry, { folder, name, storeFile });
+        folder.children.set(name, inode);
+        layer.marks.touch(folder, name);
         break;
       }
       default:
@@ -81,10 +92,16 @@ export async function applyLayer(
   }
 }
 
+/** The same text by itself: a part of a longer text keeps all of that in memory. */
+function ownCopy(name: ByteString): ByteString {
+  return toByteString(fromByteString(name));
+}
+
 interface Layer {
   readonly tree: FileTree;
   readonly limits: TreeLimits;
   readonly marks: LayerMarks;
+  readonly times: SharedTimes;
 }
 
 interface Place {
@@ -96,7 +113,7 @@ interface Place {
 /** Makes what an entry asks for. Hard links are made of what is there when the place itself is empty. */
 async function makeInode(layer: Layer, entry: TarEntry, place: Place): Promise<Inode> {
   const { folder, name } = place;
-  const attributes = attributesOf(entry);
+  const attributes = attributesOf(layer, entry);
   switch (entry.kind) {
     case "directory": {
       const before = folder.children.get(name);
@@ -112,7 +129,9 @@ async function makeInode(layer: Layer, entry: TarEntry, place: Place): Promise<I
       return findLinkTarget(layer, entry);
     case "file": {
       const chunks = entry.size === 0 ? [] : await place.storeFile(entry.content, entry.size);
-      return { ...attributes, kind: "file", size: entry.size, chunks };
+      // Spelled out: an object made of parts takes half as much again, and most inodes are files.
+      const { mode, uid, gid, mtime, xattrs } = attributes;
+      return { kind: "file", mode, uid, gid, mtime, xattrs, size: entry.size, chunks };
     }
     case "symlink":
       checkSymlink(entry);
@@ -128,8 +147,10 @@ async function makeInode(layer: Layer, entry: TarEntry, place: Place): Promise<I
   }
 }
 
-function attributesOf({ mode, uid, gid, mtime, xattrs }: TarEntry): Omit<FileAttributes, "kind"> {
-  return { mode, uid, gid, mtime, xattrs };
+function attributesOf({ times }: Layer, entry: TarEntry): Omit<FileAttributes, "kind"> {
+  const { mode, uid, gid } = entry;
+  const xattrs = entry.xattrs.size === 0 ? noXattrs : entry.xattrs;
+  return { mode, uid, gid, mtime: times.share(entry.mtime), xattrs };
 }
 
 function checkSymlink({ path, linkPath }: TarEntry): void {
@@ -166,9 +187,10 @@ function findLinkTarget({ tree }: Layer, { path, linkPath }: TarEntry): Inode {
   return inode;
 }
 
-function describeRoot({ tree, marks }: Layer, entry: TarEntry): void {
+function describeRoot(layer: Layer, entry: TarEntry): void {
+  const { tree, marks } = layer;
   if (entry.kind !== "directory") throw layerError(entry.path, "the root has to be a directory");
-  tree.root = { ...attributesOf(entry), kind: "directory", children: tree.root.children };
+  tree.root = { ...attributesOf(layer, entry), kind: "directory", children: tree.root.children };
   marks.addDescribed(tree.root);
 }
 

@@ -44,7 +44,8 @@ export function createTree(): FileTree {
   };
 }
 
-const noXattrs: DirectoryInode["xattrs"] = new Map();
+/** What all files without extended attributes have in common. */
+export const noXattrs: DirectoryInode["xattrs"] = new Map();
 
 /** A directory that no layer describes. Its time is 1970, so that the same layers make the same tree. */
 export function implicitDirectory(children: DirectoryInode["children"]): DirectoryInode {
