@@ -7,7 +7,7 @@ import { benchConversions } from "./image-conversions.ts";
 import { buildDebianImage } from "./image-debian.ts";
 import { benchOnDemand } from "./image-on-demand.ts";
 import { imagePrograms } from "./image-programs.ts";
-import { run } from "./run.ts";
+import { endPrograms, run } from "./run.ts";
 import { benchPulls } from "./image-pulls.ts";
 import { benchVersions } from "./image-versions.ts";
 import type { Row } from "./table.ts";
@@ -19,11 +19,15 @@ export async function benchImages(): Promise<readonly Row[]> {
   const missing = await findMissing();
   if (missing !== undefined) return [{ name: `not measured: it needs ${missing}` }];
   await using workplace = await temporaryDirectory();
-  const { directory } = workplace;
+  await using registry = await startDockerRegistry();
+  using interruption = untilInterrupted();
+  return await Promise.race([measure(workplace.directory, registry.host), interruption.rejected]);
+}
+
+async function measure(directory: string, registry: string): Promise<readonly Row[]> {
   const runProgram = await imagePrograms(join(directory, "programs"));
   const image = await buildDebianImage(join(directory, "debian"));
-  await using registry = await startDockerRegistry();
-  const name = `${registry.host}/bench/debian:python`;
+  const name = `${registry}/bench/debian:python`;
   const source = `oci:${image.layout}:${image.tag}`;
   await run("skopeo", "copy", "--quiet", "--dest-tls-verify=false", source, `docker://${name}`);
   return [
@@ -44,17 +48,30 @@ async function findMissing(): Promise<string | undefined> {
   return undefined;
 }
 
-/** A directory that goes at the end, also when the benchmark is interrupted. */
+/** A directory that goes at the end, with the programs that work in it. */
 async function temporaryDirectory(): Promise<AsyncDisposable & { readonly directory: string }> {
   const directory = await mkdtemp(join(tmpdir(), "longshore-bench-"));
-  const remove = (): Promise<void> => rm(directory, { recursive: true, force: true });
-  const interrupt = (): void => void remove().finally(() => process.exit(130));
-  process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
   return {
     directory,
     async [Symbol.asyncDispose]() {
+      await endPrograms();
+      // What was interrupted in this process may still be writing.
+      await rm(directory, { recursive: true, force: true, maxRetries: 10 });
+    },
+  };
+}
+
+/** Lets who interrupts the benchmark wait until everything is put away. */
+function untilInterrupted(): Disposable & { readonly rejected: Promise<never> } {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const interrupt = (): void => {
+    reject(new Error("The benchmark was interrupted."));
+  };
+  process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
+  return {
+    rejected: promise,
+    [Symbol.dispose]() {
       process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
-      await remove();
     },
   };
 }
