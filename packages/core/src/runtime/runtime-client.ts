@@ -3,6 +3,7 @@ import type { Abortable } from "../abortable.ts";
 import type { ContainerEvent } from "./container-event.ts";
 import type {
   CheckpointContainerRequest,
+  CommitContainerRequest,
   Container,
   ContainerFilter,
   ContainerRef,
@@ -132,6 +133,15 @@ export interface RuntimeClient extends AsyncDisposable {
   reopenContainerLog?(request: ContainerRef, options?: Abortable): Promise<void>;
   /** Writes an archive from which the container can be restored. */
   checkpointContainer?(request: CheckpointContainerRequest, options?: Abortable): Promise<void>;
+  /** Freezes every process of a running container, which stays `running`. Idempotent. Ours, not the CRI's. */
+  pauseContainer?(request: ContainerRef, options?: Abortable): Promise<void>;
+  /** Lets the processes of a paused container go on. Idempotent. Ours, not the CRI's. */
+  resumeContainer?(request: ContainerRef, options?: Abortable): Promise<void>;
+  /**
+   * Makes an image of a container's files as they are now, and resolves to its id. A container that runs is paused
+   * meanwhile. Ours, not the CRI's.
+   */
+  commitContainer?(request: CommitContainerRequest, options?: Abortable): Promise<string>;
 
   /**
    * Runs a command to its end and resolves to its output. A non-zero exit is an answer, not an error. After a time-out
@@ -143,7 +153,10 @@ export interface RuntimeClient extends AsyncDisposable {
    * `kill` or disposal.
    */
   exec(request: ExecRequest, options?: Abortable): Promise<ExecSession>;
-  /** Joins the first process of a running container; output from before is not repeated. */
+  /**
+   * Joins the first process of a running container; output from before is not repeated. The session of a container that
+   * is `created` sees its process from the first byte on; its streams end when the container is removed unstarted.
+   */
   attach?(request: AttachRequest, options?: Abortable): Promise<AttachSession>;
   /** Connects to a port inside the sandbox. Rejects with `IO_ERROR` when nothing listens there. */
   portForward?(request: PortForwardRequest, options?: Abortable): Promise<Duplex>;

@@ -1,0 +1,6 @@
+export type {
+  SandboxNetwork,
+  SandboxNetworkCondition,
+  SandboxNetworkSetup,
+  SandboxNetworkSpec,
+} from "./network/sandbox-network.ts";
