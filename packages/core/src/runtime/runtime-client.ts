@@ -10,6 +10,7 @@ import type {
   ContainerStatusRequest,
   ContainerStatusResponse,
   CreateContainerRequest,
+  SignalContainerRequest,
   StopContainerRequest,
   UpdateContainerResourcesRequest,
 } from "./container.ts";
@@ -116,6 +117,11 @@ export interface RuntimeClient extends AsyncDisposable {
   startContainer(request: ContainerRef, options?: Abortable): Promise<void>;
   /** Sends the stop signal, waits, then kills. A container that has not started stays `created`. */
   stopContainer(request: StopContainerRequest, options?: Abortable): Promise<void>;
+  /**
+   * Sends a signal to the first process of a running container, and to it alone. No error when the process has ended. Ours,
+   * not the CRI's.
+   */
+  signalContainer?(request: SignalContainerRequest, options?: Abortable): Promise<void>;
   /** Removes a container; kills it first when it runs. */
   removeContainer(request: ContainerRef, options?: Abortable): Promise<void>;
   containerStatus(

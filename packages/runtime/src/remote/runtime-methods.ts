@@ -18,6 +18,7 @@ export const runtimeMethods = {
   createContainer: "request",
   startContainer: "request",
   stopContainer: "request",
+  signalContainer: "request",
   removeContainer: "request",
   containerStatus: "request",
   listContainers: "request",
