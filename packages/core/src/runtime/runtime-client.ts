@@ -7,6 +7,7 @@ import type {
   Container,
   ContainerFilter,
   ContainerRef,
+  ContainerStatus,
   ContainerStatusRequest,
   ContainerStatusResponse,
   CreateContainerRequest,
@@ -122,6 +123,11 @@ export interface RuntimeClient extends AsyncDisposable {
    * not the CRI's.
    */
   signalContainer?(request: SignalContainerRequest, options?: Abortable): Promise<void>;
+  /**
+   * Resolves once the container has `exited`, at once when it has already. Rejects with `NOT_FOUND` when it is removed before
+   * it was started. Ours, not the CRI's.
+   */
+  waitContainer?(request: ContainerRef, options?: Abortable): Promise<ContainerStatus>;
   /** Removes a container; kills it first when it runs. */
   removeContainer(request: ContainerRef, options?: Abortable): Promise<void>;
   containerStatus(

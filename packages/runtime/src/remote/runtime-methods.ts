@@ -19,6 +19,7 @@ export const runtimeMethods = {
   startContainer: "request",
   stopContainer: "request",
   signalContainer: "request",
+  waitContainer: "request",
   removeContainer: "request",
   containerStatus: "request",
   listContainers: "request",
