@@ -85,7 +85,7 @@ export async function readInRoot(
     throw invalid("rootfs", `${path} in the image is not a regular file.`);
   }
   await using file = await open(`/proc/self/fd/${entry.handle.fd}`, constants.O_RDONLY);
-  return readAtMost(file, maxBytes, () =>
+  return await readAtMost(file, maxBytes, () =>
     invalid("rootfs", `${path} in the image has more than ${maxBytes} bytes.`),
   );
 }
