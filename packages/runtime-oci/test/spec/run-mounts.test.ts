@@ -75,9 +75,12 @@ describe.skipIf(!canRun)("mounts that runc makes (need root, runc and busybox)",
     await unlink(join(bundle.rootPath, "etc/resolv.conf")).catch(() => undefined);
     await symlink("../run/resolve/stub.conf", join(bundle.rootPath, "etc/resolv.conf"));
     const file = join(data, "file");
-    const { stdout } = await bundle.run("cat /etc/hosts /etc/resolv.conf /etc/hostname; ls /dev/shm", {
-      input: { files: { hosts: file, resolvConf: file, hostname: file, shm: join(data) } },
-    });
+    const { stdout } = await bundle.run(
+      "cat /etc/hosts /etc/resolv.conf /etc/hostname; ls /dev/shm",
+      {
+        input: { files: { hosts: file, resolvConf: file, hostname: file, shm: join(data) } },
+      },
+    );
     expect(stdout).toBe(`${"of the host".repeat(3)}file\nsub\nx\n`);
   });
 

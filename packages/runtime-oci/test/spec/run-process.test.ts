@@ -120,7 +120,7 @@ describe.skipIf(!canRun)("a process that runc starts (needs root, runc and busyb
     expect(stdout.split("\0")).toEqual(
       expect.arrayContaining([...env, "HOSTNAME=pod-1", "HOME=/root"]),
     );
-    const pwd = await bundle.run("pwd; hostname; echo \"$1\"", {
+    const pwd = await bundle.run('pwd; hostname; echo "$1"', {
       process: {
         argv: ["/bin/sh", "-c", 'pwd; hostname; printf "%s|" "$@"', "--rm", "-it", "a b", "$(id)"],
         workingDir: "/made/here",

@@ -8,8 +8,24 @@ import type { SpecOptions } from "./spec-input.ts";
 
 /** Numbers of system calls on this architecture, as strace(1) knows them. */
 const numbers: Readonly<Record<string, Readonly<Record<string, number>>>> = {
-  x64: { clone: 56, personality: 135, unshare: 272, socket: 41, add_key: 248, mount: 165, chroot: 161 },
-  arm64: { clone: 220, personality: 92, unshare: 97, socket: 198, add_key: 217, mount: 40, chroot: 51 },
+  x64: {
+    clone: 56,
+    personality: 135,
+    unshare: 272,
+    socket: 41,
+    add_key: 248,
+    mount: 165,
+    chroot: 161,
+  },
+  arm64: {
+    clone: 220,
+    personality: 92,
+    unshare: 97,
+    socket: 198,
+    add_key: 217,
+    mount: 40,
+    chroot: 51,
+  },
 };
 /** The same on all. */
 const newer = { io_uring_setup: 425, clone3: 435, unknown: 4_000 };
@@ -38,7 +54,7 @@ describe.skipIf(!canRun)("the filter of system calls (needs root, runc and busyb
         "/usr/bin/perl",
         "-e",
         // A new process ends at once, so that only one answers.
-        'my ($n, @a) = map { $_ + 0 } @ARGV; my $r = syscall($n, @a); exit 0 if $r == 0 && ($n == 56 || $n == 220); print $r == -1 ? $! + 0 : 0',
+        "my ($n, @a) = map { $_ + 0 } @ARGV; my $r = syscall($n, @a); exit 0 if $r == 0 && ($n == 56 || $n == 220); print $r == -1 ? $! + 0 : 0",
         String(number),
         ...args.map(String),
       ],
