@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdir, readFile, symlink, unlink, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, symlink, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseMountInfo, type MountInfo } from "../../src/spec/mount-info.ts";
@@ -186,5 +186,21 @@ describe.skipIf(!canRun)("mounts that runc makes (need root, runc and busybox)",
     expect(await run("rw")).toEqual(["read", "write", "read", "write"]);
     // /dev is the container's own, so a write makes a file there.
     expect(await run()).toEqual(["write"]);
+  });
+
+  it("stay inside where an image has links for /proc, /sys and /dev", async () => {
+    const started: Record<string, boolean> = {};
+    for (const name of ["proc", "sys", "dev"]) {
+      await rename(join(bundle.rootPath, name), join(bundle.rootPath, "kept"));
+      await symlink("../../../../../../../etc", join(bundle.rootPath, name));
+      const { stdout, stderr } = await bundle.run("test -c /etc/null && echo inside");
+      started[name] = stdout === "inside\n";
+      if (started[name] === false)
+        expect(stderr).toContain("must be mounted on ordinary directory");
+      await unlink(join(bundle.rootPath, name));
+      await rename(join(bundle.rootPath, "kept"), join(bundle.rootPath, name));
+    }
+    // A link for /dev leads to the image's own /etc.
+    expect(started).toEqual({ proc: false, sys: false, dev: true });
   });
 });
