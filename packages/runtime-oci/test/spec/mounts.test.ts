@@ -97,12 +97,13 @@ describe("mounts of a container", () => {
     expect(await refusal(() => build([at(path)]))).toBe("VALIDATION_ERROR mounts.containerPath");
   });
 
-  it("are refused where a link of the image leads to /proc or the root", async () => {
+  it("are refused where a link of the image leads to the kernel's places or the root", async () => {
     await symlink("/proc/self", join(root, "self"));
     await symlink("../../..", join(root, "etc/top"));
     await mkdir(join(root, "dev"));
     await symlink("/proc", join(root, "dev/x"));
-    for (const path of ["/self/fd", "/etc/top", "/etc/top/proc/1", "/dev/x/1"]) {
+    await symlink("/dev", join(root, "devices"));
+    for (const path of ["/devices/null", "/self/fd", "/etc/top", "/etc/top/proc/1", "/dev/x/1"]) {
       expect(await refusal(() => build([at(path)]))).toBe("VALIDATION_ERROR mounts.containerPath");
     }
   });
@@ -164,6 +165,10 @@ describe("mounts of a container", () => {
 
   it("keep to what the image makes of links for the sandbox's files", async () => {
     await symlink("/proc/sys/kernel/hostname", join(root, "etc/hostname"));
+    await symlink("/dev/null", join(root, "etc/hosts"));
+    expect(await refusal(() => build([], { input: { files: { hosts: "/x" } } }))).toBe(
+      "VALIDATION_ERROR rootfs",
+    );
     expect(await refusal(() => build([], { input: { files: { hostname: "/x" } } }))).toBe(
       "VALIDATION_ERROR rootfs",
     );
