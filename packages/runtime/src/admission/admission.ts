@@ -95,7 +95,10 @@ export function admission(options: AdmissionOptions = {}, machine: Demand = unli
       const limit = limits[one] ?? Infinity;
       if ((wanted[one] ?? 0) <= limit) continue;
       const details = { subject, dimension: one, wanted: wanted[one], quota: limit };
-      throw denied(`${subject} may have ${limit} of ${one}, and would have ${wanted[one]}.`, details);
+      throw denied(
+        `${subject} may have ${limit} of ${one}, and would have ${wanted[one]}.`,
+        details,
+      );
     }
   };
 
@@ -167,7 +170,8 @@ export function admission(options: AdmissionOptions = {}, machine: Demand = unli
 function filled(machine: Demand, given: Partial<Demand> = {}): Demand {
   for (const one of dimensions) {
     const value = given[one];
-    if (value !== undefined && !(value >= 0)) throw new RangeError(`capacity.${one} must be 0 or more, got ${value}`);
+    if (value !== undefined && !(value >= 0))
+      throw new RangeError(`capacity.${one} must be 0 or more, got ${value}`);
   }
   return {
     cpuMillis: given.cpuMillis ?? machine.cpuMillis,

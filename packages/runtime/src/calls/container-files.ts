@@ -30,7 +30,10 @@ export interface FilesRequest extends Pick<ContainerRecord, "id" | "imageId" | "
 }
 
 /** Names under which a container holds root filesystems: its own, and one for each image that is mounted. */
-export function fileOwners({ id, config }: Pick<ContainerRecord, "id" | "config">): readonly string[] {
+export function fileOwners({
+  id,
+  config,
+}: Pick<ContainerRecord, "id" | "config">): readonly string[] {
   const images = (config.mounts ?? []).flatMap(({ image }, index) =>
     image === undefined ? [] : [mountOwner(id, index)],
   );
@@ -69,10 +72,17 @@ async function imageMount(
     signal,
   });
   if (rootfs.kind !== "directory") {
-    throw new LongshoreError("RUNTIME_NOT_SUPPORTED", "Images cannot be mounted as directories here.");
+    throw new LongshoreError(
+      "RUNTIME_NOT_SUPPORTED",
+      "Images cannot be mounted as directories here.",
+    );
   }
   const { image: _image, imageSubPath = "", ...rest } = mount;
-  return { ...rest, hostPath: await below(rootfs.path, imageSubPath, "imageSubPath"), readonly: true };
+  return {
+    ...rest,
+    hostPath: await below(rootfs.path, imageSubPath, "imageSubPath"),
+    readonly: true,
+  };
 }
 
 /** A path with its links followed, unless they lead out of the directory. */
@@ -85,7 +95,8 @@ async function below(directory: string, path: string, field: string): Promise<st
     if (hasCode(error, "ENOENT", "ENOTDIR")) throw invalid(field, `${path} is not there.`);
     throw error;
   }
-  if (real !== root && !real.startsWith(`${root}/`)) throw invalid(field, "leads out of its directory.");
+  if (real !== root && !real.startsWith(`${root}/`))
+    throw invalid(field, "leads out of its directory.");
   return real;
 }
 

@@ -42,8 +42,9 @@ export async function createContainer(
   const inner = anySignal(signal, sandbox.leaving.signal, engine.closing);
   const work = make(engine, sandbox, { config, reservation, signal: inner });
   sandbox.creating.add(work);
-  const done = (): void => void sandbox.creating.delete(work);
-  work.then(done, done);
+  void work
+    .finally(() => sandbox.creating.delete(work))
+    .catch(() => undefined);
   return untilUndone(work, signal);
 }
 
@@ -162,7 +163,10 @@ function withTarget(
   if (namespaces?.pid !== "target") return config;
   const target = registry.getContainer(namespaces.targetId ?? "");
   if (target.sandbox !== sandbox) {
-    throw invalid("config.linux.securityContext.namespaceOptions.targetId", "is of another sandbox.");
+    throw invalid(
+      "config.linux.securityContext.namespaceOptions.targetId",
+      "is of another sandbox.",
+    );
   }
   const namespaceOptions = { ...namespaces, targetId: target.id };
   return { ...config, linux: { ...linux, securityContext: { ...context, namespaceOptions } } };

@@ -49,7 +49,11 @@ interface Making {
   readonly signal: AbortSignal;
 }
 
-async function make(engine: Engine, entry: SandboxEntry, { driver, signal }: Making): Promise<string> {
+async function make(
+  engine: Engine,
+  entry: SandboxEntry,
+  { driver, signal }: Making,
+): Promise<string> {
   const { id, config, reservation } = entry;
   const { admission, records, network, registry } = engine;
   const undo = undoList(engine.logger);

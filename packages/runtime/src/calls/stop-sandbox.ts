@@ -81,7 +81,10 @@ export function watchSandbox(engine: Engine, entry: SandboxEntry, sandbox: Drive
     if (entry.leaving.signal.aborted || engine.closing.aborted) return;
     entry.isReady = false;
     stopSandboxEntry(engine, entry).catch((error: unknown) =>
-      engine.logger.error({ podSandboxId: entry.id, error }, "a sandbox that ended was not put away"),
+      engine.logger.error(
+        { podSandboxId: entry.id, error },
+        "a sandbox that ended was not put away",
+      ),
     );
   };
   sandbox.ended.then(onEnd, onEnd);

@@ -59,7 +59,8 @@ export function checkMap(field: string, map: Readonly<Record<string, string>> | 
   }
   let bytes = 0;
   for (const [key, value] of Object.entries(map)) {
-    if (typeof value !== "string") throw invalid(`${field}.${key.slice(0, 100)}`, "must be a text.");
+    if (typeof value !== "string")
+      throw invalid(`${field}.${key.slice(0, 100)}`, "must be a text.");
     bytes += Buffer.byteLength(key) + Buffer.byteLength(value);
   }
   if (bytes > maxMapBytes) {

@@ -1,5 +1,13 @@
 import type { NamespaceOption, PodSandboxConfig, UserNamespace } from "@longshore/core";
-import { checkCount, checkMap, checkOptionalText, checkPath, checkText, invalid, ownCopy } from "./check-fields.ts";
+import {
+  checkCount,
+  checkMap,
+  checkOptionalText,
+  checkPath,
+  checkText,
+  invalid,
+  ownCopy,
+} from "./check-fields.ts";
 
 /**
  * A copy of a sandbox's configuration that makes sense.
@@ -63,6 +71,9 @@ function checkPort(field: string, port: unknown, min: number): void {
 function checkHostname(hostname: string | undefined): void {
   if (hostname === undefined || hostname === "") return;
   if (!/^[A-Za-z0-9]([A-Za-z0-9.-]{0,62}[A-Za-z0-9])?$/.test(hostname)) {
-    throw invalid("config.hostname", "must be a host name of at most 64 letters, digits, - and dots.");
+    throw invalid(
+      "config.hostname",
+      "must be a host name of at most 64 letters, digits, - and dots.",
+    );
   }
 }

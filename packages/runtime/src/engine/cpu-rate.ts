@@ -22,7 +22,10 @@ export function withRate(
   }
   const interval = timestamp - last.timestamp;
   if (interval < minIntervalNs) {
-    return { cpu: last.rate === undefined ? cpu : { ...cpu, usageNanoCores: last.rate }, reading: last };
+    return {
+      cpu: last.rate === undefined ? cpu : { ...cpu, usageNanoCores: last.rate },
+      reading: last,
+    };
   }
   const rate = Number(((usage - last.usage) * 1_000_000_000n) / interval);
   return { cpu: { ...cpu, usageNanoCores: rate }, reading: { timestamp, usage, rate } };

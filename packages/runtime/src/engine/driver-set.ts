@@ -29,9 +29,14 @@ export function driverSet(drivers: readonly SandboxDriver[], defaultName: string
     throw new TypeError("each driver needs a name of its own, which is not empty");
   }
   if (!byName.has(defaultName)) {
-    throw new TypeError(`the default handler "${defaultName}" is none of: ${[...byName.keys()].join(", ")}`);
+    throw new TypeError(
+      `the default handler "${defaultName}" is none of: ${[...byName.keys()].join(", ")}`,
+    );
   }
-  const known = new Map<string, { readonly availability: DriverAvailability; readonly atMs: number }>();
+  const known = new Map<
+    string,
+    { readonly availability: DriverAvailability; readonly atMs: number }
+  >();
   const probing = new Map<string, Promise<void>>();
 
   const probe = (driver: SandboxDriver): Promise<void> => {
@@ -55,7 +60,9 @@ export function driverSet(drivers: readonly SandboxDriver[], defaultName: string
     availability,
     async refresh() {
       const now = performance.now();
-      const old = drivers.filter(({ name }) => now - (known.get(name)?.atMs ?? -Infinity) > freshMs);
+      const old = drivers.filter(
+        ({ name }) => now - (known.get(name)?.atMs ?? -Infinity) > freshMs,
+      );
       await Promise.all(old.map((driver) => within(probe(driver), probeTimeoutMs)));
     },
     async require(handler, signal) {

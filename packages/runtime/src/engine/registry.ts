@@ -44,7 +44,10 @@ export function createId(): string {
 /** The entry with this id, else the only one whose id begins so. */
 function find<Entry>(entries: Map<string, Entry>, id: string, what: string): Entry | undefined {
   if (typeof id !== "string" || id === "") {
-    throw new LongshoreError("VALIDATION_ERROR", `The id of a ${what} is a text that is not empty.`);
+    throw new LongshoreError(
+      "VALIDATION_ERROR",
+      `The id of a ${what} is a text that is not empty.`,
+    );
   }
   const exact = entries.get(id);
   if (exact !== undefined) return exact;

@@ -25,7 +25,8 @@ function nameOf(text: string): string | undefined {
   const name = text.startsWith("SIG") ? text : `SIG${text}`;
   if (name === "SIGCLD" || Object.hasOwn(constants.signals, name)) return name;
   const [, end, sign, offset = "0"] = /^SIGRT(MIN|MAX)(?:([+-])(\d{1,2}))?$/.exec(name) ?? [];
-  if (end === undefined || (sign !== undefined && (sign === "+") !== (end === "MIN"))) return undefined;
+  if (end === undefined || (sign !== undefined && (sign === "+") !== (end === "MIN")))
+    return undefined;
   return Number(offset) <= realTimeMax - realTimeMin ? name : undefined;
 }
 

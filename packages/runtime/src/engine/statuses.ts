@@ -1,9 +1,4 @@
-import type {
-  Container,
-  ContainerStatus,
-  PodSandbox,
-  PodSandboxStatus,
-} from "@longshore/core";
+import type { Container, ContainerStatus, PodSandbox, PodSandboxStatus } from "@longshore/core";
 import type { ContainerEntry, SandboxEntry } from "./entries.ts";
 
 /** A sandbox as lists show it. */

@@ -69,7 +69,9 @@ export function encodeContainer(record: ContainerRecord): string {
     finishedAt: String(finishedAt),
     config: {
       ...plain,
-      ...(envs !== undefined && { envs: envs.map(({ key, value }) => ({ key, value: toStored(value) })) }),
+      ...(envs !== undefined && {
+        envs: envs.map(({ key, value }) => ({ key, value: toStored(value) })),
+      }),
     },
     process: { ...process, env: process.env.map(toStored) },
   };

@@ -17,7 +17,10 @@ export interface StoredSandbox {
 export interface StoredState {
   readonly sandboxes: readonly StoredSandbox[];
   /** Directories whose record was never finished: to be removed, when what the containers hold is released */
-  readonly abandoned: readonly { readonly path: string; readonly containerIds: readonly string[] }[];
+  readonly abandoned: readonly {
+    readonly path: string;
+    readonly containerIds: readonly string[];
+  }[];
 }
 
 /**
