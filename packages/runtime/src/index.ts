@@ -5,6 +5,8 @@ export type { AdmissionOptions, Quota } from "./admission/admission.ts";
 export { criLogWriter, type CriLogWriter } from "./logs/cri-log-writer.ts";
 export { readContainerLog, type ReadLogOptions } from "./logs/read-container-log.ts";
 export type { LogEntry } from "./logs/log-line.ts";
+export { policedRuntime } from "./policy/policed-runtime.ts";
+export type { PolicySubject } from "./policy/runtime-guard.ts";
 export type { Demand } from "./admission/demand.ts";
 export type {
   SandboxNetwork,

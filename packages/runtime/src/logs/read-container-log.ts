@@ -36,12 +36,12 @@ export async function* readContainerLog(
   if (tailLines !== undefined && !(Number.isInteger(tailLines) && tailLines >= 0)) {
     throw new RangeError(`tailLines must be a whole number of 0 or more, got ${tailLines}`);
   }
-  if (signal?.aborted === true) return;
+  if (isAborted(signal)) return;
   const changes = follow ? watchLog(path, options) : undefined;
   const begun = new Map<LogEntry["stream"], boolean>();
   try {
     for await (const line of lines(path, { tailLines, changes, signal })) {
-      if (signal?.aborted === true) return;
+      if (isAborted(signal)) return;
       const entry = parseLogLine(line);
       if (entry === undefined || entry.timestamp < since) continue;
       const isContinued = begun.get(entry.stream) === true;
@@ -51,6 +51,10 @@ export async function* readContainerLog(
   } finally {
     changes?.close();
   }
+}
+
+function isAborted(signal: AbortSignal | undefined): boolean {
+  return signal?.aborted === true;
 }
 
 function watchLog(path: string, options: ReadLogOptions): DirectoryChanges {
@@ -94,7 +98,7 @@ async function* lines(path: string, reading: Reading): AsyncIterable<Uint8Array>
           continue;
         }
       }
-      if (isLast || signal?.aborted === true) return;
+      if (isLast || isAborted(signal)) return;
       await bell;
     }
   } finally {
