@@ -27,7 +27,7 @@ export function suite(
       names.add(name);
       const reason = skip[name] ?? skipReason;
       if (reason === undefined) it(name, run, timeoutMs);
-      else it.skip(`${name} (skipped: ${reason})`, run);
+      else it.skip(`${name} (not offered: ${reason})`, run);
     });
     for (const name of Object.keys(skip)) {
       if (!names.has(name)) throw new Error(`the suite "${title}" has no case "${name}" to skip`);

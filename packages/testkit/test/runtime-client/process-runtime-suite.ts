@@ -1,5 +1,4 @@
-import type { RuntimeAbility, RuntimeHarness } from "@longshore/testkit";
-import { runtimeAbilities } from "@longshore/testkit";
+import { runtimeAbilities, type RuntimeAbility, type RuntimeHarness } from "@longshore/testkit";
 import { tempRuntime } from "../../../core/test/runtime/temp-runtime.ts";
 
 /** The runtime of host processes, with its one image. */
@@ -14,14 +13,14 @@ export async function processRuntimeHarness(): Promise<RuntimeHarness> {
   };
 }
 
-const has: ReadonlySet<RuntimeAbility> = new Set([]);
-
 /** It isolates nothing. */
 export const processRuntimeLacks: Readonly<Partial<Record<RuntimeAbility, string>>> =
   Object.fromEntries(
-    (Object.keys(runtimeAbilities) as RuntimeAbility[])
-      .filter((ability) => !has.has(ability))
-      .map((ability) => [ability, "processes of the host have no such thing"]),
+    Object.keys(runtimeAbilities).map((ability) => [ability, "it isolates nothing"]),
   );
 
-export const processRuntimeSkip: Readonly<Record<string, string>> = {};
+export const processRuntimeSkip: Readonly<Record<string, string>> = {
+  "refuses a privileged container in a sandbox that is not": "every process is the host's",
+  "refuses limits that cannot be meant, or sets none of them": "it keeps no limits",
+  "refuses NUL where the kernel would cut": "it checks nothing before the start",
+};
