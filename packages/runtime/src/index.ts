@@ -1,3 +1,13 @@
+export { openRuntime, type RuntimeOptions } from "./open-runtime.ts";
+export type { Runtime } from "./calls/runtime-calls.ts";
+export type { ContainerCommit, ContainerCommitter, RuntimeImages } from "./engine/engine.ts";
+export type { AdmissionOptions, Quota } from "./admission/admission.ts";
+export { criLogWriter, type CriLogWriter } from "./logs/cri-log-writer.ts";
+export { readContainerLog, type ReadLogOptions } from "./logs/read-container-log.ts";
+export type { LogEntry } from "./logs/log-line.ts";
+export { policedRuntime } from "./policy/policed-runtime.ts";
+export type { PolicySubject } from "./policy/runtime-guard.ts";
+export type { Demand } from "./admission/demand.ts";
 export type {
   SandboxNetwork,
   SandboxNetworkCondition,

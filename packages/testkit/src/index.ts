@@ -15,3 +15,15 @@ export type { EventBusSuiteOptions } from "./event-bus/describe-event-bus.ts";
 export type { BusHooks, CreateBus } from "./event-bus/bus-fixture.ts";
 export { describePolicyConformance } from "./policy/describe-policy.ts";
 export type { PolicySuiteOptions } from "./policy/describe-policy.ts";
+export { describeRuntimeConformance } from "./runtime-client/describe-runtime.ts";
+export {
+  runtimeAbilities,
+  runtimeSuiteFiles,
+  runtimeSuiteImageConfig,
+} from "./runtime-client/suite-options.ts";
+export type {
+  RuntimeAbility,
+  RuntimeHarness,
+  RuntimeSuiteImages,
+  RuntimeSuiteOptions,
+} from "./runtime-client/suite-options.ts";

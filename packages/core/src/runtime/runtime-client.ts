@@ -172,8 +172,11 @@ export interface RuntimeClient extends AsyncDisposable {
   attach?(request: AttachRequest, options?: Abortable): Promise<AttachSession>;
   /** Connects to a port inside the sandbox. Rejects with `IO_ERROR` when nothing listens there. */
   portForward?(request: PortForwardRequest, options?: Abortable): Promise<Duplex>;
-  /** The files of a running container, for runtimes with a way to them that needs no tools in the image. */
-  files?(request: ContainerRef): SandboxFiles;
+  /**
+   * The files of a running container; `undefined` when the runtime has no way to them that needs no tools in the image,
+   * which may differ from container to container.
+   */
+  files?(request: ContainerRef): SandboxFiles | undefined;
 
   containerStats?(request: ContainerRef, options?: Abortable): Promise<ContainerStats>;
   listContainerStats?(

@@ -12,6 +12,7 @@ import type {
 import type { Nanoseconds } from "./nanoseconds.ts";
 import type { PodSandboxConfig, PodSandboxNetworkStatus } from "./pod-sandbox.ts";
 import type { LinuxContainerResources } from "./resources.ts";
+import type { RuntimeHandler } from "./runtime-status.ts";
 import type { SignalName } from "./signal-name.ts";
 import type { SandboxFiles } from "./sandbox-files.ts";
 import type { ContainerStats, PodSandboxStats } from "./stats.ts";
@@ -34,7 +35,12 @@ export type DriverCapability =
 
 /** Whether a driver can work on this machine. */
 export type DriverAvailability =
-  | { readonly isAvailable: true; readonly version: string }
+  | {
+      readonly isAvailable: true;
+      readonly version: string;
+      /** What `status` says of it. @default neither */
+      readonly features?: RuntimeHandler["features"] | undefined;
+    }
   /** `reason` names what is missing, `fix` the way to get it */
   | { readonly isAvailable: false; readonly reason: string; readonly fix?: string | undefined };
 

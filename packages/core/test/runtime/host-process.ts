@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { constants } from "node:os";
-import type { Readable } from "node:stream";
+import { PassThrough, type Readable } from "node:stream";
 import { LongshoreError, type ExecSession, type ProcessExit } from "@longshore/core";
 
 const signalNames = ["SIGHUP", "SIGINT", "SIGKILL", "SIGTERM", "SIGUSR1", "SIGUSR2"] as const;
@@ -40,16 +40,18 @@ export async function startHostProcess(spec: HostProcessSpec): Promise<HostProce
     const message = `"${argv[0]}" could not be started.`;
     throw new LongshoreError("EXECUTION_ERROR", message, { cause: error });
   }
-  const { pid = 0, stdin, stdout, stderr } = child;
+  const { pid = 0, stdin } = child;
+  // Node throws away what nobody has read when a process ends, unless it has been passed on.
+  const [stdout, stderr] = [passedOn(child.stdout), passedOn(child.stderr)];
   // A process may close its input, or end, before all is written: its own affair.
   stdin?.on("error", () => undefined);
 
   let isGone = false;
+  let isDisposed = false;
   const exit = once(child, "exit").then(([code, signal]): ProcessExit => {
     isGone = true;
     const giveUp = setTimeout(() => {
-      stdout?.destroy();
-      stderr?.destroy();
+      for (const stream of [child.stdout, child.stderr, stdout, stderr]) stream?.destroy();
     }, drainMs);
     child.once("close", () => clearTimeout(giveUp));
     stdin?.destroy();
@@ -80,8 +82,8 @@ export async function startHostProcess(spec: HostProcessSpec): Promise<HostProce
         stdin?.end();
       },
     },
-    stdout: bytes(stdout, () => isGone),
-    stderr: bytes(stderr, () => isGone),
+    stdout: bytes(stdout, () => isGone || isDisposed),
+    stderr: bytes(stderr, () => isGone || isDisposed),
     async resize() {},
     async kill(signal = "SIGTERM") {
       const name = signalNames.find((known) => known === signal);
@@ -90,14 +92,23 @@ export async function startHostProcess(spec: HostProcessSpec): Promise<HostProce
       if (!isGone) process.kill(pid, name);
     },
     async [Symbol.asyncDispose]() {
+      isDisposed = true;
       killGroup("SIGKILL");
-      stdout?.destroy();
-      stderr?.destroy();
+      for (const stream of [child.stdout, child.stderr, stdout, stderr]) stream?.destroy();
       await exit;
       // Killed children are gone when init has reaped them.
       while (killGroup(0)) await new Promise((resolve) => setTimeout(resolve, 5));
     },
   };
+}
+
+function passedOn(stream: Readable | null): Readable | null {
+  if (stream === null) return null;
+  const passed = new PassThrough();
+  // A pipe that breaks has ended.
+  stream.on("error", () => undefined);
+  passed.on("error", () => undefined);
+  return stream.pipe(passed);
 }
 
 async function* bytes(stream: Readable | null, isCut: () => boolean): AsyncIterable<Uint8Array> {

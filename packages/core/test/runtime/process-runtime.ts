@@ -37,6 +37,7 @@ interface ContainerRecord {
   readonly rootfs: string;
   readonly createdAtMs: number;
   readonly sessions: Set<HostProcess>;
+  isStarting: boolean;
   state: ContainerState;
   main?: HostProcess;
   startedAtMs?: number;
@@ -52,6 +53,7 @@ interface ContainerRecord {
 export function processRuntime({ directory, images }: ProcessRuntimeOptions): RuntimeClient {
   const pods = new Map<string, PodRecord>();
   const containers = new Map<string, ContainerRecord>();
+  const names = new Set<string>();
 
   const getPod = (id: string): PodRecord => {
     const pod = pods.get(checkId(id));
@@ -82,6 +84,7 @@ export function processRuntime({ directory, images }: ProcessRuntimeOptions): Ru
     await stop(container, 0);
     await rm(join(directory, container.id), { recursive: true, force: true });
     containers.delete(container.id);
+    names.delete(`${container.podSandboxId}/${nameOf(container.config)}`);
   };
   const start = (container: ContainerRecord, argv: readonly string[], extra: Extra) =>
     startHostProcess({
@@ -165,6 +168,11 @@ export function processRuntime({ directory, images }: ProcessRuntimeOptions): Ru
         const message = `Image "${config.image.image}" is not in the store; pull it first.`;
         throw new LongshoreError("IMAGE_NOT_FOUND", message);
       }
+      const name = nameOf(config);
+      if (names.has(`${podSandboxId}/${name}`)) {
+        throw new LongshoreError("STATE_CONFLICT", `The container's name ${name} is in use.`);
+      }
+      names.add(`${podSandboxId}/${name}`);
       const id = randomBytes(16).toString("hex");
       const rootfs = join(directory, id, "rootfs");
       await mkdir(join(directory, id));
@@ -177,16 +185,21 @@ export function processRuntime({ directory, images }: ProcessRuntimeOptions): Ru
         rootfs,
         createdAtMs: Date.now(),
         sessions: new Set(),
+        isStarting: false,
         state: "created",
       });
       return id;
     },
     async startContainer({ containerId }, { signal } = {}) {
       const container = getContainer(containerId);
-      if (container.state !== "created") {
+      if (container.state !== "created" || container.isStarting) {
         throw new LongshoreError("SANDBOX_INVALID_STATE", `The container is ${container.state}.`);
       }
+      if (!getPod(container.podSandboxId).isReady) {
+        throw new LongshoreError("SANDBOX_INVALID_STATE", "The sandbox is not ready.");
+      }
       signal?.throwIfAborted();
+      container.isStarting = true;
       const argv = [...(container.config.command ?? []), ...(container.config.args ?? [])];
       try {
         const main = await start(container, argv, { stdout: false, stderr: false });
@@ -229,6 +242,9 @@ export function processRuntime({ directory, images }: ProcessRuntimeOptions): Ru
       if (container.state !== "running") {
         throw new LongshoreError("SANDBOX_INVALID_STATE", `The container is ${container.state}.`);
       }
+      if (request.cmd.length === 0) {
+        throw new LongshoreError("VALIDATION_ERROR", "A command names a program.");
+      }
       if (request.tty === true) {
         throw new LongshoreError("RUNTIME_NOT_SUPPORTED", "There are no terminals here.");
       }
@@ -270,6 +286,10 @@ interface Extra {
 function checkId(id: string): string {
   if (id === "") throw new LongshoreError("VALIDATION_ERROR", "An id is never empty.");
   return id;
+}
+
+function nameOf({ metadata }: ContainerConfig): string {
+  return `${metadata.name}/${metadata.attempt ?? 0}`;
 }
 
 function shown({ pod, isReady }: PodRecord): PodSandbox {

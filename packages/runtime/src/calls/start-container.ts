@@ -1,0 +1,116 @@
+import {
+  LongshoreError,
+  nanosecondsFromMs,
+  type Abortable,
+  type ContainerLog,
+  type ContainerRef,
+  type DriverContainer,
+} from "@longshore/core";
+import { announceContainer } from "../engine/announce.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { ContainerEntry } from "../engine/entries.ts";
+import { noteContainer, persistContainer } from "../engine/persist.ts";
+import { requireUp, unreachable, wrapped } from "../engine/requirements.ts";
+import { anySignal, untilUndone } from "../engine/turn-queue.ts";
+import { holdFiles, prepareLog } from "./container-files.ts";
+import { driverContainerSpec } from "./container-spec.ts";
+import { watchExit } from "./watch-exit.ts";
+
+export async function startContainer(
+  engine: Engine,
+  { containerId }: ContainerRef,
+  { signal }: Abortable = {},
+): Promise<void> {
+  signal?.throwIfAborted();
+  engine.closing.throwIfAborted();
+  const entry = engine.registry.getContainer(containerId);
+  await untilUndone(
+    entry.turn.run(() => start(engine, entry, signal), signal),
+    signal,
+  );
+}
+
+async function start(
+  engine: Engine,
+  entry: ContainerEntry,
+  given: AbortSignal | undefined,
+): Promise<void> {
+  const { sandbox, record } = entry;
+  const signal = anySignal(given, entry.leaving.signal, sandbox.leaving.signal, engine.closing);
+  signal.throwIfAborted();
+  if (record.state !== "created") {
+    throw new LongshoreError(
+      "SANDBOX_INVALID_STATE",
+      `The container ${entry.id} is ${record.state}; only one that is created can be started.`,
+      { details: { containerId: entry.id, state: record.state } },
+    );
+  }
+  const up = requireUp(sandbox);
+  await persistContainer(engine, entry, { stage: "starting" });
+  let driver: DriverContainer;
+  try {
+    await holdAgain(engine, entry, signal);
+    const log = await logOf(engine, entry);
+    driver = await sandbox.driverTurn.run(() => {
+      const attach = entry.pending.requests();
+      return up.start(driverContainerSpec(engine, entry, { attach, log }), { signal });
+    }, signal);
+  } catch (error) {
+    if (signal.aborted) {
+      // Nothing of it stays, so that it may be tried again.
+      await noteContainer(engine, entry, { stage: "kept" });
+      throw signal.reason;
+    }
+    const failure = wrapped(error, "EXECUTION_ERROR");
+    await fail(engine, entry, failure);
+    throw failure;
+  }
+  entry.driver = driver;
+  await noteContainer(engine, entry, {
+    stage: "kept",
+    state: "running",
+    startedAt: nanosecondsFromMs(Date.now()),
+    ...(driver.user !== undefined && { user: driver.user }),
+  });
+  await entry.pending.begin(driver.sessions);
+  announceContainer(engine, "started", entry);
+  watchExit(engine, entry, driver);
+}
+
+async function fail(engine: Engine, entry: ContainerEntry, { message }: Error): Promise<void> {
+  await noteContainer(engine, entry, {
+    stage: "kept",
+    state: "exited",
+    exitCode: 128,
+    reason: "StartError",
+    message: message.slice(0, 4_096),
+    finishedAt: nanosecondsFromMs(Date.now()),
+  });
+  entry.pending.end();
+  announceContainer(engine, "stopped", entry);
+}
+
+/** After a restart the files must be asked for again: what showed them may have ended with the other process. */
+export async function holdAgain(
+  engine: Engine,
+  entry: ContainerEntry,
+  signal: AbortSignal,
+): Promise<void> {
+  if (entry.isHeld) return;
+  const { sandbox, record } = entry;
+  const { driver } = sandbox;
+  if (driver === undefined) throw unreachable(sandbox);
+  const { rootfs, driverMounts } = await holdFiles(engine, { ...record, driver, sandbox, signal });
+  entry.record = { ...entry.record, rootfs, driverMounts };
+  entry.isHeld = true;
+}
+
+async function logOf(
+  { logLimits }: Engine,
+  { record, sandbox }: ContainerEntry,
+): Promise<ContainerLog | undefined> {
+  const { logPath } = record;
+  const { logDirectory } = sandbox.config;
+  if (logPath === undefined || logDirectory === undefined) return undefined;
+  return prepareLog(logPath, logDirectory, logLimits);
+}

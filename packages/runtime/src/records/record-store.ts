@@ -1,0 +1,149 @@
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { LongshoreError, type Logger } from "@longshore/core";
+import { decodeContainer, encodeContainer, type ContainerRecord } from "./container-record.ts";
+import { hasCode } from "./fs-error.ts";
+import { removeTree } from "./remove-tree.ts";
+import { decodeSandbox, encodeSandbox, type SandboxRecord } from "./sandbox-record.ts";
+import { syncDirectory, writeDurably } from "./write-durably.ts";
+
+/** A sandbox as it was found on the disk. */
+export interface StoredSandbox {
+  readonly record: SandboxRecord;
+  readonly containers: readonly ContainerRecord[];
+}
+
+/** What was found on the disk. */
+export interface StoredState {
+  readonly sandboxes: readonly StoredSandbox[];
+  /** Directories whose record was never finished: to be removed, when what the containers hold is released */
+  readonly abandoned: readonly {
+    readonly path: string;
+    readonly containerIds: readonly string[];
+  }[];
+}
+
+/**
+ * The engine's memory that outlives it: `<sandbox>/record.json`, `<sandbox>/containers/<container>/record.json`, and
+ * beside each a directory for the driver.
+ */
+export interface RecordStore {
+  load(): Promise<StoredState>;
+  addSandbox(record: SandboxRecord): Promise<void>;
+  writeSandbox(record: SandboxRecord): Promise<void>;
+  removeSandbox(id: string): Promise<void>;
+  /** Makes the directory of a container, so that its id is known before anything is held under it. */
+  makeContainerDirectory(sandboxId: string, id: string): Promise<void>;
+  writeContainer(record: ContainerRecord): Promise<void>;
+  removeContainer(sandboxId: string, id: string): Promise<void>;
+  sandboxDirectory(id: string): string;
+  containerDirectory(sandboxId: string, id: string): string;
+}
+
+const idPattern = /^[0-9a-f]{64}$/;
+const temporaryName = /^\.[0-9a-f-]{36}\.tmp/;
+const recordName = "record.json";
+const driverName = "driver";
+/** Whoever a container's root is mapped to must get through to its own files; the records are for nobody else. */
+const mode = 0o711;
+
+export function recordStore(directory: string, logger: Logger): RecordStore {
+  const sandbox = (id: string): string => join(directory, id);
+  const containers = (id: string): string => join(sandbox(id), "containers");
+  const container = (sandboxId: string, id: string): string => join(containers(sandboxId), id);
+
+  async function load(): Promise<StoredState> {
+    const sandboxes: StoredSandbox[] = [];
+    const abandoned: StoredState["abandoned"][number][] = [];
+    for (const name of await readdir(directory)) {
+      const path = join(directory, name);
+      if (temporaryName.test(name)) await rm(path, { force: true });
+      if (!idPattern.test(name)) continue;
+      const ids = (await namesIn(containers(name))).filter((id) => idPattern.test(id));
+      const record = await read(path, decodeSandbox, logger);
+      if (record?.id !== name) {
+        abandoned.push({ path, containerIds: ids });
+        continue;
+      }
+      const found: ContainerRecord[] = [];
+      for (const id of ids) {
+        const one = await read(container(name, id), decodeContainer, logger);
+        if (one?.id === id && one.sandboxId === name) found.push(one);
+        else abandoned.push({ path: container(name, id), containerIds: [id] });
+      }
+      sandboxes.push({ record, containers: found });
+    }
+    return { sandboxes, abandoned };
+  }
+
+  return {
+    load,
+    async addSandbox(record) {
+      await mkdir(sandbox(record.id), { mode });
+      await mkdir(join(sandbox(record.id), driverName), { mode });
+      await mkdir(containers(record.id), { mode });
+      await writeDurably(join(sandbox(record.id), recordName), encodeSandbox(record));
+      await syncDirectory(sandbox(record.id));
+      await syncDirectory(directory);
+    },
+    writeSandbox: (record) =>
+      writeDurably(join(sandbox(record.id), recordName), encodeSandbox(record)),
+    removeSandbox: (id) => removeTree(sandbox(id)),
+    async makeContainerDirectory(sandboxId, id) {
+      await mkdir(container(sandboxId, id), { mode });
+      await mkdir(join(container(sandboxId, id), driverName), { mode });
+      await syncDirectory(containers(sandboxId));
+    },
+    writeContainer: (record) =>
+      writeDurably(
+        join(container(record.sandboxId, record.id), recordName),
+        encodeContainer(record),
+      ),
+    removeContainer: (sandboxId, id) => removeTree(container(sandboxId, id)),
+    sandboxDirectory: (id) => join(sandbox(id), driverName),
+    containerDirectory: (sandboxId, id) => join(container(sandboxId, id), driverName),
+  };
+}
+
+/** `undefined` for what is missing or makes no sense: then it was never finished, or somebody else damaged it. */
+async function read<Record>(
+  directory: string,
+  decode: (parsed: unknown) => Record,
+  logger: Logger,
+): Promise<Record | undefined> {
+  let text: string;
+  try {
+    text = await readFile(join(directory, recordName), "utf8");
+  } catch (error) {
+    if (hasCode(error, "ENOENT", "ENOTDIR")) return undefined;
+    throw error;
+  }
+  try {
+    const parsed: unknown = JSON.parse(text);
+    assertKnownVersion(parsed, directory);
+    return decode(parsed);
+  } catch (error) {
+    if (error instanceof LongshoreError) throw error;
+    logger.warn({ directory, error }, "a record cannot be read");
+    return undefined;
+  }
+}
+
+function assertKnownVersion(parsed: unknown, directory: string): void {
+  if (typeof parsed !== "object" || parsed === null || !("version" in parsed)) return;
+  if (parsed.version === 1) return;
+  throw new LongshoreError(
+    "CONFIG_ERROR",
+    `${directory} was written by another version of the runtime; use that one.`,
+    { details: { directory } },
+  );
+}
+
+async function namesIn(path: string): Promise<readonly string[]> {
+  try {
+    return await readdir(path);
+  } catch (error) {
+    if (hasCode(error, "ENOENT")) return [];
+    throw error;
+  }
+}

@@ -1,0 +1,3 @@
+export interface LeakChecker {
+  check(): Promise<void>;
+}
