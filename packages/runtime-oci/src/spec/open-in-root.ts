@@ -19,10 +19,10 @@ export interface RootEntry extends AsyncDisposable {
  * Follows a path inside a root filesystem as a process in it would: links and `..` lead no further than its root. The walk
  * goes from directory to directory by open handles, so it holds even while a container changes the tree.
  *
- * @throws {LongshoreError} `VALIDATION_ERROR` when there are too many links
+ * @throws {LongshoreError} `VALIDATION_ERROR` when the root is no directory, or there are too many links
  */
 export async function openInRoot(root: string, path: string): Promise<RootEntry> {
-  const handles = [await open(root, O_PATH | constants.O_DIRECTORY)];
+  const handles = [await openRoot(root)];
   const names: string[] = [];
   const pending = path.split("/").toReversed();
   let links = 0;
@@ -85,7 +85,7 @@ export async function readInRoot(
     throw invalid("rootfs", `${path} in the image is not a regular file.`);
   }
   await using file = await open(`/proc/self/fd/${entry.handle.fd}`, constants.O_RDONLY);
-  return readAtMost(file, maxBytes, () =>
+  return await readAtMost(file, maxBytes, () =>
     invalid("rootfs", `${path} in the image has more than ${maxBytes} bytes.`),
   );
 }
@@ -105,6 +105,14 @@ export async function readAtMost(
     bytes += bytesRead;
     if (bytes > maxBytes) throw tooLong();
     chunks.push(buffer.subarray(0, bytesRead));
+  }
+}
+
+async function openRoot(root: string): Promise<FileHandle> {
+  try {
+    return await open(root, O_PATH | constants.O_DIRECTORY);
+  } catch (error) {
+    throw invalid("rootPath", `There is no root filesystem at ${JSON.stringify(root)}.`, error);
   }
 }
 

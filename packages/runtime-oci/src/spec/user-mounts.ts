@@ -40,8 +40,8 @@ export async function userMounts(
       source,
       options: [
         "rbind",
-        propagation(mount, { source, hostMounts, isPrivileged }),
         access(mount, host),
+        propagation(mount, { source, hostMounts, isPrivileged }),
         ...checkOptions(mount.mountOptions ?? []),
       ],
       ...idMappings(mount, host),
