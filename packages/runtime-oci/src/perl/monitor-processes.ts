@@ -76,7 +76,7 @@ sub started { my ($p, $status) = @_;
   close(delete $p->{messages}) if $p->{messages};
   close(delete $p->{console}) if $p->{console};
   $p->{pid} = $pid; $p->{running} = 1;
-  tell($p, "p", $pid);
+  inform($p, "p", $pid);
   if ($p->{tty}) { frame($_, "z", 2) for grep { $_->{wants}{2} } values %{$p->{clients}}; }
   my $known = delete $unclaimed{$pid};
   if (defined $known) { ended($p, $known); } else { $by_pid{$pid} = $p; } }
@@ -97,14 +97,14 @@ sub receive_terminal { my ($p) = @_;
   $p->{input} = $terminal if $p->{wants_input};
   return 1; }
 sub failed { my ($p, $message) = @_;
-  tell($p, "f", substr($message, 0, 8_192));
+  inform($p, "f", substr($message, 0, 8_192));
   unlink map { "$p->{name}.$_" } qw(pid sock), $p == $main ? () : "json";
   delete $process{$p->{name}};
   rmdir $p->{tree} if $p->{tree} && $p != $main;
   if ($p->{owner}) { delete $p->{owner}{process}; }
   finish() if $p == $main; }
 # To who asked for the process, and for the container's to all who watch it.
-sub tell { my ($p, $type, $body) = @_;
+sub inform { my ($p, $type, $body) = @_;
   if ($p != $main) { frame($p->{owner}, $type, $body); return; }
   frame($_, $type, $body) for grep { $_->{control} } values %client; }
 
@@ -121,7 +121,7 @@ sub ended { my ($p, $status) = @_;
   if ($p == $main) { $p->{alone} = 0; kill_tree($p->{tree}, sub { $p->{alone} = 1; }); }
   else { announce($p); } }
 sub announce { my ($p) = @_; $p->{announced} = 1;
-  tell($p, "x", $p->{result}); }
+  inform($p, "x", $p->{result}); }
 sub settle_processes {
   for my $p (values %process) {
     next unless $p->{ended};

@@ -74,7 +74,8 @@ use strict;
 our %n = split /[=,]/, shift @ARGV;
 sub fail { my ($step, $more) = @_; my $errno = $! + 0;
   print STDERR "$errno\0$step\0", $more // ""; exit 1; }
-sub call { my ($name, @arguments) = @_; return syscall($n{$name} + 0, @arguments); }
+# The arguments stay the caller's own: the kernel writes into some.
+sub call { my $name = shift; return syscall($n{$name} + 0, @_); }
 sub later { return $! == $n{EAGAIN} || $! == $n{EINTR}; }
 sub unblock { my ($file) = @_; my $set_flags = 4; my $get_flags = 3;
   fcntl($file, $set_flags, fcntl($file, $get_flags, 0) | $n{O_NONBLOCK}); }
