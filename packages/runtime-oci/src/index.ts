@@ -10,3 +10,4 @@ export type { NamespacePaths } from "./spec/namespaces.ts";
 export type * from "./spec/oci-spec.ts";
 export { parseRuntimeFeatures, type RuntimeFeatures } from "./spec/runtime-features.ts";
 export type { CapabilityName } from "./spec/capability-names.ts";
+export { ociDriver, type OciDriverOptions } from "./oci-driver.ts";

@@ -1,0 +1,73 @@
+import { readdir, readFile, realpath } from "node:fs/promises";
+import { join } from "node:path";
+import { runPerl } from "../perl/run-perl.ts";
+import { releaseProgram } from "../perl/release-program.ts";
+import { parseMountInfo } from "../spec/mount-info.ts";
+import {
+  cgroupDirectories,
+  cgroupDirectory,
+  removeCgroup,
+  type CgroupHierarchies,
+} from "./hierarchies.ts";
+
+/** A killed process is gone at once, unless a disk or a network filesystem holds it. */
+const patienceSeconds = 20;
+
+export interface ReleaseOptions {
+  readonly hierarchies: CgroupHierarchies | undefined;
+  /** Path in the hierarchies whose processes are killed */
+  readonly cgroup: string | undefined;
+  /** What is mounted there, or below, is unmounted */
+  readonly directories: readonly string[];
+}
+
+/**
+ * Ends every process of a cgroup, unmounts, and removes the cgroup. What is gone already is no error.
+ *
+ * @throws {LongshoreError} `IO_ERROR` when processes stay, or a mount
+ */
+export async function release(options: ReleaseOptions): Promise<void> {
+  const { hierarchies, cgroup, directories } = options;
+  const mounts = await mountedPaths(directories);
+  const words = mounts.map((path) => `unmount=${path}`);
+  if (hierarchies !== undefined && cgroup !== undefined) {
+    const members = cgroupDirectory(hierarchies, cgroup, "freezer") ?? "";
+    if (await hasMembers(members)) words.unshift(`kill=${members}`);
+  }
+  if (words.length > 0) {
+    await runPerl(releaseProgram, [String(patienceSeconds), ...words], "end the sandbox's processes");
+  }
+  if (hierarchies === undefined || cgroup === undefined) return;
+  await Promise.all(cgroupDirectories(hierarchies, cgroup).map(removeCgroup));
+}
+
+/** What is mounted at directories and below, in the order in which it can be unmounted. */
+export async function mountedPaths(paths: readonly string[]): Promise<readonly string[]> {
+  const directories = await Promise.all(paths.map(realPath));
+  const mounts = parseMountInfo(await readFile("/proc/self/mountinfo", "utf8"));
+  return mounts
+    .map(({ mountPoint }) => mountPoint)
+    .filter((path) => directories.some((each) => path === each || path.startsWith(`${each}/`)))
+    .toReversed();
+}
+
+/** Whether a cgroup, or one below it, has processes. */
+async function hasMembers(directory: string): Promise<boolean> {
+  try {
+    if ((await readFile(join(directory, "cgroup.procs"), "utf8")) !== "") return true;
+    const entries = await readdir(directory, { withFileTypes: true });
+    const children = entries.filter((entry) => entry.isDirectory());
+    const answers = await Promise.all(
+      children.map(async ({ name }) => hasMembers(join(directory, name))),
+    );
+    return answers.includes(true);
+  } catch {
+    // It is not there.
+    return false;
+  }
+}
+
+async function realPath(path: string): Promise<string> {
+  // The kernel lists mounts by their real paths; one that is gone has none.
+  return realpath(path).catch(() => path);
+}

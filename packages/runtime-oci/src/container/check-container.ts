@@ -1,0 +1,45 @@
+import { lstat } from "node:fs/promises";
+import { join } from "node:path";
+import { LongshoreError, type Rootfs } from "@longshore/core";
+import type { ContainerContext } from "./container-context.ts";
+import { containerSpec } from "./container-spec.ts";
+import { wantedStreams } from "./wanted-streams.ts";
+
+/**
+ * Refuses a container that could not be started, before anything is made.
+ *
+ * @throws {LongshoreError} `VALIDATION_ERROR`, `RUNTIME_NOT_SUPPORTED`
+ */
+export async function checkContainer(context: ContainerContext): Promise<void> {
+  const { spec } = context;
+  checkRootfs(spec.rootfs);
+  for (const request of spec.attach ?? []) wantedStreams(spec.process, request);
+  await containerSpec(context, await layerWithAccounts(spec.rootfs));
+}
+
+/** @throws {LongshoreError} for one that cannot be mounted on the host */
+export function checkRootfs(rootfs: Rootfs): void {
+  if (rootfs.kind === "block") {
+    throw new LongshoreError(
+      "RUNTIME_NOT_SUPPORTED",
+      "Containers on the host's kernel need a root filesystem of directories, not of block devices.",
+      { details: { field: "rootfs.kind" } },
+    );
+  }
+  if (rootfs.kind === "overlay" && rootfs.lower.length === 0) {
+    throw new LongshoreError("VALIDATION_ERROR", "An overlay has at least one lower directory.", {
+      details: { field: "rootfs.lower" },
+    });
+  }
+}
+
+/** Where users are looked up before the layers lie over each other: the topmost that names any. */
+async function layerWithAccounts(rootfs: Rootfs): Promise<string> {
+  if (rootfs.kind !== "overlay") return rootfs.kind === "directory" ? rootfs.path : "/";
+  const upper = rootfs.upper === undefined ? [] : [rootfs.upper.upperDir];
+  for (const layer of [...upper, ...rootfs.lower]) {
+    const file = await lstat(join(layer, "etc", "passwd")).catch(() => undefined);
+    if (file !== undefined) return layer;
+  }
+  return rootfs.lower[0] ?? "/";
+}

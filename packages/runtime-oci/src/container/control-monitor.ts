@@ -1,0 +1,99 @@
+import type { Socket } from "node:net";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { DriverExit } from "@longshore/core";
+import { monitorGone, openConnection, type Connection } from "../monitor/connection.ts";
+import { parseExitRecord } from "../monitor/exit-record.ts";
+import { monitorFailure } from "../monitor/launch-monitor.ts";
+
+/** The connection to a container's monitor that gives orders. */
+export interface ControlledMonitor {
+  readonly connection: Connection;
+  /** Resolves when the root filesystem is there. Rejects with what the monitor said when it cannot work. */
+  readonly mounted: Promise<void>;
+  /** The process's id, or why it could not be started */
+  readonly started: Promise<number | { readonly failure: string }>;
+  readonly exit: Promise<DriverExit>;
+  /** Kills all that it started, and resolves when it is gone itself */
+  stop(): Promise<void>;
+}
+
+/** Listens to what a monitor tells of its container. */
+export function controlMonitor(socket: Socket, directory: string): ControlledMonitor {
+  const mounted = Promise.withResolvers<void>();
+  const started = Promise.withResolvers<number | { readonly failure: string }>();
+  const exit = Promise.withResolvers<DriverExit>();
+  const connection = openConnection(socket, (type, body) => {
+    switch (type) {
+      case "m":
+        mounted.resolve();
+        break;
+      case "p":
+        started.resolve(Number(body.toString("latin1")));
+        break;
+      case "f":
+        started.resolve({ failure: body.toString() });
+        break;
+      case "x": {
+        const record = parseExitRecord(body.toString());
+        if (record === undefined) exit.reject(monitorGone());
+        else exit.resolve(record);
+        break;
+      }
+      default:
+    }
+  });
+  for (const { promise } of [mounted, started, exit]) promise.catch(() => undefined);
+  void connection.closed.then(async () => {
+    const failure = await monitorFailure(directory);
+    mounted.reject(failure);
+    started.reject(failure);
+    // It may have been killed after it wrote down how the process ended.
+    const record = await readExitRecord(directory);
+    if (record === undefined) exit.reject(monitorGone());
+    else exit.resolve(record);
+  });
+  return {
+    connection,
+    mounted: mounted.promise,
+    started: started.promise,
+    exit: exit.promise,
+    async stop() {
+      // One that is gone has nothing to kill.
+      await connection.ask("k").catch(() => undefined);
+      connection.send("b");
+      await connection.closed;
+    },
+  };
+}
+
+/** How a container's process ended, as its monitor wrote it down. */
+export async function readExitRecord(directory: string): Promise<DriverExit | undefined> {
+  const text = await readFile(join(directory, "exit.json"), "utf8").catch(() => "");
+  return parseExitRecord(text);
+}
+
+/** Stands for a monitor that has ended before this program began. */
+export function endedMonitor(directory: string): ControlledMonitor {
+  const exit = readExitRecord(directory).then((record) => {
+    if (record === undefined) throw monitorGone();
+    return record;
+  });
+  exit.catch(() => undefined);
+  const gone = Promise.reject(monitorGone());
+  gone.catch(() => undefined);
+  return {
+    connection: {
+      send: () => undefined,
+      ask: async () => {
+        throw monitorGone();
+      },
+      closed: Promise.resolve(),
+      close: async () => undefined,
+    },
+    mounted: gone,
+    started: gone,
+    exit,
+    stop: async () => undefined,
+  };
+}

@@ -1,0 +1,118 @@
+import {
+  LongshoreError,
+  type AttachSession,
+  type DriverContainer,
+  type LinuxContainerUser,
+} from "@longshore/core";
+import { connectMonitor } from "../monitor/launch-monitor.ts";
+import { attachSession, processStreams, streamBits } from "../monitor/session.ts";
+import { runRuntime } from "../runtime/run-runtime.ts";
+import type { ContainerContext } from "./container-context.ts";
+import { containerStats } from "./container-stats.ts";
+import type { ControlledMonitor } from "./control-monitor.ts";
+import { execInContainer } from "./exec-in-container.ts";
+import { removeContainer } from "./remove-container.ts";
+import { signalNumber } from "./signal-numbers.ts";
+import { updateResources } from "./update-resources.ts";
+import { wantedStreams } from "./wanted-streams.ts";
+
+export interface RunningContainer {
+  readonly monitor: ControlledMonitor;
+  readonly sessions: readonly AttachSession[];
+  readonly user: LinuxContainerUser | undefined;
+}
+
+/** A container that runs, or has run, under its monitor. */
+export function driverContainer(
+  context: ContainerContext,
+  { monitor, sessions, user }: RunningContainer,
+): DriverContainer {
+  const { sandbox, spec } = context;
+  const { runtime } = sandbox;
+  const { connection } = monitor;
+  let hasEnded = false;
+  let removal: Promise<void> | undefined;
+  const forget = (): void => {
+    hasEnded = true;
+    sandbox.pids.delete(spec.id);
+  };
+  monitor.exit.then(forget, forget);
+
+  const checkRunning = (): void => {
+    if (!hasEnded) return;
+    throw new LongshoreError("SANDBOX_INVALID_STATE", "The container has ended.");
+  };
+  const remove = async (): Promise<void> => {
+    await monitor.stop();
+    await removeContainer(context);
+  };
+  return {
+    user,
+    sessions,
+    exit: monitor.exit,
+    async signal(name) {
+      const number = signalNumber(name);
+      if (hasEnded) return;
+      // A monitor that ends just now has no process left to tell.
+      const asked = name === "SIGKILL" ? connection.ask("k") : connection.ask("s", [number]);
+      await asked.catch(() => undefined);
+    },
+    async attach(request, options) {
+      const wanted = wantedStreams(spec.process, request);
+      checkRunning();
+      const socket = await connectMonitor(spec.directory, "monitor.sock", options).catch((cause) => {
+        throw new LongshoreError("SANDBOX_INVALID_STATE", "The container has ended.", { cause });
+      });
+      const streams = processStreams(socket, wanted);
+      streams.connection.send("A", Buffer.of(streamBits(wanted)));
+      return attachSession(streams, spec.process.tty);
+    },
+    async exec(process, options) {
+      checkRunning();
+      return execInContainer(context, process, { ...options, orders: connection });
+    },
+    async reopenLog(options) {
+      options?.signal?.throwIfAborted();
+      checkRunning();
+      await connection.ask("l");
+    },
+    async updateResources(resources, options) {
+      options?.signal?.throwIfAborted();
+      checkRunning();
+      await updateResources(context, resources);
+    },
+    async pause(options) {
+      options?.signal?.throwIfAborted();
+      checkRunning();
+      await freeze("pause", "paused");
+    },
+    async resume(options) {
+      options?.signal?.throwIfAborted();
+      checkRunning();
+      await freeze("resume", "not paused");
+    },
+    async stats(options) {
+      options?.signal?.throwIfAborted();
+      return containerStats(context);
+    },
+    async remove() {
+      removal ??= remove();
+      try {
+        await removal;
+      } catch (error) {
+        // What could not be taken away may be tried again.
+        removal = undefined;
+        throw error;
+      }
+    },
+  };
+
+  async function freeze(command: "pause" | "resume", done: string): Promise<void> {
+    try {
+      await runRuntime(runtime, [command, spec.id]);
+    } catch (error) {
+      // The OCI runtime calls it an error when there is nothing to do.
+      if (!(error instanceof LongshoreError) || !error.message.includes(done)) throw error;
+    }
+  }
+}

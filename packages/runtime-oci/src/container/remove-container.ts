@@ -1,0 +1,32 @@
+import { access, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { release } from "../cgroup/release.ts";
+import { runRuntime } from "../runtime/run-runtime.ts";
+import type { ContainerContext } from "./container-context.ts";
+import { removeContainerRecord } from "./container-record.ts";
+
+/**
+ * Takes away what is left of a container whose monitor has ended: processes, mounts, cgroups, the OCI runtime's notes. What
+ * is gone already is no error.
+ */
+export async function removeContainer(context: ContainerContext): Promise<void> {
+  const { sandbox, spec, cgroup } = context;
+  const { runtime } = sandbox;
+  const { directory, id } = spec;
+  if (await exists(join(runtime.stateDirectory, "state", id))) {
+    // It removes what it can; what stays, the release below takes away or complains of.
+    await runRuntime(runtime, ["delete", "--force", id]).catch(() => undefined);
+  }
+  await release({ hierarchies: runtime.hierarchies, cgroup, directories: [directory] });
+  await rm(join(runtime.stateDirectory, "state", id), { recursive: true, force: true });
+  await rm(join(directory, "monitor.sock"), { force: true });
+  sandbox.pids.delete(id);
+  await removeContainerRecord(sandbox.spec.directory, id);
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}

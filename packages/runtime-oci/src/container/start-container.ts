@@ -1,0 +1,129 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Abortable, AttachSession, DriverContainer } from "@longshore/core";
+import { launchMonitor, monitorFailure } from "../monitor/launch-monitor.ts";
+import { attachSession, processStreams, streamBits } from "../monitor/session.ts";
+import { runtimeCommand, runtimeError } from "../runtime/run-runtime.ts";
+import type { OciSpec } from "../spec/oci-spec.ts";
+import { containerCgroup, overlayTarget, plainRoot, type ContainerContext } from "./container-context.ts";
+import { writeContainerRecord } from "./container-record.ts";
+import { containerSpec } from "./container-spec.ts";
+import { controlMonitor } from "./control-monitor.ts";
+import { driverContainer } from "./driver-container.ts";
+import { removeContainer } from "./remove-container.ts";
+import { wantedStreams } from "./wanted-streams.ts";
+
+/**
+ * Makes a container and starts its process. When it rejects or is aborted, nothing of it stays.
+ *
+ * @throws {LongshoreError} `VALIDATION_ERROR`, `RUNTIME_NOT_SUPPORTED` for settings that cannot be honoured,
+ *   `EXECUTION_ERROR` with the OCI runtime's words when the process cannot be started
+ */
+export async function startContainer(
+  context: ContainerContext,
+  { signal }: Abortable = {},
+): Promise<DriverContainer> {
+  const { sandbox, spec } = context;
+  signal?.throwIfAborted();
+  const wanted = (spec.attach ?? []).map((request) => wantedStreams(spec.process, request));
+  await writeContainerRecord(sandbox.spec.directory, spec);
+  try {
+    const [orders, ...sockets] = await launchMonitor({
+      directory: spec.directory,
+      settings: monitorSettings(context),
+      runtime: runtimeCommand(sandbox.runtime),
+      connections: wanted.length,
+    });
+    if (orders === undefined) throw await monitorFailure(spec.directory);
+    const monitor = controlMonitor(orders, spec.directory);
+    const sessions: AttachSession[] = [];
+    for (const [index, socket] of sockets.entries()) {
+      const streams = wanted[index];
+      if (streams === undefined) continue;
+      const session = processStreams(socket, streams);
+      session.connection.send("A", Buffer.of(streamBits(streams)));
+      sessions.push(attachSession(session, spec.process.tty));
+    }
+    try {
+      await monitor.mounted;
+      signal?.throwIfAborted();
+      const ociSpec = await containerSpec(context, context.rootPath);
+      await writeFile(join(spec.directory, "config.json"), JSON.stringify(ociSpec), {
+        mode: 0o600,
+      });
+      monitor.connection.send("g");
+      const pid = await untilStarted(monitor.started, signal);
+      sandbox.pids.set(spec.id, pid);
+      return driverContainer(context, { monitor, sessions, user: processUser(ociSpec) });
+    } catch (error) {
+      await Promise.all(sessions.map(async (session) => session[Symbol.asyncDispose]()));
+      await monitor.stop();
+      throw error;
+    }
+  } catch (error) {
+    await removeContainer(context);
+    throw error;
+  }
+}
+
+async function untilStarted(
+  started: Promise<number | { readonly failure: string }>,
+  signal: AbortSignal | undefined,
+): Promise<number> {
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = (): void => aborted.reject(signal?.reason);
+  signal?.addEventListener("abort", onAbort, { once: true });
+  if (signal?.aborted === true) onAbort();
+  aborted.promise.catch(() => undefined);
+  try {
+    const outcome = await Promise.race([started, aborted.promise]);
+    if (typeof outcome === "number") return outcome;
+    throw runtimeError("Starting the container", outcome.failure);
+  } finally {
+    signal?.removeEventListener("abort", onAbort);
+  }
+}
+
+/** Identity of the first process, as the specification says it. */
+export function processUser({ process: { user } }: Pick<OciSpec, "process">): {
+  readonly uid: number;
+  readonly gid: number;
+  readonly supplementalGroups: readonly number[];
+} {
+  const { uid, gid, additionalGids } = user;
+  return { uid, gid, supplementalGroups: [...new Set([gid, ...additionalGids])] };
+}
+
+function monitorSettings(context: ContainerContext): Record<string, string | number | undefined> {
+  const { sandbox, spec, cgroup } = context;
+  const { hierarchies, kind, hidesUnified } = sandbox.runtime;
+  const { rootfs, log, process } = spec;
+  const oomFile = hierarchies?.version === 2 ? "memory.events" : "memory.oom_control";
+  const memory = containerCgroup(context, "memory");
+  return {
+    id: spec.id,
+    tty: process.tty ? 1 : 0,
+    input: process.stdin ? 1 : 0,
+    inputOnce: spec.config.stdinOnce === true ? 1 : 0,
+    log: log?.path,
+    logBytes: log?.maxBytes ?? 0,
+    logFiles: log?.maxFiles ?? 1,
+    tree: cgroup === undefined ? undefined : containerCgroup(context, "freezer"),
+    oom: memory && join(memory, oomFile),
+    // "freezer:" names the one hierarchy of version 1 in which the process gets a cgroup of its own.
+    execCgroup:
+      cgroup === undefined || !kind.hasExecCgroups
+        ? undefined
+        : hierarchies?.version === 2
+          ? "/"
+          : "freezer:/",
+    hideUnified: hidesUnified ? 1 : 0,
+    ...(rootfs.kind === "overlay" &&
+      plainRoot(rootfs) === undefined && {
+        overlay: overlayTarget,
+        lower: Buffer.from(rootfs.lower.join("\0")).toString("hex"),
+        upper: rootfs.upper?.upperDir ?? "",
+        work: rootfs.upper?.workDir ?? "",
+      }),
+  };
+}

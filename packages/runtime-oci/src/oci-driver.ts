@@ -1,0 +1,80 @@
+import { mkdir } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { DriverCapability, SandboxDriver } from "@longshore/core";
+import { findRuntime, openRuntime } from "./runtime/find-runtime.ts";
+import { probeRuntime } from "./runtime/probe-runtime.ts";
+import type { RuntimeContext } from "./runtime/runtime-context.ts";
+import { prepareSandbox } from "./sandbox/prepare-sandbox.ts";
+import { recoverSandboxes } from "./sandbox/recover-sandboxes.ts";
+
+export interface OciDriverOptions {
+  /** An OCI runtime by name or path; what it is is known by the file's name. @default "runc" */
+  readonly binary?: string | undefined;
+  /** The handler it answers to. @default the runtime's name */
+  readonly name?: string | undefined;
+  /**
+   * Where it notes what it holds, for one program at a time. It is of no use after a restart of the machine.
+   *
+   * @default a directory below `/run/longshore`, or for others than root below `$XDG_RUNTIME_DIR`
+   */
+  readonly stateDirectory?: string | undefined;
+}
+
+const capabilities: ReadonlySet<DriverCapability> = new Set([
+  "updateResources",
+  "pause",
+  "survivesRestart",
+]);
+
+/**
+ * Runs containers on the host's kernel through an OCI runtime. Needs Linux and Perl (`perl-base`).
+ *
+ * Disposing leaves the sandboxes as they are: tear them down, or take them over later by `recover`.
+ */
+export function ociDriver(options: OciDriverOptions = {}): SandboxDriver {
+  const { binary = "runc" } = options;
+  const { kind } = findRuntime(binary);
+  const name = options.name ?? kind.name;
+  const stateDirectory = options.stateDirectory ?? defaultStateDirectory(name);
+  let opening: Promise<RuntimeContext> | undefined;
+
+  const open = async (): Promise<RuntimeContext> => {
+    await mkdir(stateDirectory, { recursive: true, mode: 0o700 });
+    return openRuntime({ binary, name, stateDirectory });
+  };
+  const context = async (): Promise<RuntimeContext> => {
+    opening ??= open();
+    try {
+      return await opening;
+    } catch (error) {
+      // What was missing may be installed meanwhile.
+      opening = undefined;
+      throw error;
+    }
+  };
+  return {
+    name,
+    capabilities,
+    async probe(probeOptions) {
+      return probeRuntime({ binary, stateDirectory }, probeOptions);
+    },
+    async prepare(spec, prepareOptions) {
+      return prepareSandbox(await context(), spec, prepareOptions);
+    },
+    async recover(known, recoverOptions) {
+      recoverOptions?.signal?.throwIfAborted();
+      return recoverSandboxes(await context(), known);
+    },
+    async [Symbol.asyncDispose]() {
+      // Everything it holds outlives it.
+    },
+  };
+}
+
+function defaultStateDirectory(name: string): string {
+  const uid = process.geteuid?.() ?? 0;
+  if (uid === 0) return join("/run/longshore/oci", name);
+  const base = process.env["XDG_RUNTIME_DIR"] ?? join(tmpdir(), `longshore-${uid}`);
+  return join(base, "longshore-oci", name);
+}

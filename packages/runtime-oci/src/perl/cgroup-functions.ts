@@ -1,0 +1,28 @@
+/**
+ * Perl functions that end every process of a cgroup and of those below it. With version 1 the processes are frozen first,
+ * so that none is born while the others are killed; SIGKILL reaches them as they thaw. Version 2 has `cgroup.kill`.
+ */
+export const cgroupFunctions: string = String.raw`
+my $sigkill = 9;
+sub members { my ($directory) = @_;
+  my @found = grep { $_ > 1 && $_ != $$ } map { $_ + 0 } split /\n/, slurp("$directory/cgroup.procs") // "";
+  if (opendir(my $children, $directory)) {
+    for my $name (readdir $children) {
+      next if $name =~ /^\./ || -l "$directory/$name" || !-d _;
+      push @found, members("$directory/$name"); } }
+  return @found; }
+# Kills what is there, and returns files that can be read when it is gone, at most so many; none when it is empty.
+sub kill_members { my ($directory) = @_;
+  my $frozen = spew("$directory/freezer.state", "FROZEN");
+  my @pids = members($directory);
+  my @files;
+  for my $pid (@pids) {
+    last if @files >= 256;
+    my $fd = syscall(434, $pid, 0);
+    next if $fd < 0;
+    open(my $file, "<&=", $fd) or next;
+    push @files, $file; }
+  if (!@pids || !spew("$directory/cgroup.kill", "1")) { kill $sigkill, $_ for @pids; }
+  spew("$directory/freezer.state", "THAWED") if $frozen;
+  return @files; }
+`;

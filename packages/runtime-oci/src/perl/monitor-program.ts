@@ -1,0 +1,87 @@
+import { cgroupFunctions } from "./cgroup-functions.ts";
+import { monitorLog } from "./monitor-log.ts";
+import { monitorProcesses } from "./monitor-processes.ts";
+import { monitorStreams } from "./monitor-streams.ts";
+import { mountFunctions } from "./mount-functions.ts";
+
+/**
+ * The monitor of a container: it starts the OCI runtime, holds the process's output and terminal, writes the log, serves
+ * those who attach or execute, waits for the process, and writes down how it ended. It needs nobody: the program that
+ * started it may come and go.
+ *
+ * Arguments: directory, `key=value` settings, `--`, the OCI runtime with its global options. The files numbered 3 and up are
+ * connections that are there before the process is; the first is the one that gives orders.
+ */
+export const monitorProgram: string = String.raw`
+my $directory = shift @ARGV;
+chdir $directory or fail("chdir");
+my %setting;
+while (@ARGV) { my $word = shift @ARGV; last if $word eq "--"; my ($key, $value) = split /=/, $word, 2; $setting{$key} = $value; }
+my @runtime = @ARGV;
+$0 = "longshore-monitor $setting{id}";
+umask 077;
+# Its end must come from the container's.
+$SIG{$_} = "IGNORE" for qw(PIPE HUP INT TERM);
+my $set_child_subreaper = 36;
+call("prctl", $set_child_subreaper, 1, 0, 0, 0) == 0 or fail("become a subreaper");
+my ($quit, $finish_by, $main);
+my @watches;
+sub now { my $time = "\0" x 16; call("clock_gettime", 0, $time); return unpack("q q", $time); }
+${cgroupFunctions}${mountFunctions}${monitorLog}${monitorStreams}${monitorProcesses}
+
+pipe(my $woken, my $wake) or fail("pipe");
+unblock($woken); unblock($wake);
+$SIG{CHLD} = sub { local $!; syswrite($wake, "x"); };
+
+unlink "monitor.sock";
+socket(my $listener, 1, 1, 0) or fail("socket");
+bind($listener, pack("S a*", 1, "monitor.sock")) or fail("bind");
+listen($listener, 64) or fail("listen");
+unblock($listener);
+if (length($setting{log} // "")) { open_log($setting{log}) or fail("open the log"); }
+mount_overlay() if $setting{overlay};
+
+$main = { name => "container", clients => {}, queue => [], out => {}, logged => 1,
+  tty => $setting{tty}, input_once => $setting{inputOnce}, tree => $setting{tree} };
+for my $fd (3 .. 2 + $setting{connections}) {
+  open(my $handle, "+<&=", $fd) or fail("connection");
+  # It was inherited, but the container must not get it.
+  fcntl($handle, 2, 1);
+  my $c = client($handle);
+  if ($fd == 3) { $c->{control} = 1; frame($c, "m", ""); } }
+
+until ($quit) {
+  my ($read, $write) = ("", "");
+  vec($read, fileno $woken, 1) = 1;
+  vec($read, fileno $listener, 1) = 1 if keys %client < $max_clients;
+  for my $c (values %client) {
+    vec($read, fileno $c->{handle}, 1) = 1;
+    vec($write, fileno $c->{handle}, 1) = 1 if length $c->{out}; }
+  my @processes = values %process;
+  for my $p (@processes) {
+    next unless $p->{running};
+    for my $stream (keys %{$p->{out}}) { vec($read, fileno $p->{out}{$stream}, 1) = 1 if room($p, $stream) > 0; }
+    vec($write, fileno $p->{input}, 1) = 1 if $p->{input} && @{$p->{queue}}; }
+  for my $watch (@watches) { vec($read, fileno $_, 1) = 1 for values %{$watch->{files}}; }
+  my $found = select($read, $write, undef, next_deadline());
+  if ($found < 0) { next if $! == $n{EINTR}; fail("select"); }
+  if (vec($read, fileno $woken, 1)) { 1 while sysread($woken, my $rest, 4_096); }
+  for my $c (values %client) {
+    next if $c->{gone};
+    my $fd = fileno $c->{handle};
+    flush_client($c) if vec($write, $fd, 1);
+    read_client($c) if !$c->{gone} && vec($read, $fd, 1); }
+  for my $p (@processes) {
+    next unless $p->{running};
+    for my $stream (keys %{$p->{out}}) {
+      read_stream($p, $stream) if $p->{out}{$stream} && vec($read, fileno $p->{out}{$stream}, 1); }
+    write_input($p) if $p->{input} && vec($write, fileno $p->{input}, 1); }
+  if (vec($read, fileno $listener, 1) && accept(my $handle, $listener)) { client($handle); }
+  reap();
+  settle_watches($read);
+  settle_processes();
+}
+unmount_root() if $setting{overlay};
+unlink "monitor.sock";
+exit 0;
+`;

@@ -1,0 +1,49 @@
+/**
+ * Perl functions for a container's root filesystem: an overlay over directories that are mounted already. Each layer is a
+ * call of its own where the kernel can (6.5), so that the length of the paths does not matter.
+ *
+ * Settings: `overlay` (the target, below the working directory), `lower` (layers, topmost first, parted by NUL in hex, because
+ * arguments cannot hold it), `upper`, `work`.
+ */
+export const mountFunctions: string = String.raw`
+sub fsconfig { my ($context, $key, $value) = @_; my $set_string = 1;
+  return syscall(431, $context, $set_string, $key, $value, 0) == 0; }
+sub mount_overlay {
+  my @lower = split /\0/, pack("H*", $setting{lower});
+  my $target = $setting{overlay};
+  mkdir $target, 0700;
+  my $type = "overlay";
+  my $context = syscall(430, $type, 1);
+  if ($context >= 0) {
+    open(my $held, "+<&=", $context) or fail("fsopen");
+    my $layered = 1;
+    for my $layer (@lower) { $layered &&= fsconfig($context, "lowerdir+", $layer); }
+    if ($layered) {
+      fsconfig($context, "source", "longshore") or fail("mount", "source");
+      if (length $setting{upper}) {
+        fsconfig($context, "upperdir", $setting{upper}) or fail("mount", "upper directory");
+        fsconfig($context, "workdir", $setting{work}) or fail("mount", "work directory"); }
+      my $create = 6;
+      syscall(431, $context, $create, 0, 0, 0) == 0 or fail("mount", slurp_messages($held));
+      my $nothing = ""; my $here = -100; my $empty_path = 4; my $close_on_exec = 1;
+      my $mount = syscall(432, $context, $close_on_exec, 0);
+      fail("fsmount") if $mount < 0;
+      syscall(429, $mount, $nothing, $here, $target, $empty_path) == 0 or fail("move_mount");
+      return; } }
+  s/([\\:,])/\\$1/g for @lower;
+  my $data = "lowerdir=" . join(":", @lower);
+  if (length $setting{upper}) {
+    my ($upper, $work) = @setting{qw(upper work)};
+    s/([\\,])/\\$1/g for $upper, $work;
+    $data .= ",upperdir=$upper,workdir=$work"; }
+  # One page is all that the call takes; it would cut the rest in silence.
+  if (length $data > 4_095) { $! = $n{EINVAL}; fail("mount", "too many layers for this kernel"); }
+  my $source = "longshore";
+  call("mount", $source, $target, $type, 0, $data) == 0 or fail("mount"); }
+sub slurp_messages { my ($context) = @_; my ($text, $line) = ("", "");
+  my $errno = $!;
+  $text .= $line while length $text < 4_096 && sysread($context, $line, 4_096);
+  $! = $errno; return $text; }
+sub unmount_root { my $target = $setting{overlay}; my $detach = 2; my $nofollow = 8;
+  call("umount2", $target, $nofollow) == 0 or call("umount2", $target, $detach | $nofollow); }
+`;

@@ -1,0 +1,66 @@
+import { execFile } from "node:child_process";
+import { basename } from "node:path";
+import { promisify } from "node:util";
+import { findCommand, LongshoreError } from "@longshore/core";
+import { findHierarchies } from "../cgroup/hierarchies.ts";
+import { readHostFacts } from "../spec/host-facts.ts";
+import { parseRuntimeFeatures } from "../spec/runtime-features.ts";
+import { findPerl } from "../perl/perl-program.ts";
+import type { RuntimeContext } from "./runtime-context.ts";
+import { runtimeKinds, type RuntimeKind } from "./runtime-kind.ts";
+
+const run = promisify(execFile);
+
+/** What an OCI runtime is, by the name of its file. @throws {TypeError} for one that is not known */
+export function findRuntime(binary: string): { readonly kind: RuntimeKind } {
+  const file = basename(binary);
+  const kind = runtimeKinds.find(({ name }) => file === name || file.startsWith(`${name}-`));
+  if (kind !== undefined) return { kind };
+  const names = runtimeKinds.map(({ name }) => name).join(", ");
+  throw new TypeError(`binary must be one of ${names}, or a path to one, got "${binary}"`);
+}
+
+export interface OpenRuntimeOptions {
+  readonly binary: string;
+  readonly name: string;
+  readonly stateDirectory: string;
+}
+
+/**
+ * Looks for an OCI runtime and at the machine it is to run on.
+ *
+ * @throws {LongshoreError} `RUNTIME_NOT_SUPPORTED` when it or Perl is not installed
+ */
+export async function openRuntime(options: OpenRuntimeOptions): Promise<RuntimeContext> {
+  const { name, stateDirectory } = options;
+  const { kind } = findRuntime(options.binary);
+  await findPerl();
+  const binary = await locate(options.binary, kind);
+  const hierarchies = process.geteuid?.() === 0 ? await findHierarchies() : undefined;
+  const features = await run(binary, ["features"]).then(
+    ({ stdout }) => stdout,
+    () => "",
+  );
+  return {
+    name,
+    kind,
+    binary,
+    stateDirectory,
+    hierarchies,
+    host: await readHostFacts(parseRuntimeFeatures(features)),
+    hidesUnified:
+      kind.refusesHybridCgroups &&
+      hierarchies?.version === 1 &&
+      hierarchies.mountPoints.has("unified"),
+  };
+}
+
+async function locate(binary: string, kind: RuntimeKind): Promise<string> {
+  if (binary.includes("/")) return binary;
+  const path = `${process.env["PATH"] ?? ""}:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin`;
+  const found = await findCommand(binary, path);
+  if (found !== undefined) return found;
+  throw new LongshoreError("RUNTIME_NOT_SUPPORTED", `${binary} is not installed.`, {
+    details: { missing: binary, fix: `apt-get install ${kind.debianPackage}` },
+  });
+}

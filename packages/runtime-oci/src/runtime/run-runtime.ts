@@ -1,0 +1,58 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { LongshoreError } from "@longshore/core";
+import { launcherProgram } from "../perl/launcher-program.ts";
+import { findPerl, perlArguments } from "../perl/perl-program.ts";
+import { collect } from "../perl/run-perl.ts";
+import type { RuntimeContext } from "./runtime-context.ts";
+
+/** The OCI runtime with the options that each of its commands gets. */
+export function runtimeCommand(context: RuntimeContext): readonly string[] {
+  const { binary, kind, stateDirectory } = context;
+  return [binary, ...kind.globalOptions(join(stateDirectory, "state"))];
+}
+
+/**
+ * Runs a command of the OCI runtime to its end.
+ *
+ * @param input what it reads
+ * @throws {LongshoreError} `EXECUTION_ERROR` with what the OCI runtime said
+ */
+export async function runRuntime(
+  context: RuntimeContext,
+  args: readonly string[],
+  input = "",
+): Promise<string> {
+  const [program = "", ...options] = runtimeCommand(context);
+  const [command, commandArgs] = context.hidesUnified
+    ? [await findPerl(), perlArguments(launcherProgram, [program, ...options, ...args])]
+    : [program, [...options, ...args]];
+  const child = spawn(command, commandArgs, { cwd: "/", stdio: ["pipe", "pipe", "pipe"] });
+  const output = collect(child.stdout);
+  const errors = collect(child.stderr);
+  // One that ends without reading has its reason on the other stream.
+  child.stdin.on("error", () => undefined);
+  child.stdin.end(input);
+  const [exitCode] = (await once(child, "close")) as [number | null];
+  if (exitCode === 0) return output();
+  throw runtimeError(`${context.kind.name} ${args[0] ?? ""}`, errors());
+}
+
+const maxMessage = 2_000;
+
+/** What an OCI runtime said when it failed: its last line tells why, those before often how it got there. */
+export function runtimeError(what: string, report: string): LongshoreError {
+  const lines = report.split("\n").flatMap((line) => messageOf(line) ?? []);
+  const message = (lines.at(-1) ?? "no reason was given").slice(0, maxMessage);
+  return new LongshoreError("EXECUTION_ERROR", `${what} failed: ${message}`, {
+    details: { reason: message },
+  });
+}
+
+/** The text of a line, which runc writes as `time="…" level=error msg="…"`. */
+function messageOf(line: string): string | undefined {
+  const quoted = /\bmsg="((?:[^"\\]|\\.)*)"/.exec(line)?.[1];
+  const text = (quoted?.replaceAll(/\\(.)/g, "$1") ?? line).trim();
+  return text === "" ? undefined : text;
+}

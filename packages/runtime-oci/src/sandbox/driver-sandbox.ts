@@ -1,0 +1,82 @@
+import type { Socket } from "node:net";
+import { join } from "node:path";
+import { LongshoreError, type DriverContainerSpec, type DriverSandbox } from "@longshore/core";
+import { checkContainer } from "../container/check-container.ts";
+import { containerContext } from "../container/container-context.ts";
+import { startContainer } from "../container/start-container.ts";
+import { connectPort } from "./connect-port.ts";
+import type { SandboxContext } from "./sandbox-context.ts";
+import { sandboxStats } from "./sandbox-stats.ts";
+import { takeDown } from "./take-down.ts";
+
+/**
+ * A sandbox that is up.
+ *
+ * @param init connection to its process 1; absent when it has none
+ */
+export function driverSandbox(context: SandboxContext, init: Socket | undefined): DriverSandbox {
+  const ended = Promise.withResolvers<void>();
+  let teardown: Promise<void> | undefined;
+  let isDown = false;
+  // With process 1 all others of its namespace end.
+  init?.once("close", () => {
+    isDown = true;
+    ended.resolve();
+  });
+  // Data never comes, but the end does only to who reads.
+  init?.on("error", () => undefined).resume();
+
+  const checkUp = (): void => {
+    if (!isDown) return;
+    throw new LongshoreError("SANDBOX_INVALID_STATE", "The sandbox is down.");
+  };
+  return {
+    ended: ended.promise,
+    async check(spec, options) {
+      options?.signal?.throwIfAborted();
+      await checkContainer(containerContext(context, spec));
+    },
+    async start(spec, options) {
+      checkUp();
+      checkId(spec);
+      return startContainer(containerContext(context, spec), options);
+    },
+    async connect(port, options) {
+      checkUp();
+      return connectPort(context.spec.networkNamespace, port, options);
+    },
+    async stats(options) {
+      options?.signal?.throwIfAborted();
+      return sandboxStats(context);
+    },
+    async teardown() {
+      isDown = true;
+      teardown ??= takeDown(context);
+      try {
+        await teardown;
+      } catch (error) {
+        // What could not be taken away may be tried again.
+        teardown = undefined;
+        throw error;
+      }
+      init?.destroy();
+      ended.resolve();
+    },
+  };
+}
+
+/** It becomes a file's name, and a word on command lines. */
+function checkId({ id }: DriverContainerSpec): void {
+  if (/^[a-zA-Z0-9][\w.-]{0,127}$/.test(id)) return;
+  throw new LongshoreError("VALIDATION_ERROR", `${JSON.stringify(id.slice(0, 64))} is no id.`, {
+    details: { field: "id" },
+  });
+}
+
+/** The socket of a sandbox's process 1. */
+export const initSocket = "init.sock";
+
+/** File that stands for a namespace of the sandbox. */
+export function namespaceFile({ directory }: { readonly directory: string }, name: string): string {
+  return join(directory, "ns", name);
+}

@@ -1,0 +1,48 @@
+import { join } from "node:path";
+import { LongshoreError, type DriverSandboxSpec } from "@longshore/core";
+import { cgroupDirectory } from "../cgroup/hierarchies.ts";
+import { findPerl, perlArguments } from "../perl/perl-program.ts";
+import { runPerl } from "../perl/run-perl.ts";
+import { initProgram, sandboxProgram } from "../perl/sandbox-program.ts";
+import type { RuntimeContext } from "../runtime/runtime-context.ts";
+import { sandboxNamespaces } from "./sandbox-context.ts";
+
+const shmBytes = 67_108_864;
+
+/** Makes the namespaces of a sandbox, its `/dev/shm`, and process 1 where containers share their processes. */
+export async function makeNamespaces(
+  { hierarchies }: RuntimeContext,
+  spec: DriverSandboxSpec,
+  cgroup: string | undefined,
+): Promise<void> {
+  const options = sandboxNamespaces(spec);
+  const hasHostNetwork = options.network === "node";
+  const { hostname } = spec.config;
+  const leaf =
+    hierarchies === undefined || cgroup === undefined
+      ? undefined
+      : cgroupDirectory(hierarchies, join(cgroup, "init"), "freezer");
+  // The program's first argument is the table of numbers, which the one that starts it adds.
+  const [, program = ""] = perlArguments(initProgram, []);
+  const settings = {
+    ipc: options.ipc === "node" ? "" : "1",
+    uts: hasHostNetwork ? "" : "1",
+    pid: (options.pid ?? "pod") === "pod" ? "1" : "",
+    hostname: hasHostNetwork ? "" : (hostname ?? ""),
+    network: spec.networkNamespace ?? "",
+    shm: options.ipc === "node" ? "" : String(shmBytes),
+    cgroup: leaf ?? "",
+    perl: await findPerl(),
+    init: program,
+  };
+  const words = Object.entries(settings).map(([key, value]) => `${key}=${value}`);
+  try {
+    await runPerl(sandboxProgram, [spec.directory, ...words], "make the sandbox's namespaces");
+  } catch (error) {
+    throw new LongshoreError(
+      "SANDBOX_CREATE_FAILED",
+      error instanceof Error ? error.message : String(error),
+      { cause: error },
+    );
+  }
+}

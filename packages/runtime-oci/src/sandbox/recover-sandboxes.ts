@@ -1,0 +1,114 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type {
+  DriverContainer,
+  DriverContainerSpec,
+  DriverSandboxSpec,
+  LinuxContainerUser,
+  RecoveredSandbox,
+} from "@longshore/core";
+import { containerContext } from "../container/container-context.ts";
+import { readContainerRecords } from "../container/container-record.ts";
+import { controlMonitor, endedMonitor } from "../container/control-monitor.ts";
+import { driverContainer } from "../container/driver-container.ts";
+import { processUser } from "../container/start-container.ts";
+import { release } from "../cgroup/release.ts";
+import { connectMonitor } from "../monitor/launch-monitor.ts";
+import type { RuntimeContext } from "../runtime/runtime-context.ts";
+import type { OciSpec } from "../spec/oci-spec.ts";
+import { driverSandbox, initSocket } from "./driver-sandbox.ts";
+import { sandboxNamespaces, type SandboxContext } from "./sandbox-context.ts";
+import { isOthers, readSandboxRecords, writeSandboxRecord, type SandboxRecord } from "./sandbox-record.ts";
+import { takeDown } from "./take-down.ts";
+import { mountedPaths } from "../cgroup/release.ts";
+
+/** Takes over the sandboxes that are known and still up, and takes down what else an earlier program left. */
+export async function recoverSandboxes(
+  runtime: RuntimeContext,
+  known: readonly DriverSandboxSpec[],
+): Promise<ReadonlyMap<string, RecoveredSandbox>> {
+  const records = await readSandboxRecords(runtime.stateDirectory);
+  const byId = new Map(records.map((record) => [record.id, record]));
+  const recovered = new Map<string, RecoveredSandbox>();
+  await Promise.all(
+    known.map(async (spec) => {
+      const record = byId.get(spec.id);
+      byId.delete(spec.id);
+      const found = await recoverSandbox(runtime, spec, record);
+      if (found !== undefined) recovered.set(spec.id, found);
+    }),
+  );
+  await Promise.all(
+    [...byId.values()].map(async (record) => {
+      if (!(await isOthers(record))) await takeDown(forgotten(runtime, record));
+    }),
+  );
+  return recovered;
+}
+
+async function recoverSandbox(
+  runtime: RuntimeContext,
+  spec: DriverSandboxSpec,
+  record: SandboxRecord | undefined,
+): Promise<RecoveredSandbox | undefined> {
+  const context: SandboxContext = { runtime, spec, cgroup: record?.cgroup, pids: new Map() };
+  const init = await findInit(spec);
+  if (record === undefined || init === "gone") {
+    await takeDown(context);
+    return undefined;
+  }
+  await writeSandboxRecord(runtime.stateDirectory, record);
+  const containers = new Map<string, DriverContainer>();
+  for (const container of await readContainerRecords(spec.directory)) {
+    containers.set(container.id, await recoverContainer(context, container));
+  }
+  return { sandbox: driverSandbox(context, init === "none" ? undefined : init), containers };
+}
+
+/** Process 1 of a sandbox; a sandbox without one lives as long as its namespaces are there. */
+async function findInit(
+  spec: DriverSandboxSpec,
+): Promise<"gone" | "none" | Awaited<ReturnType<typeof connectMonitor>>> {
+  const { pid = "pod", ipc, network } = sandboxNamespaces(spec);
+  if (pid === "pod") return connectMonitor(spec.directory, initSocket).catch(() => "gone" as const);
+  const held = ipc !== "node" ? "ipc" : network !== "node" ? "uts" : undefined;
+  if (held === undefined) return "none";
+  const mounts = await mountedPaths([join(spec.directory, "ns")]);
+  return mounts.some((path) => path.endsWith(`/${held}`)) ? "none" : "gone";
+}
+
+async function recoverContainer(
+  sandbox: SandboxContext,
+  spec: DriverContainerSpec,
+): Promise<DriverContainer> {
+  const context = containerContext(sandbox, spec);
+  const user = await readUser(spec.directory);
+  const socket = await connectMonitor(spec.directory, "monitor.sock").catch(() => undefined);
+  if (socket !== undefined) {
+    const monitor = controlMonitor(socket, spec.directory);
+    monitor.connection.send("H");
+    const state = await Promise.race([monitor.started, monitor.exit]).catch(() => undefined);
+    if (typeof state === "number") sandbox.pids.set(spec.id, state);
+    return driverContainer(context, { monitor, sessions: [], user });
+  }
+  // Without a monitor nobody would hear of its end, nor write its log: what runs of it is ended.
+  await release({
+    hierarchies: sandbox.runtime.hierarchies,
+    cgroup: context.cgroup,
+    directories: [],
+  });
+  const monitor = endedMonitor(spec.directory);
+  return driverContainer(context, { monitor, sessions: [], user });
+}
+
+async function readUser(directory: string): Promise<LinuxContainerUser | undefined> {
+  const text = await readFile(join(directory, "config.json"), "utf8").catch(() => undefined);
+  // This program wrote it; a container that died before has none.
+  return text === undefined ? undefined : processUser(JSON.parse(text) as OciSpec);
+}
+
+/** Enough of a sandbox that nobody knows to take it down. */
+function forgotten(runtime: RuntimeContext, { id, directory, cgroup }: SandboxRecord): SandboxContext {
+  const config = { metadata: { name: id, uid: id, namespace: "" } };
+  return { runtime, spec: { id, directory, config }, cgroup, pids: new Map() };
+}

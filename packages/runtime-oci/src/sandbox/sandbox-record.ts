@@ -1,0 +1,97 @@
+import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { z } from "zod";
+
+/**
+ * What a driver notes before it makes a sandbox: enough to take it down when nobody knows it any more.
+ */
+export interface SandboxRecord {
+  readonly id: string;
+  readonly directory: string;
+  readonly cgroup?: string | undefined;
+  /** The program that made it, which may be another one that still runs */
+  readonly owner: ProcessIdentity;
+}
+
+/** A process as it can be told apart after its number was given to another one. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** Clock ticks between the start of the machine and its own */
+  readonly startTime: string;
+}
+
+const recordSchema = z.object({
+  id: z.string(),
+  directory: z.string(),
+  cgroup: z.string().optional(),
+  owner: z.object({ pid: z.int(), startTime: z.string() }),
+});
+
+/** A process; `undefined` when it is gone. See proc_pid_stat(5), field 22. */
+export async function processIdentity(pid: number): Promise<ProcessIdentity | undefined> {
+  let text: string;
+  try {
+    text = await readFile(`/proc/${pid}/stat`, "latin1");
+  } catch {
+    return undefined;
+  }
+  // The name before it stands in brackets and may have anything in it.
+  const [state, ...fields] = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  if (state === "Z" || state === "X") return undefined;
+  return { pid, startTime: fields[18] ?? "" };
+}
+
+/** Whether a record is that of another program that still runs. */
+export async function isOthers({ owner }: SandboxRecord): Promise<boolean> {
+  if (owner.pid === process.pid) return false;
+  return (await processIdentity(owner.pid))?.startTime === owner.startTime;
+}
+
+export async function writeSandboxRecord(
+  stateDirectory: string,
+  record: Omit<SandboxRecord, "owner">,
+): Promise<void> {
+  const owner = (await processIdentity(process.pid)) ?? { pid: process.pid, startTime: "" };
+  const directory = join(stateDirectory, "sandboxes");
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await replaceFile(join(directory, record.id), JSON.stringify({ ...record, owner }));
+}
+
+export async function removeSandboxRecord(stateDirectory: string, id: string): Promise<void> {
+  await rm(join(stateDirectory, "sandboxes", id), { force: true });
+}
+
+/** All that are noted; what cannot be read is none. */
+export async function readSandboxRecords(
+  stateDirectory: string,
+): Promise<readonly SandboxRecord[]> {
+  const directory = join(stateDirectory, "sandboxes");
+  const names = await readdir(directory).catch(() => []);
+  const records = await Promise.all(
+    names.map(async (name) => parseRecord(await readFile(join(directory, name), "utf8"), name)),
+  );
+  return records.filter((record) => record !== undefined);
+}
+
+function parseRecord(text: string, name: string): SandboxRecord | undefined {
+  try {
+    const record = recordSchema.parse(JSON.parse(text));
+    return record.id === basename(name) ? record : undefined;
+  } catch {
+    // A part that was never renamed.
+    return undefined;
+  }
+}
+
+/** Readers see the old content or the new; it is on the disk when this resolves. */
+export async function replaceFile(path: string, content: string): Promise<void> {
+  const part = `${path}.part`;
+  const file = await open(part, "w", 0o600);
+  try {
+    await file.writeFile(content);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(part, path);
+}

@@ -1,0 +1,47 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { release } from "../cgroup/release.ts";
+import { containerContext } from "../container/container-context.ts";
+import { readContainerRecords } from "../container/container-record.ts";
+import { controlMonitor } from "../container/control-monitor.ts";
+import { removeContainer } from "../container/remove-container.ts";
+import { connectMonitor } from "../monitor/launch-monitor.ts";
+import type { SandboxContext } from "./sandbox-context.ts";
+import { removeSandboxRecord } from "./sandbox-record.ts";
+
+/**
+ * Ends a sandbox with all its containers, whoever started them, and gives back all that it holds. What is gone already is no
+ * error.
+ *
+ * @throws {LongshoreError} `IO_ERROR` when processes or mounts stay
+ */
+export async function takeDown(context: SandboxContext): Promise<void> {
+  const { runtime, spec, cgroup } = context;
+  const containers = await readContainerRecords(spec.directory);
+  await Promise.all(
+    containers.map(async (container) => {
+      await endMonitor(container.directory);
+      await removeContainer(containerContext(context, container));
+    }),
+  );
+  await release({
+    hierarchies: runtime.hierarchies,
+    cgroup,
+    directories: [join(spec.directory, "ns"), join(spec.directory, "shm")],
+  });
+  await Promise.all(
+    ["ns", "shm", "containers", "init.sock", "hosts", "resolv.conf", "hostname"].map(
+      async (name) => rm(join(spec.directory, name), { recursive: true, force: true }),
+    ),
+  );
+  await removeSandboxRecord(runtime.stateDirectory, spec.id);
+}
+
+/** Has a container's monitor kill what it started, and waits until it is gone itself. */
+async function endMonitor(directory: string): Promise<void> {
+  const socket = await connectMonitor(directory, "monitor.sock").catch(() => undefined);
+  if (socket === undefined) return;
+  const monitor = controlMonitor(socket, directory);
+  monitor.connection.send("H");
+  await monitor.stop();
+}
