@@ -4,3 +4,9 @@ export type {
   SandboxNetworkSetup,
   SandboxNetworkSpec,
 } from "./network/sandbox-network.ts";
+export { bridgeNetwork, type BridgeNetworkOptions } from "./network/bridge-network.ts";
+export type { NetworkAllowance } from "./network/network-rules.ts";
+export type { EgressOptions } from "./egress/egress-proxy.ts";
+export type { EgressLimits } from "./egress/egress-limits.ts";
+export type { ResolveHost } from "./egress/checked-lookup.ts";
+export type { EgressDecision, EgressDenialReason } from "./egress/decision-events.ts";
