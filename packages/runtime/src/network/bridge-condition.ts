@@ -1,7 +1,6 @@
 import { geteuid } from "node:process";
-import { networkPlan } from "./network-plan.ts";
+import { aliasPrefix, networkPlan } from "./network-plan.ts";
 import { bridgeOwner } from "./links.ts";
-import { nothingChanged } from "./forwarding.ts";
 import { rulesText } from "./network-rules.ts";
 import { parseSubnet } from "./subnet.ts";
 import { findSystemCommand, runSystemCommand } from "./system-command.ts";
@@ -40,7 +39,7 @@ export async function missingForBridge(bridge: string): Promise<string> {
   try {
     // Checks all rules with the kernel and changes nothing.
     const text = rulesText(
-      { plan, allow: new Set(), proxyListenPort: 1, uplinks: nothingChanged.uplinks },
+      { plan, allow: new Set(), proxyListenPort: 1, uplinks: { ipv4: [], ipv6: [] } },
       [],
     );
     await runSystemCommand([await findSystemCommand("nft"), "--check", "-f", "-"], text);
@@ -49,7 +48,7 @@ export async function missingForBridge(bridge: string): Promise<string> {
     return `The kernel's packet filter lacks what sandboxes need (nf_tables for bridge and inet): ${said}`;
   }
   const owner = await bridgeOwner(bridge);
-  if (owner !== undefined && !owner.startsWith("longshore ")) {
+  if (owner !== undefined && !owner.startsWith(aliasPrefix)) {
     return `An interface "${bridge}" is there already and not Longshore's; give the network another name.`;
   }
   return "";

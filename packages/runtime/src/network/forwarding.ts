@@ -1,34 +1,29 @@
-import { readdir, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { LongshoreError } from "@longshore/core";
 
 /** What was changed so that the host forwards packets, and how it was before. */
 export interface ForwardingState {
   /** Interfaces between which the host did not forward before, by family */
   readonly uplinks: { readonly ipv4: readonly string[]; readonly ipv6: readonly string[] };
-  /** Settings under /proc/sys to put back, with the values they had, in order */
+  /** Settings under /proc/sys/net to put back, with the values they had, in order */
   readonly before: readonly (readonly [name: string, value: string])[];
 }
 
-export const nothingChanged: ForwardingState = { uplinks: { ipv4: [], ipv6: [] }, before: [] };
+const nothingChanged: ForwardingState = { uplinks: { ipv4: [], ipv6: [] }, before: [] };
 
 const root = "/proc/sys/net";
 const ipv4Switch = "ipv4/ip_forward";
 const ipv6Switch = "ipv6/conf/all/forwarding";
-
-export interface ForwardingOptions {
-  readonly hasIpv6: boolean;
-  /** Of an earlier run, when it was never put back */
-  readonly earlier: ForwardingState;
-  /** Called before anything is changed: what it gets must be durable when it resolves. */
-  readonly save: (state: ForwardingState) => Promise<void>;
-}
+/** Of all networks of this host together. Like the settings themselves it is gone after a reboot. */
+const stateFile = "/run/longshore/forwarding.json";
 
 /**
  * Makes the host forward packets. Interfaces that were there before are remembered: between them nothing was forwarded,
- * and the rules see that it stays so.
+ * and the rules see that it stays so. The caller holds the host's lock.
  */
-export async function enableForwarding(options: ForwardingOptions): Promise<ForwardingState> {
-  const { hasIpv6, earlier, save } = options;
+export async function enableForwarding(families: { hasIpv6: boolean }): Promise<ForwardingState> {
+  const earlier = await readState();
   const before = new Map(earlier.before);
   let { ipv4, ipv6 } = earlier.uplinks;
   const wanted: [string, string][] = [];
@@ -39,7 +34,7 @@ export async function enableForwarding(options: ForwardingOptions): Promise<Forw
     if (!before.has(name)) before.set(name, current);
     return true;
   };
-  if (hasIpv6 && (await readSysctl(ipv6Switch)) === "0") {
+  if (families.hasIpv6 && (await readSysctl(ipv6Switch)) === "0") {
     ipv6 = await interfaceNames("ipv6");
     for (const name of ipv6) {
       // A host that forwards no longer listens to its own routers, unless this is 2.
@@ -50,20 +45,39 @@ export async function enableForwarding(options: ForwardingOptions): Promise<Forw
   }
   if (await want(ipv4Switch, "1")) ipv4 = await interfaceNames("ipv4");
   const state = { uplinks: { ipv4, ipv6 }, before: [...before] };
-  if (wanted.length > 0) await save(state);
+  if (wanted.length > 0) await writeState(state);
   for (const [name, value] of wanted) await writeSysctl(name, value);
   return state;
 }
 
-/** Puts back what was changed, the last change first. Interfaces that are gone are left out. */
-export async function restoreForwarding(state: ForwardingState): Promise<void> {
-  for (const [name, value] of state.before.toReversed()) {
+/**
+ * Puts back what was changed, the last change first. Interfaces that are gone are left out. The caller holds the host's
+ * lock and knows that no network is left.
+ */
+export async function restoreForwarding(): Promise<void> {
+  for (const [name, value] of (await readState()).before.toReversed()) {
     try {
       await writeSysctl(name, value);
     } catch (error) {
       if (!isGone(error)) throw error;
     }
   }
+  await rm(stateFile, { force: true });
+}
+
+async function readState(): Promise<ForwardingState> {
+  try {
+    return JSON.parse(await readFile(stateFile, "utf8")) as ForwardingState;
+  } catch (error) {
+    if (isGone(error)) return nothingChanged;
+    throw new LongshoreError("IO_ERROR", `${stateFile} cannot be read.`, { cause: error });
+  }
+}
+
+async function writeState(state: ForwardingState): Promise<void> {
+  await mkdir(dirname(stateFile), { recursive: true, mode: 0o755 });
+  await writeFile(`${stateFile}.new`, JSON.stringify(state), { mode: 0o600 });
+  await rename(`${stateFile}.new`, stateFile);
 }
 
 /** @param name path below /proc/sys/net */

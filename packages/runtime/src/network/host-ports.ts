@@ -89,7 +89,9 @@ async function tryToBind(port: HostPort, address: string): Promise<string | unde
   if (port.protocol === "sctp") return undefined;
   try {
     if (port.protocol === "udp") {
-      const socket = createSocket({ type: isIP(address) === 6 ? "udp6" : "udp4", ipv6Only: true });
+      const socket = createSocket(
+        isIP(address) === 6 ? { type: "udp6", ipv6Only: true } : { type: "udp4" },
+      );
       try {
         socket.bind({ port: port.port, address, exclusive: true });
         await once(socket, "listening");

@@ -3,13 +3,20 @@ import { LongshoreError } from "@longshore/core";
 import type { BridgeNetworkOptions } from "./bridge-network.ts";
 import {
   enableForwarding,
-  nothingChanged,
   readSysctl,
   restoreForwarding,
   writeSysctl,
   type ForwardingState,
 } from "./forwarding.ts";
-import { addBridgeBatch, bridgeBatch, bridgeOwner, routedSubnets, type IpRoute } from "./links.ts";
+import {
+  addBridgeBatch,
+  bridgeBatch,
+  bridgeOwner,
+  hasOwnBridges,
+  routedSubnets,
+  type IpRoute,
+} from "./links.ts";
+import { withHostLock } from "./network-lock.ts";
 import type { NetnsPrograms } from "./netns-file.ts";
 import { networkIdentity, networkPlan, type NetworkPlan } from "./network-plan.ts";
 import {
@@ -29,8 +36,13 @@ export interface BridgePrograms extends NetnsPrograms {
 /** The host's side of a network, as it was made. */
 export interface HostNetwork {
   readonly plan: NetworkPlan;
-  readonly directory: string;
-  readonly forwarding: ForwardingState;
+  readonly uplinks: ForwardingState["uplinks"];
+}
+
+export interface HostNetworkOptions extends BridgeNetworkOptions {
+  readonly name: string;
+  /** Whether sandboxes of an earlier run have addresses */
+  readonly hasLeases: boolean;
 }
 
 /** @throws {LongshoreError} `RUNTIME_NOT_SUPPORTED` for one that is not installed */
@@ -47,8 +59,15 @@ export async function bridgePrograms(): Promise<BridgePrograms> {
  * @throws {LongshoreError} `CONFIG_ERROR` for subnets that cannot be had; `STATE_CONFLICT` for a bridge of another
  *   network
  */
-export async function prepareHost(
-  options: BridgeNetworkOptions & { readonly name: string },
+export function prepareHost(
+  options: HostNetworkOptions,
+  programs: BridgePrograms,
+): Promise<HostNetwork> {
+  return withHostLock(() => prepare(options, programs));
+}
+
+async function prepare(
+  options: HostNetworkOptions,
   programs: BridgePrograms,
 ): Promise<HostNetwork> {
   const { name, directory } = options;
@@ -75,27 +94,19 @@ export async function prepareHost(
     mtu: options.mtu ?? (await uplinkMtu([...routes, ...routes6])),
   });
   await writeNetworkState(directory, state);
-  const forwarding = await enableForwarding({
-    hasIpv6,
-    earlier: state.forwarding,
-    save: (changed) => writeNetworkState(directory, { ...state, forwarding: changed }),
-  });
+  const { uplinks } = await enableForwarding({ hasIpv6 });
   await makeBridge(plan, programs.ip, owner !== undefined);
-  return { plan, directory, forwarding };
+  return { plan, uplinks };
 }
 
-/** Takes the bridge away and puts the host's settings back. */
-export async function takeDownHost(
-  { plan, directory, forwarding }: HostNetwork,
-  { ip }: BridgePrograms,
-): Promise<void> {
-  if ((await bridgeOwner(plan.bridge)) === plan.bridgeAlias) {
-    await runSystemCommand([ip, "link", "del", plan.bridge]);
-  }
-  await restoreForwarding(forwarding);
-  const state = await readNetworkState(directory);
-  if (state !== undefined)
-    await writeNetworkState(directory, { ...state, forwarding: nothingChanged });
+/** Takes the bridge away, and puts the host's settings back when it was the last one. */
+export function takeDownHost({ plan }: HostNetwork, { ip }: BridgePrograms): Promise<void> {
+  return withHostLock(async () => {
+    if ((await bridgeOwner(plan.bridge)) === plan.bridgeAlias) {
+      await runSystemCommand([ip, "link", "del", plan.bridge]);
+    }
+    if (!(await hasOwnBridges())) await restoreForwarding();
+  });
 }
 
 async function makeBridge(plan: NetworkPlan, ip: string, isThere: boolean): Promise<void> {
@@ -113,17 +124,23 @@ async function makeBridge(plan: NetworkPlan, ip: string, isThere: boolean): Prom
 }
 
 async function chooseSubnets(
-  options: BridgeNetworkOptions & { readonly name: string },
+  options: HostNetworkOptions,
   routes: readonly IpRoute[],
 ): Promise<NetworkState> {
   const earlier = await readNetworkState(options.directory);
   const routed = routedSubnets(routes, options.name);
   const { subnet = earlier?.subnet ?? chooseSubnet(routed) } = options;
+  if (options.hasLeases && earlier !== undefined && parseSubnet(subnet).text !== earlier.subnet) {
+    throw new LongshoreError(
+      "CONFIG_ERROR",
+      `Sandboxes have addresses of ${earlier.subnet}; remove them before the subnet changes.`,
+      { details: { field: "subnet", subnet: earlier.subnet } },
+    );
+  }
   const wanted6 = options.subnet6 === "none" ? undefined : options.subnet6;
   return {
     subnet: parseSubnet(subnet).text,
     subnet6: parseSubnet(wanted6 ?? earlier?.subnet6 ?? chooseSubnet6()).text,
-    forwarding: earlier?.forwarding ?? nothingChanged,
   };
 }
 

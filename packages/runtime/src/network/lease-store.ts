@@ -17,15 +17,14 @@ export interface LeaseStore {
   /** Ids whose file could not be read: their sandbox is lost */
   readonly damaged: readonly string[];
   /** A place that no lease has, different from those given back last; undefined when all are taken. Reserved at once. */
-  takeIndex(): number | undefined;
-  giveBackIndex(index: number): void;
+  takeIndex(capacity: number): number | undefined;
   /** Known at once, durable when it resolves. */
   add(lease: NetworkLease): Promise<void>;
   remove(sandboxId: string): Promise<void>;
 }
 
 /** Reads all leases of a directory, one file each. */
-export async function openLeaseStore(directory: string, capacity: number): Promise<LeaseStore> {
+export async function openLeaseStore(directory: string): Promise<LeaseStore> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const leases = new Map<string, NetworkLease>();
   const damaged: string[] = [];
@@ -45,13 +44,14 @@ export async function openLeaseStore(directory: string, capacity: number): Promi
     leases.set(sandboxId, lease);
     if (lease.index !== undefined) taken.add(lease.index);
   }
-  let next = taken.size === 0 ? 0 : (Math.max(...taken) - 1) % capacity;
+  let next = taken.size === 0 ? 0 : Math.max(...taken) - 1;
 
   return {
     leases,
     damaged,
-    takeIndex() {
+    takeIndex(capacity) {
       if (taken.size >= capacity) return undefined;
+      next %= capacity;
       // The first two are the net's and the gateway's.
       while (taken.has(next + 2)) next = (next + 1) % capacity;
       const index = next + 2;
@@ -59,7 +59,6 @@ export async function openLeaseStore(directory: string, capacity: number): Promi
       next = (next + 1) % capacity;
       return index;
     },
-    giveBackIndex: (index) => void taken.delete(index),
     async add(lease) {
       leases.set(lease.sandboxId, lease);
       const path = join(directory, `${lease.sandboxId}.json`);

@@ -1,7 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { NetworkLease } from "./lease-store.ts";
-import type { NetworkPlan } from "./network-plan.ts";
+import { aliasPrefix, type NetworkPlan } from "./network-plan.ts";
 import { parseSubnet, type Subnet } from "./subnet.ts";
 
 /** Inputs of `ip -batch`: one command a line, all made of validated values. */
@@ -95,6 +95,14 @@ export async function bridgeOwner(bridge: string): Promise<string | undefined> {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
     throw error;
   }
+}
+
+/** Whether any network of ours, of whatever program, is on the host. */
+export async function hasOwnBridges(): Promise<boolean> {
+  for (const name of await readdir(interfaces)) {
+    if ((await bridgeOwner(name))?.startsWith(aliasPrefix) === true) return true;
+  }
+  return false;
 }
 
 /** The fields of `ip -json route` that are used here. */

@@ -50,13 +50,15 @@ export async function openBridge(options: LiveBridgeOptions): Promise<LiveBridge
   const unlock = await lockNetwork(directory);
   try {
     const programs = await bridgePrograms();
-    const host = await prepareHost(options, programs);
+    const store = await openLeaseStore(join(directory, "leases"));
+    const hasLeases = [...store.leases.values()].some((lease) => lease.index !== undefined);
+    const host = await prepareHost({ ...options, hasLeases }, programs);
     const { plan } = host;
     const namespaces = join(directory, "netns");
     await mkdir(namespaces, { recursive: true, mode: 0o700 });
-    const store = await openLeaseStore(join(directory, "leases"), subnetCapacity(plan.subnet));
+    const capacity = subnetCapacity(plan.subnet);
     const allow = new Set(options.allow ?? []);
-    let settings: RuleSettings = { plan, allow, uplinks: host.forwarding.uplinks };
+    let settings: RuleSettings = { plan, allow, uplinks: host.uplinks };
     const rules = createRuleSet(programs.nft, settings);
     for (const lease of store.leases.values()) rules.know(lease);
     await rules.rebuild(settings);
@@ -162,7 +164,7 @@ export async function openBridge(options: LiveBridgeOptions): Promise<LiveBridge
           }
         }
       }
-      const index = store.takeIndex();
+      const index = store.takeIndex(capacity);
       if (index === undefined) {
         throw new LongshoreError("POOL_EXHAUSTED", `No address is free in ${plan.subnet.text}.`, {
           details: { subnet: plan.subnet.text },
@@ -240,8 +242,7 @@ export async function openBridge(options: LiveBridgeOptions): Promise<LiveBridge
     };
 
     return {
-      setUp: (spec, signal) =>
-        inTurn(spec.sandboxId, () => queue.add(() => setUp(spec, signal), { signal })),
+      setUp: (spec, signal) => inTurn(spec.sandboxId, () => queue.add(() => setUp(spec, signal))),
       tearDown: async (sandboxId) => {
         checkId(sandboxId);
         await inTurn(sandboxId, () => queue.add(() => tearDown(sandboxId)));

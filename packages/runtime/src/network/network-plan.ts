@@ -2,6 +2,9 @@ import { createHash } from "node:crypto";
 import type { NetworkLease } from "./lease-store.ts";
 import { addressAt, type Subnet } from "./subnet.ts";
 
+/** Begins what is written on every bridge of ours */
+export const aliasPrefix = "longshore ";
+
 /** Names and addresses of a network, all of which follow from the bridge, its directory and its subnets. */
 export interface NetworkPlan {
   readonly bridge: string;
@@ -42,7 +45,7 @@ export function networkIdentity(
 ): Pick<NetworkPlan, "bridgeAlias" | "linkPrefix"> {
   const hash = identityHash(bridge, directory);
   // 15 characters are a name's limit: this leaves five for the place, base 36.
-  return { bridgeAlias: `longshore ${hash}`, linkPrefix: `ls${hash.slice(0, 7)}-` };
+  return { bridgeAlias: aliasPrefix + hash, linkPrefix: `ls${hash.slice(0, 7)}-` };
 }
 
 export function networkPlan(options: NetworkPlanOptions): NetworkPlan {

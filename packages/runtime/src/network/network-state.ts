@@ -2,14 +2,12 @@ import { randomBytes } from "node:crypto";
 import { mkdir, open, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { LongshoreError } from "@longshore/core";
-import { nothingChanged, type ForwardingState } from "./forwarding.ts";
 import { parseSubnet, subnetsOverlap, type Subnet } from "./subnet.ts";
 
 /** What a network must know again after a crash, beside its leases. */
 export interface NetworkState {
   readonly subnet: string;
   readonly subnet6: string;
-  readonly forwarding: ForwardingState;
 }
 
 export async function readNetworkState(directory: string): Promise<NetworkState | undefined> {
@@ -22,8 +20,8 @@ export async function readNetworkState(directory: string): Promise<NetworkState 
     throw error;
   }
   try {
-    const { subnet, subnet6, forwarding = nothingChanged } = JSON.parse(text) as NetworkState;
-    return { subnet: parseSubnet(subnet).text, subnet6: parseSubnet(subnet6).text, forwarding };
+    const { subnet, subnet6 } = JSON.parse(text) as NetworkState;
+    return { subnet: parseSubnet(subnet).text, subnet6: parseSubnet(subnet6).text };
   } catch (cause) {
     throw new LongshoreError("IO_ERROR", `${path} is damaged; remove it when no sandbox runs.`, {
       cause,
