@@ -1,5 +1,6 @@
 import { lookup } from "node:dns/promises";
 import { isIP, type LookupFunction } from "node:net";
+import { callbackify } from "node:util";
 import { isPublicAddress } from "./public-address.ts";
 
 /** Gives the addresses of a name. */
@@ -19,19 +20,20 @@ export const resolveByHost: ResolveHost = async (host) =>
  * name that changes between two questions gains nothing.
  */
 export function checkedLookup(resolve: ResolveHost): LookupFunction {
+  const find = callbackify((host: string) => publicAddresses(host, resolve));
   return (host, options, callback) => {
-    publicAddresses(host, resolve).then(
-      (addresses) => {
-        const all = addresses.map((address) => ({ address, family: isIP(address) }));
-        const [first] = all;
-        if (options.all === true) callback(null, all);
-        else callback(null, first?.address ?? "", first?.family);
-      },
-      (error: unknown) => {
-        callback(error instanceof Error ? error : new Error(String(error)), "");
-      },
-    );
+    find(host, (error, addresses) => {
+      const all = error === null ? addresses.map(withFamily) : [];
+      const [first] = all;
+      if (error !== null) callback(error, "");
+      else if (options.all === true) callback(null, all);
+      else callback(null, first?.address ?? "", first?.family);
+    });
   };
+}
+
+function withFamily(address: string): { address: string; family: number } {
+  return { address, family: isIP(address) };
 }
 
 async function publicAddresses(host: string, resolve: ResolveHost): Promise<readonly string[]> {

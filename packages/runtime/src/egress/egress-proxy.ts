@@ -33,7 +33,7 @@ export interface EgressProxyOptions extends EgressOptions {
   readonly logger: Logger;
 }
 
-export interface EgressClient {
+interface EgressClient {
   readonly sandboxId: string;
   /** From which the sandbox's connections come; nobody else can use it */
   readonly address: string;

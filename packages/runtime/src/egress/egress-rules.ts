@@ -55,7 +55,8 @@ export function normalizeHost(text: string): string | undefined {
   if (family === 4) return bare === text ? text : undefined;
   if (family === 6) return bare.includes("%") ? undefined : withoutMapping(canonicalIpv6(bare));
   if (bare !== text) return undefined;
-  // It accepts more than names, all of which the labels' pattern refuses.
+  // Node's function reads a host as in a URL: it cuts at slashes, decodes percents and drops line breaks.
+  if (/[^A-Za-z0-9._\u{80}-\u{10ffff}-]/u.test(text)) return undefined;
   const name = domainToASCII(text.endsWith(".") ? text.slice(0, -1) : text).toLowerCase();
   const labels = name.split(".");
   if (name.length > 253 || !labels.every((part) => label.test(part))) return undefined;

@@ -11,7 +11,7 @@ import { isPublicAddress } from "./public-address.ts";
 import { secretSwap, type SecretSwap } from "./secret-swap.ts";
 
 /** Whether something may be reached, and by which rule, or why not. */
-export type Verdict =
+type Verdict =
   | { readonly isAllowed: true; readonly rule: EgressRule }
   | { readonly isAllowed: false; readonly reason: EgressDenialReason };
 

@@ -99,9 +99,8 @@ function startRequest(
   };
   // TRACE would send the headers back, secrets and all.
   if (request.method === "TRACE") return deny(denialFor("protocol", host, port));
-  const mayHaveSecrets = isSecure && session.swap.hasSecretsFor(host, port);
   const headers = session.swap.swap(target, endToEndHeaders(request));
-  if (headers === undefined || (!mayHaveSecrets && session.swap.mentions(path))) {
+  if (headers === undefined || !session.swap.allows(target, path)) {
     return deny(denialFor("placeholder", host, port));
   }
   const options: RequestOptions = {

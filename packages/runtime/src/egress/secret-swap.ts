@@ -10,11 +10,11 @@ export interface SecretSwap {
    * placeholder that is not meant for it.
    */
   swap(target: SwapTarget, headers: readonly string[]): readonly string[] | undefined;
-  /** Whether a text holds any placeholder. */
-  mentions(text: string): boolean;
+  /** Whether a text may be sent to a host: it holds no placeholder that is meant for others only. */
+  allows(target: SwapTarget, text: string): boolean;
 }
 
-export interface SwapTarget {
+interface SwapTarget {
   readonly host: string;
   readonly port: number;
   /** Secrets never leave in clear text */
@@ -69,7 +69,7 @@ export function secretSwap(
   };
 
   return {
-    mentions,
+    allows: (target, text) => swapText(target, text) !== undefined,
     hasSecretsFor: (host, port) => port !== 80 && list.some((secret) => fits(secret, host, port)),
     swap(target, headers) {
       if (list.length === 0) return headers;

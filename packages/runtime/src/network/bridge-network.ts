@@ -2,6 +2,7 @@ import { mkdir, realpath } from "node:fs/promises";
 import { LongshoreError, silentLogger, type EventBus, type Logger } from "@longshore/core";
 import { openBridge, type LiveBridge } from "./live-bridge.ts";
 import { missingForBridge } from "./bridge-condition.ts";
+import { needsNetwork } from "./new-lease.ts";
 import type { NetworkAllowance } from "./network-rules.ts";
 import type { EgressOptions } from "../egress/egress-proxy.ts";
 import type { SandboxNetwork } from "./sandbox-network.ts";
@@ -85,11 +86,7 @@ export function bridgeNetwork(options: BridgeNetworkOptions): SandboxNetwork {
       signal?.throwIfAborted();
       if (spec.config.linux?.securityContext?.namespaceOptions?.network === "node") {
         if (spec.config.egress === undefined) return {};
-        throw new LongshoreError(
-          "VALIDATION_ERROR",
-          "egress needs the pod's own network; the host's was asked for.",
-          { details: { field: "egress" } },
-        );
+        throw needsNetwork("egress");
       }
       return (await getBridge()).setUp(spec, signal);
     },

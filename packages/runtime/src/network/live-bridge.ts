@@ -9,7 +9,9 @@ import {
 import PQueue from "p-queue";
 import { createEgressProxy, type EgressProxy } from "../egress/egress-proxy.ts";
 import type { BridgeNetworkOptions } from "./bridge-network.ts";
-import { checkPortIsFree, inUse, parsePortMappings, portsConflict } from "./host-ports.ts";
+import { createTurns } from "./turns.ts";
+import { checkPortIsFree } from "./host-ports.ts";
+import { newLease } from "./new-lease.ts";
 import { bridgePrograms, prepareHost, takeDownHost } from "./host-setup.ts";
 import { openLeaseStore, type NetworkLease } from "./lease-store.ts";
 import { hostBatch, linksNamed, removeLinkBatch, sandboxBatch } from "./links.ts";
@@ -19,7 +21,6 @@ import { lockNetwork } from "./network-lock.ts";
 import { createRuleSet } from "./rule-set.ts";
 import type { RuleSettings } from "./network-rules.ts";
 import type { SandboxNetworkSetup, SandboxNetworkSpec } from "./sandbox-network.ts";
-import { subnetCapacity } from "./subnet.ts";
 import { runSystemCommand } from "./system-command.ts";
 
 /** A bridge that is there, with its rules and leases. */
@@ -56,30 +57,18 @@ export async function openBridge(options: LiveBridgeOptions): Promise<LiveBridge
     const { plan } = host;
     const namespaces = join(directory, "netns");
     await mkdir(namespaces, { recursive: true, mode: 0o700 });
-    const capacity = subnetCapacity(plan.subnet);
     const allow = new Set(options.allow ?? []);
     let settings: RuleSettings = { plan, allow, uplinks: host.uplinks };
     const rules = createRuleSet(programs.nft, settings);
     for (const lease of store.leases.values()) rules.know(lease);
     await rules.rebuild(settings);
     const queue = new PQueue({ concurrency: parallelSetUps });
-    /** One thing at a time for each sandbox. */
-    const turns = new Map<string, Promise<unknown>>();
+    const inTurn = createTurns();
     let proxy: Promise<EgressProxy> | undefined;
 
     const namespaceOf = (sandboxId: string): string => join(namespaces, sandboxId);
     const ip = (batch: string, ...flags: string[]): Promise<string> =>
       runSystemCommand([programs.ip, ...flags, "-batch", "-"], batch);
-    const inTurn = async <T>(sandboxId: string, work: () => Promise<T>): Promise<T> => {
-      const run = (turns.get(sandboxId) ?? Promise.resolve()).catch(() => {}).then(work);
-      turns.set(sandboxId, run);
-      try {
-        return await run;
-      } finally {
-        if (turns.get(sandboxId) === run) turns.delete(sandboxId);
-      }
-    };
-
     const startProxy = async (): Promise<EgressProxy> => {
       const started = await createEgressProxy({
         ...options.egress,
@@ -143,36 +132,6 @@ export async function openBridge(options: LiveBridgeOptions): Promise<LiveBridge
       await removeNetns(namespaceOf(sandboxId), programs);
     };
 
-    const newLease = ({ sandboxId, config }: SandboxNetworkSpec): NetworkLease => {
-      const kind = config.linux?.securityContext?.namespaceOptions?.network ?? "pod";
-      const hostPorts = parsePortMappings(config.portMappings ?? []);
-      if (kind === "none") {
-        const field = config.egress !== undefined ? "egress" : "portMappings";
-        if (config.egress !== undefined || hostPorts.length > 0) {
-          throw new LongshoreError(
-            "VALIDATION_ERROR",
-            `${field} needs the pod's own network; none was asked for.`,
-            { details: { field } },
-          );
-        }
-        return { sandboxId, hostPorts, isEgressOnly: false };
-      }
-      for (const port of hostPorts) {
-        for (const other of store.leases.values()) {
-          if (other.hostPorts.some((taken) => portsConflict(port, taken))) {
-            throw inUse(port, `sandbox ${other.sandboxId}`);
-          }
-        }
-      }
-      const index = store.takeIndex(capacity);
-      if (index === undefined) {
-        throw new LongshoreError("POOL_EXHAUSTED", `No address is free in ${plan.subnet.text}.`, {
-          details: { subnet: plan.subnet.text },
-        });
-      }
-      return { sandboxId, index, hostPorts, isEgressOnly: config.egress !== undefined };
-    };
-
     const make = async (
       spec: SandboxNetworkSpec,
       lease: NetworkLease,
@@ -204,7 +163,7 @@ export async function openBridge(options: LiveBridgeOptions): Promise<LiveBridge
           details: { sandboxId },
         });
       }
-      const lease = newLease(spec);
+      const lease = newLease(spec, store, plan);
       // From here on others see its ports and address as taken.
       const written = store.add(lease);
       try {
@@ -215,8 +174,10 @@ export async function openBridge(options: LiveBridgeOptions): Promise<LiveBridge
         signal?.throwIfAborted();
         return setup;
       } catch (error) {
-        await undo(lease);
-        await store.remove(sandboxId);
+        await tearDown(sandboxId).catch((undoError: unknown) => {
+          // Its lease stays, so that another tear-down or the next start can do it.
+          logger.warn({ sandboxId, error: undoError }, "a failed set-up could not be undone");
+        });
         if (signal?.aborted === true || isKnown(error)) throw error;
         throw new LongshoreError(
           "SANDBOX_CREATE_FAILED",
@@ -250,7 +211,7 @@ export async function openBridge(options: LiveBridgeOptions): Promise<LiveBridge
       async recover(known, signal) {
         const specs = new Map(known.map((spec) => [spec.sandboxId, spec]));
         const found = new Map<string, SandboxNetworkSetup>();
-        for (const lease of [...store.leases.values()]) {
+        for (const lease of Array.from(store.leases.values())) {
           signal?.throwIfAborted();
           const spec = specs.get(lease.sandboxId);
           await inTurn(lease.sandboxId, async () => {

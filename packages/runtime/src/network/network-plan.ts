@@ -22,7 +22,7 @@ export interface NetworkPlan {
 }
 
 /** Where a sandbox is on the network. */
-export interface SandboxPlace {
+interface SandboxPlace {
   /** The host's end of its link */
   readonly link: string;
   readonly mac: string;
