@@ -1,0 +1,106 @@
+import { mkdir, realpath } from "node:fs/promises";
+import { LongshoreError, silentLogger, type EventBus, type Logger } from "@longshore/core";
+import { openBridge, type LiveBridge } from "./live-bridge.ts";
+import { missingForBridge } from "./bridge-condition.ts";
+import { needsNetwork } from "./new-lease.ts";
+import type { NetworkAllowance } from "./network-rules.ts";
+import type { EgressOptions } from "../egress/egress-proxy.ts";
+import type { SandboxNetwork } from "./sandbox-network.ts";
+import { parseSubnet } from "./subnet.ts";
+
+export interface BridgeNetworkOptions {
+  /** Host directory for namespaces, leases and certificates; made when missing, used by one program at a time */
+  readonly directory: string;
+  /** Of the bridge and of the tables of rules; two networks on a host need two. @default "longshore0" */
+  readonly name?: string | undefined;
+  /** IPv4 addresses of the sandboxes. @default a free 10.x.0.0/16, kept in the directory */
+  readonly subnet?: string | undefined;
+  /**
+   * IPv6 addresses of the sandboxes, or `"none"`.
+   *
+   * @default a unique local /64, kept in the directory, when the host has an IPv6 default route; else none
+   */
+  readonly subnet6?: string | undefined;
+  /** What sandboxes may reach beside the outside world. @default [] */
+  readonly allow?: readonly NetworkAllowance[] | undefined;
+  /** @default that of the host's default route */
+  readonly mtu?: number | undefined;
+  /** Name servers of sandboxes whose configuration names none. @default the host's that they can reach */
+  readonly nameServers?: readonly string[] | undefined;
+  readonly egress?: EgressOptions | undefined;
+  /** Gets `worker.{sandboxId}.egress-allowed` and `egress-denied` */
+  readonly events?: EventBus | undefined;
+  readonly logger?: Logger | undefined;
+}
+
+/**
+ * Sandboxes on a bridge of their own, by `ip` and `nft` of the system. Needs root. Nothing is made before the first
+ * sandbox; with the last one gone, dispose takes the bridge and its rules away and puts the host's settings back.
+ *
+ * @throws {RangeError} for options that make no network
+ */
+export function bridgeNetwork(options: BridgeNetworkOptions): SandboxNetwork {
+  const { name = "longshore0", directory, mtu } = options;
+  // Not longer than an interface's name; a plain word for nft.
+  if (!/^[A-Za-z][A-Za-z0-9_]{0,14}$/.test(name)) {
+    throw new RangeError(`name must be 1 to 15 letters, digits and "_", got "${name}"`);
+  }
+  if (options.subnet !== undefined && parseSubnet(options.subnet).family !== 4) {
+    throw new RangeError(`subnet must be an IPv4 one, got "${options.subnet}"`);
+  }
+  const { subnet6 = "none" } = options;
+  if (subnet6 !== "none" && parseSubnet(subnet6).family !== 6) {
+    throw new RangeError(`subnet6 must be an IPv6 one or "none", got "${subnet6}"`);
+  }
+  if (mtu !== undefined && !(Number.isInteger(mtu) && mtu >= 1_280 && mtu <= 65_535)) {
+    throw new RangeError(`mtu must be 1280 to 65535 bytes, got ${mtu}`);
+  }
+  let live: Promise<LiveBridge> | undefined;
+  let isDisposed = false;
+
+  const open = async (): Promise<LiveBridge> => {
+    const missing = await missingForBridge(name);
+    if (missing !== "") throw new LongshoreError("RUNTIME_NOT_SUPPORTED", missing);
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    const { logger = silentLogger } = options;
+    return openBridge({ ...options, logger, name, directory: await realpath(directory) });
+  };
+  const getBridge = (): Promise<LiveBridge> => {
+    if (isDisposed) {
+      return Promise.reject(new LongshoreError("SHUTDOWN", "The network is closed."));
+    }
+    live ??= open().catch((error: unknown) => {
+      // The next caller tries again: what was missing may have come.
+      live = undefined;
+      throw error;
+    });
+    return live;
+  };
+
+  return {
+    async condition() {
+      const reason = await missingForBridge(name);
+      return { isReady: reason === "", reason };
+    },
+    async setUp(spec, { signal } = {}) {
+      signal?.throwIfAborted();
+      if (spec.config.linux?.securityContext?.namespaceOptions?.network === "node") {
+        if (spec.config.egress === undefined) return {};
+        throw needsNetwork("egress");
+      }
+      return (await getBridge()).setUp(spec, signal);
+    },
+    async tearDown(sandboxId) {
+      await (await getBridge()).tearDown(sandboxId);
+    },
+    async recover(known, { signal } = {}) {
+      signal?.throwIfAborted();
+      return (await getBridge()).recover(known, signal);
+    },
+    async [Symbol.asyncDispose]() {
+      isDisposed = true;
+      const opened = await live?.catch(() => undefined);
+      await opened?.close();
+    },
+  };
+}
