@@ -30,7 +30,10 @@ export async function packDirectory(directory: string): Promise<AsyncIterable<Ui
   // "./" in front: a name that begins with "@" would be read as an archive. The directory itself is left out, so that
   // the one it is unpacked into keeps its mode. An archive of nothing is two blocks of zeros.
   if (names.length === 0) return blocks();
-  return create({ cwd: directory, portable: true }, names.map((name) => `./${name}`));
+  return create(
+    { cwd: directory, portable: true },
+    names.map((name) => `./${name}`),
+  );
 }
 
 async function* blocks(): AsyncGenerator<Uint8Array, undefined> {
@@ -109,11 +112,7 @@ async function place(source: string, target: string): Promise<void> {
 /** Counts entries and refuses, or leaves out, those that are not safe. */
 function entryCheck(
   name: string,
-  {
-    maxBytes = 10_737_418_240,
-    maxEntries = 1_000_000,
-    unsafeEntries = "refuse",
-  }: UnpackOptions,
+  { maxBytes = 10_737_418_240, maxEntries = 1_000_000, unsafeEntries = "refuse" }: UnpackOptions,
 ): (entry: Entry) => boolean {
   let bytes = 0;
   let entries = 0;

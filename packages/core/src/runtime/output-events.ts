@@ -69,9 +69,7 @@ export function outputLines(outputs: Outputs): AsyncGenerator<OutputLine, undefi
   return toLines(outputEvents(outputs));
 }
 
-async function* toLines(
-  events: AsyncIterable<OutputEvent>,
-): AsyncGenerator<OutputLine, undefined> {
+async function* toLines(events: AsyncIterable<OutputEvent>): AsyncGenerator<OutputLine, undefined> {
   const begun: Record<OutputName, string> = { stdout: "", stderr: "" };
   for await (const { stream, data } of events) {
     const parts = data.split("\n");

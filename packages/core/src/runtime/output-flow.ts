@@ -21,23 +21,33 @@ export interface OutputFlowOptions {
   readonly look: (chunk: Uint8Array | undefined) => void | Promise<void>;
   /** Why the output was cut off, once it was: its reader must not take that for the end */
   readonly failure: () => CutOff | undefined;
+  /** Whether the process was given up by who reads it: then a stream that breaks has ended */
+  readonly isGivenUp: () => boolean;
 }
 
 /** @param source the output, once the process has started */
 export function outputFlow(
   source: Promise<AsyncIterable<Uint8Array>>,
-  { name, look, failure }: OutputFlowOptions,
+  { name, look, failure, isGivenUp }: OutputFlowOptions,
 ): OutputFlow {
   const ended = Promise.withResolvers<void>();
-  ended.promise.catch(() => undefined);
+  for (const promise of [ended.promise, source]) promise.catch(() => undefined);
   let isTaken = false;
   let iterator: AsyncIterator<Uint8Array> | undefined;
   let turn: Promise<unknown> = Promise.resolve();
 
+  const step = async (): Promise<IteratorResult<Uint8Array>> => {
+    iterator ??= (await source)[Symbol.asyncIterator]();
+    try {
+      return await iterator.next();
+    } catch (error) {
+      if (failure() === undefined && !isGivenUp()) throw error;
+      return { done: true, value: undefined };
+    }
+  };
   const advance = async (): Promise<IteratorResult<Uint8Array, undefined>> => {
     try {
-      iterator ??= (await source)[Symbol.asyncIterator]();
-      const next = await iterator.next();
+      const next = await step();
       const cut = failure();
       if (cut !== undefined) throw cut.reason;
       await look(next.done === true ? undefined : next.value);

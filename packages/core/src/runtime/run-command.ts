@@ -20,6 +20,8 @@ export interface RunningCommand extends Readonly<Record<OutputName, OutputFlow>>
   readonly finished: Promise<FinishedCommand>;
   /** Reads the outputs that nobody has taken. */
   collect(): void;
+  /** Kills the command, once it has started, with all that it started. That is no error for its readers. Idempotent. */
+  giveUp(): Promise<void>;
 }
 
 export interface CommandLimits extends Pick<
@@ -65,6 +67,7 @@ export function startCommand(
     stderr: outputCapture(maxOutputBytes),
   };
   const life = commandLife(request, limits, captures);
+  let isGivenUp = false;
   const session = open(runtime, request, { ...limits, life });
   session.catch(() => undefined);
   const flow = (name: OutputName): OutputFlow =>
@@ -73,6 +76,7 @@ export function startCommand(
       {
         name,
         failure: life.failure,
+        isGivenUp: () => isGivenUp,
         look(chunk) {
           if (chunk !== undefined) captures[name].add(chunk);
           return onOutput?.(name, chunk);
@@ -105,6 +109,12 @@ export function startCommand(
       flows.stdout.collect();
       flows.stderr.collect();
     },
+    async giveUp() {
+      isGivenUp = true;
+      // Never started: nothing to kill.
+      const running = await session.catch(() => undefined);
+      await running?.[Symbol.asyncDispose]();
+    },
   };
 }
 
@@ -129,11 +139,15 @@ function commandLife(
   let cut: CutOff | undefined;
   const told = (error: unknown): unknown => {
     if (deadline?.aborted !== true || signal?.aborted === true) return error;
-    return new LongshoreError("TIMEOUT", `"${cmd[0] ?? ""}" was killed after its ${timeoutMs} ms.`, {
-      phase: "execution",
-      details: { timeoutMs, stdout: captures.stdout.tail(), stderr: captures.stderr.tail() },
-      cause: error,
-    });
+    return new LongshoreError(
+      "TIMEOUT",
+      `"${cmd[0] ?? ""}" was killed after its ${timeoutMs} ms.`,
+      {
+        phase: "execution",
+        details: { timeoutMs, stdout: captures.stdout.tail(), stderr: captures.stderr.tail() },
+        cause: error,
+      },
+    );
   };
   return {
     signal: end,

@@ -21,7 +21,8 @@ export function sandboxChanges(
 
   const listen = async (): Promise<void> => {
     try {
-      for await (const _event of runtime.getContainerEvents?.({ signal: end }) ?? []) wake.resolve();
+      for await (const _event of runtime.getContainerEvents?.({ signal: end }) ?? [])
+        wake.resolve();
     } catch {
       // The abort, or events that broke off: then asking must do.
     }

@@ -29,7 +29,10 @@ export function sandboxConfigs(spec: SandboxSpec, identity: SandboxIdentity): Sa
     name,
     secret: { placeholder: `longshore-${randomBytes(24).toString("hex")}`, value, hosts },
   }));
-  const placeholders = secrets.map(({ name, secret }) => ({ key: name, value: secret.placeholder }));
+  const placeholders = secrets.map(({ name, secret }) => ({
+    key: name,
+    value: secret.placeholder,
+  }));
   return {
     pod: podConfig(
       spec,

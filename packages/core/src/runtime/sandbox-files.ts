@@ -69,11 +69,7 @@ export interface SandboxFiles {
   /** A tar archive of what is at a path, under its own name: `./name`, `./name/below`. */
   packTar?(path: string, options?: Abortable): Readable;
   /** Unpacks a tar archive into a directory, which is made when missing. The files belong to the container's user. */
-  unpackTar?(
-    tar: AsyncIterable<Uint8Array>,
-    path: string,
-    options?: Abortable,
-  ): Promise<void>;
+  unpackTar?(tar: AsyncIterable<Uint8Array>, path: string, options?: Abortable): Promise<void>;
   /** Watches what is at a path; resolves once it is watched. */
   watch?(path: string, options?: WatchFilesOptions): Promise<FileWatch>;
 }

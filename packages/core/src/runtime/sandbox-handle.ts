@@ -131,7 +131,11 @@ export function sandboxHandle(runtime: RuntimeClient, options: HandleOptions): S
 }
 
 type Ability =
-  "portForward" | "podSandboxStats" | "pauseContainer" | "resumeContainer" | "commitContainer";
+  | "portForward"
+  | "podSandboxStats"
+  | "pauseContainer"
+  | "resumeContainer"
+  | "commitContainer";
 
 function ability<Name extends Ability>(
   runtime: RuntimeClient,

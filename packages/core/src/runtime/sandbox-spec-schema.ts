@@ -25,7 +25,11 @@ const egressHost = z
   );
 
 const secret = z.strictObject({
-  hosts: z.array(egressHost).min(1).max(256).describe("Where it may go; each as it stands in allow"),
+  hosts: z
+    .array(egressHost)
+    .min(1)
+    .max(256)
+    .describe("Where it may go; each as it stands in allow"),
   value: text.min(1).max(65_536).describe("The secret itself"),
 });
 
@@ -55,10 +59,7 @@ const sandboxSchema = z
     pull: z.enum(["always", "missing", "never"]).optional().describe("When to fetch the image"),
     name: z
       .string()
-      .regex(
-        /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/,
-        "expected a lower-case host name without dots",
-      )
+      .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, "expected a lower-case host name without dots")
       .optional()
       .describe("Host name, and the name it is found by"),
     runtime_handler: z.string().max(64).optional().describe("Kind of sandbox"),

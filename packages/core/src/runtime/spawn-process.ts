@@ -77,7 +77,7 @@ export function spawnProcess(
         const message = `"${cmd[0] ?? ""}" was disposed before it had started.`;
         disposed.abort(new LongshoreError("CANCELLED", message));
       }
-      await (await session())?.[Symbol.asyncDispose]();
+      await running.giveUp();
     },
   };
   return handle;
@@ -123,7 +123,8 @@ function inputOf(
   const isOpen = openStdin ?? (tty && stdin === undefined);
   return {
     async write(chunk) {
-      if (!isOpen) throw new TypeError("this command takes no input: spawn it with openStdin: true");
+      if (!isOpen)
+        throw new TypeError("this command takes no input: spawn it with openStdin: true");
       await (await session).stdin.write(chunk);
     },
     async end() {

@@ -45,6 +45,7 @@ export async function startHostProcess(spec: HostProcessSpec): Promise<HostProce
   stdin?.on("error", () => undefined);
 
   let isGone = false;
+  let isCut = false;
   const exit = once(child, "exit").then(([code, signal]): ProcessExit => {
     isGone = true;
     const giveUp = setTimeout(() => {
@@ -80,8 +81,8 @@ export async function startHostProcess(spec: HostProcessSpec): Promise<HostProce
         stdin?.end();
       },
     },
-    stdout: bytes(stdout, () => isGone),
-    stderr: bytes(stderr, () => isGone),
+    stdout: bytes(stdout, () => isGone || isCut),
+    stderr: bytes(stderr, () => isGone || isCut),
     async resize() {},
     async kill(signal = "SIGTERM") {
       const name = signalNames.find((known) => known === signal);
@@ -90,6 +91,7 @@ export async function startHostProcess(spec: HostProcessSpec): Promise<HostProce
       if (!isGone) process.kill(pid, name);
     },
     async [Symbol.asyncDispose]() {
+      isCut = true;
       killGroup("SIGKILL");
       stdout?.destroy();
       stderr?.destroy();
