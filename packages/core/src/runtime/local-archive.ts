@@ -1,8 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { lstat, mkdir, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import type { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
+import { addAbortSignal, type Readable } from "node:stream";
 import { create, extract } from "tar";
 import type { Abortable } from "../abortable.ts";
 import { isLongshoreError, LongshoreError } from "../errors/longshore-error.ts";
@@ -58,29 +57,10 @@ export async function unpackTree(
   await mkdir(dirname(target), { recursive: true });
   const part = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString("hex")}.part`);
   await mkdir(part, { mode: 0o700 });
-  const stop = new AbortController();
   try {
-    const check = entryCheck(name, options);
-    const sink = extract({
-      cwd: part,
-      strict: true,
-      preserveOwner: false,
-      filter: (_path, entry) => {
-        if ("mode" in entry && typeof entry.mode === "number") entry.mode &= 0o777;
-        try {
-          return check(entry as unknown as Entry);
-        } catch (error) {
-          // Thrown from here it would pass by everybody who waits.
-          stop.abort(error);
-          return false;
-        }
-      },
-    });
-    const end = AbortSignal.any([stop.signal, ...(signal === undefined ? [] : [signal])]);
-    await pipeline(archive, sink as unknown as NodeJS.WritableStream, { signal: end });
+    await unpackInto(part, archive, { ...options, name });
     await place(join(part, name), target);
   } catch (error) {
-    stop.signal.throwIfAborted();
     signal?.throwIfAborted();
     if (isLongshoreError(error)) throw error;
     throw new LongshoreError("IO_ERROR", `${to} could not be written: ${messageOf(error)}`, {
@@ -90,6 +70,51 @@ export async function unpackTree(
   } finally {
     await rm(part, { recursive: true, force: true });
   }
+}
+
+/** Rejects only once nothing more is written. */
+async function unpackInto(
+  cwd: string,
+  archive: Readable,
+  { name, signal, ...limits }: UnpackOptions & { readonly name: string },
+): Promise<void> {
+  const problems: unknown[] = [];
+  const check = entryCheck(name, limits);
+  const sink = extract({
+    cwd,
+    strict: true,
+    preserveOwner: false,
+    filter: (_path, entry) => {
+      if ("mode" in entry && typeof entry.mode === "number") entry.mode &= 0o777;
+      try {
+        return problems.length === 0 && check(entry as unknown as Entry);
+      } catch (error) {
+        // Thrown from here it would pass by everybody who waits.
+        problems.push(error);
+        return false;
+      }
+    },
+  });
+  sink.on("error", (error: unknown) => problems.push(error));
+  const closed = new Promise<void>((resolve) => sink.once("close", resolve));
+  let wake = (): void => undefined;
+  for (const event of ["drain", "close"] as const) sink.on(event, () => wake());
+  try {
+    for await (const chunk of addAbortSignal(signal ?? new AbortController().signal, archive)) {
+      const isFull = !sink.write(chunk as Buffer);
+      if (problems.length > 0) break;
+      if (isFull) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    }
+  } catch (error) {
+    problems.unshift(error);
+  }
+  sink.end();
+  await closed;
+  if (problems.length > 0) throw problems[0];
 }
 
 async function place(source: string, target: string): Promise<void> {

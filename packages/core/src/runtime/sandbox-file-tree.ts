@@ -86,6 +86,8 @@ function writeStream(
   options: WriteFileOptions | undefined,
 ): Writable {
   const body = new PassThrough();
+  // Told by `writing`, which may not read yet.
+  body.on("error", () => undefined);
   const writing = files.write(path, body, options);
   const stream = new Writable({
     write(chunk: Uint8Array, _encoding, callback) {

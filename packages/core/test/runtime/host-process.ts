@@ -44,6 +44,9 @@ export async function startHostProcess(spec: HostProcessSpec): Promise<HostProce
   // A process may close its input, or end, before all is written: its own affair.
   stdin?.on("error", () => undefined);
 
+  // Else Node throws the output of a process away that ends before somebody reads it.
+  for (const output of [stdout, stderr]) output?.on("readable", () => undefined);
+
   let isGone = false;
   let isCut = false;
   const exit = once(child, "exit").then(([code, signal]): ProcessExit => {
@@ -75,7 +78,11 @@ export async function startHostProcess(spec: HostProcessSpec): Promise<HostProce
       async write(chunk) {
         if (stdin === null || !stdin.writable) return;
         if (stdin.write(chunk)) return;
-        await Promise.race([once(stdin, "drain"), once(stdin, "close")]).catch(() => undefined);
+        const done = new AbortController();
+        const { signal } = done;
+        const events = ["drain", "close"].map((event) => once(stdin, event, { signal }));
+        await Promise.race(events).catch(() => undefined);
+        done.abort();
       },
       async end() {
         stdin?.end();
