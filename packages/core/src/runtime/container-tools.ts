@@ -5,7 +5,7 @@ import { runCommand, startCommand } from "./run-command.ts";
 import type { CommandLimits, FinishedCommand, RunningCommand } from "./run-command.ts";
 import type { RuntimeClient } from "./runtime-client.ts";
 
-export interface ToolOptions extends Pick<CommandLimits, "stdin" | "maxOutputBytes" | "signal"> {
+interface ToolOptions extends Pick<CommandLimits, "stdin" | "maxOutputBytes" | "signal"> {
   /** Whether its output is wanted. @default true */
   readonly stdout?: boolean | undefined;
 }
@@ -64,10 +64,10 @@ export function containerTools(runtime: RuntimeClient, containerId: string): Con
             (error: unknown) => this.destroy(toError(error)),
           );
         },
-        destroy(error, callback) {
+        destroy(reason, callback) {
           left.abort();
-          const done = (): void => callback(error);
-          command.finished.then(done, done);
+          const tell = (): void => callback(reason);
+          command.finished.then(tell, tell);
         },
       });
     },

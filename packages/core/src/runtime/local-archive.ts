@@ -96,7 +96,7 @@ async function unpackInto(
     },
   });
   sink.on("error", (error: unknown) => problems.push(error));
-  const closed = new Promise<void>((resolve) => sink.once("close", resolve));
+  const closed = new Promise<void>((done) => sink.once("close", done));
   let wake = (): void => undefined;
   for (const event of ["drain", "close"] as const) sink.on(event, () => wake());
   try {
@@ -104,8 +104,8 @@ async function unpackInto(
       const isFull = !sink.write(chunk as Buffer);
       if (problems.length > 0) break;
       if (isFull) {
-        await new Promise<void>((resolve) => {
-          wake = resolve;
+        await new Promise<void>((done) => {
+          wake = done;
         });
       }
     }

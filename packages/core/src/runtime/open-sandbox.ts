@@ -66,7 +66,12 @@ export async function makeSandbox(
     const timings: SandboxTimings = { pullMs, sandboxMs, containerMs, startMs, totalMs };
     onProgress?.({ phase: "ready" });
     return sandboxHandle(runtime, {
-      ...{ id: podSandboxId, containerId, name, isCreated: true, keep, timings },
+      id: podSandboxId,
+      containerId,
+      name,
+      isCreated: true,
+      keep,
+      timings,
       limits: { remainingMs: timeoutMs, idleTimeoutMs },
     });
   } catch (error) {

@@ -60,7 +60,7 @@ async function* merged(sources: readonly Source[]): AsyncGenerator<OutputEvent, 
       else ask(source);
     }
   } finally {
-    await Promise.all(sources.map(({ iterator }) => iterator.return?.()));
+    for (const { iterator } of sources) await iterator.return?.();
   }
 }
 

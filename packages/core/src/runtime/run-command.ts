@@ -134,7 +134,10 @@ function commandLife(
   captures: Readonly<Record<OutputName, OutputCapture>>,
 ): CommandLife {
   // A time-out that makes no sense is refused before the start.
-  const deadline = isTimeout(timeoutMs) ? AbortSignal.timeout(Math.ceil(timeoutMs)) : undefined;
+  const deadline =
+    timeoutMs !== undefined && isTimeout(timeoutMs)
+      ? AbortSignal.timeout(Math.ceil(timeoutMs))
+      : undefined;
   const end = AbortSignal.any([signal, deadline].filter((one) => one !== undefined));
   let cut: CutOff | undefined;
   const told = (error: unknown): unknown => {
@@ -195,6 +198,6 @@ async function open(
   }
 }
 
-function isTimeout(timeoutMs: number | undefined): timeoutMs is number {
-  return timeoutMs !== undefined && timeoutMs > 0 && timeoutMs <= maxTimeoutMs;
+function isTimeout(timeoutMs: number): boolean {
+  return timeoutMs > 0 && timeoutMs <= maxTimeoutMs;
 }

@@ -96,17 +96,22 @@ function writeStream(
     },
     final(callback) {
       body.end();
-      writing.then(() => callback(), callback);
+      const tell = (): void => callback();
+      writing.then(tell, callback);
     },
-    destroy(error, callback) {
+    destroy(reason, callback) {
       // Without its end the file is not written: the old one stays.
-      if (!body.writableEnded) body.destroy(error ?? new Error("the stream was destroyed"));
-      const done = (): void => callback(error);
-      writing.then(done, done);
+      if (!body.writableEnded) body.destroy(reason ?? new Error("the stream was destroyed"));
+      const tell = (): void => callback(reason);
+      writing.then(tell, tell);
     },
   });
   writing.catch((error: unknown) => {
-    stream.destroy(error instanceof Error ? error : new Error(String(error)));
+    stream.destroy(toError(error));
   });
   return stream;
+}
+
+function toError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown), { cause: thrown });
 }

@@ -72,6 +72,7 @@ describe("sandbox.expose", () => {
     await once(socket, "close");
     const another = connect(exposed.port, exposed.host);
     await once(another, "connect");
+    expect(another.remotePort).toBe(exposed.port);
     another.destroy();
   });
 

@@ -209,11 +209,11 @@ export function processRuntime({ directory, images }: ProcessRuntimeOptions): Ru
       signal?.throwIfAborted();
       const argv = [...(container.config.command ?? []), ...(container.config.args ?? [])];
       try {
-        const isWanted = container.isAttached;
+        const { isAttached } = container;
         const main = await start(container, argv, {
-          stdin: isWanted && container.config.stdin === true,
-          stdout: isWanted,
-          stderr: isWanted,
+          stdin: isAttached && container.config.stdin === true,
+          stdout: isAttached,
+          stderr: isAttached,
         });
         Object.assign(container, { main, state: "running", startedAtMs: Date.now() });
         container.ready.resolve(main);

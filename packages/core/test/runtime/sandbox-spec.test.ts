@@ -152,7 +152,7 @@ describe("a sandbox spec", () => {
     { image: "base", command: [] },
   ])("is checked when a sandbox is opened: %j", async (spec) => {
     await using host = await tempRuntime();
-    const opening = openSandbox(host.runtime, spec as SandboxOptions);
+    const opening = openSandbox(host.runtime, spec);
     await expect(opening).rejects.toMatchObject({ code: "VALIDATION_ERROR" });
     expect(await host.runtime.listPodSandbox()).toEqual([]);
   });
