@@ -139,8 +139,23 @@ export type * from "./runtime/sandbox-driver.ts";
 export { containerUser, mergeImageConfig } from "./runtime/process-spec.ts";
 export type { ContainerProcess } from "./runtime/process-spec.ts";
 export { openSandbox } from "./runtime/open-sandbox.ts";
+export { attachSandbox, listSandboxes } from "./runtime/attach-sandbox.ts";
+export type { ListedSandbox, ListSandboxesOptions } from "./runtime/attach-sandbox.ts";
+export { ensureSandbox, type EnsureOptions } from "./runtime/ensure-sandbox.ts";
+export {
+  decodeSandboxSpec,
+  encodeSandboxSpec,
+  sandboxJsonSchema,
+} from "./runtime/sandbox-spec-schema.ts";
+export type * from "./runtime/sandbox-spec.ts";
 export type * from "./runtime/sandbox.ts";
+export type * from "./runtime/sandbox-process.ts";
+export { CommandError, type CommandFailure } from "./runtime/command-error.ts";
+export type { ExposedPort, ExposeOptions } from "./runtime/expose-port.ts";
 export type * from "./runtime/sandbox-files.ts";
+export type * from "./runtime/file-watch.ts";
+export type { SandboxFileTree } from "./runtime/sandbox-file-tree.ts";
+export type { UnpackOptions } from "./runtime/local-archive.ts";
 export type * from "./image/image.ts";
 export type * from "./image/image-client.ts";
 export type * from "./image/image-config.ts";

@@ -1,59 +1,26 @@
 import { randomBytes } from "node:crypto";
 import { posix } from "node:path";
-import { isLongshoreError, LongshoreError } from "../errors/longshore-error.ts";
-import { runCommand, type FinishedCommand } from "./run-command.ts";
+import { LongshoreError } from "../errors/longshore-error.ts";
+import { containerTools, failed } from "./container-tools.ts";
 import type { RuntimeClient } from "./runtime-client.ts";
-import type { RunOptions } from "./sandbox.ts";
 import type { FileEntry, FileStat, SandboxFiles } from "./sandbox-files.ts";
+import { checkPath } from "./sandbox-path.ts";
+import { watchFiles } from "./watch-files.ts";
 
-type ToolOptions = Pick<RunOptions, "stdin" | "maxOutputBytes" | "signal">;
-
-const maxPathBytes = 4_096;
 const maxListBytes = 16_777_216;
 /** Raw mode in hex, size, seconds since 1970: numbers only, so that no file name can be taken for one */
 const statFormat = "%f %s %Y";
 
 /**
- * Files of a container by way of the tools that nearly every image has: head, tee, mv, mkdir, rm, chmod, stat, find,
- * test (GNU or BusyBox). Paths are arguments of their own and start with `/`: no shell and no option parser reads them.
+ * Files of a container by way of the tools that nearly every image has: head, cat, tee, mv, mkdir, rm, chmod, stat, find,
+ * test, tar (GNU or BusyBox). Paths are arguments of their own and start with `/`: no shell and no option parser reads
+ * them.
  */
-export function execFiles(runtime: RuntimeClient, containerId: string): SandboxFiles {
-  const tool = async (
-    cmd: readonly string[],
-    options: ToolOptions & { readonly stdout?: boolean } = {},
-  ): Promise<FinishedCommand> => {
-    const { stdout = true, ...limits } = options;
-    try {
-      return await runCommand(runtime, { containerId, cmd, stdout }, limits);
-    } catch (error) {
-      if (!isLongshoreError(error, "EXECUTION_ERROR")) throw error;
-      throw new LongshoreError(
-        "RUNTIME_NOT_SUPPORTED",
-        `The image has no "${cmd[0] ?? ""}" to reach its files with; use an image that has it.`,
-        { cause: error },
-      );
-    }
-  };
+export function execFiles(runtime: RuntimeClient, containerId: string): Required<SandboxFiles> {
+  const tools = containerTools(runtime, containerId);
+  const { tool, onPath, exists } = tools;
 
-  const exists = async (path: string, signal?: AbortSignal): Promise<boolean> =>
-    (await tool(["test", "-e", path], { signal })).exit.exitCode === 0;
-
-  /** Runs a tool on a path; its failure is the path's. */
-  const onPath = async (
-    path: string,
-    cmd: readonly string[],
-    options: ToolOptions & { readonly stdout?: boolean } = {},
-  ): Promise<FinishedCommand> => {
-    const finished = await tool(cmd, options);
-    if (finished.exit.exitCode === 0) return finished;
-    const reason = finished.stderr.bytes().toString("utf8").trim().slice(0, 500);
-    if (await exists(path, options.signal)) throw failed(path, reason);
-    throw new LongshoreError("NOT_FOUND", `Nothing is at ${path} in the sandbox.`, {
-      details: { path, reason },
-    });
-  };
-
-  const files: SandboxFiles = {
+  const files: Required<SandboxFiles> = {
     async read(path, { maxBytes = 16_777_216, signal } = {}) {
       checkPath(path);
       // One byte more tells a file that is too long from one that just fits, without reading it all.
@@ -123,19 +90,31 @@ export function execFiles(runtime: RuntimeClient, containerId: string): SandboxF
       }
       await onPath(path, ["rm", recursive ? "-rf" : "-f", path], { signal });
     },
+    readStream(path, options) {
+      checkPath(path);
+      return tools.stream(path, ["cat", path], options);
+    },
+    packTar(path, options) {
+      checkPath(path);
+      const { dir, base } = posix.parse(posix.resolve(path));
+      // "./" in front keeps a name from being an option.
+      return tools.stream(path, ["tar", "-c", "-f", "-", "-C", dir, `./${base}`], options);
+    },
+    async unpackTar(tar, path, { signal } = {}) {
+      checkPath(path);
+      await onPath(path, ["mkdir", "-p", path], { signal });
+      await onPath(path, ["tar", "-x", "-o", "-f", "-", "-C", path], {
+        stdin: tar,
+        stdout: false,
+        signal,
+      });
+    },
+    watch(path, options) {
+      checkPath(path);
+      return watchFiles(tools, path, options);
+    },
   };
   return files;
-}
-
-function checkPath(path: string): void {
-  const isFit =
-    path.startsWith("/") && !path.includes("\0") && Buffer.byteLength(path) <= maxPathBytes;
-  if (isFit) return;
-  throw new LongshoreError(
-    "VALIDATION_ERROR",
-    `A path in a sandbox is absolute, without NUL, and at most ${maxPathBytes} bytes long.`,
-    { details: { path: path.slice(0, 200) } },
-  );
 }
 
 function parseEntry(text: string): FileEntry {
@@ -170,10 +149,6 @@ function fileType(mode: number): FileStat["type"] {
     default:
       return "other";
   }
-}
-
-function failed(path: string, reason: string): LongshoreError {
-  return new LongshoreError("IO_ERROR", `${path} in the sandbox: ${reason}`, { details: { path } });
 }
 
 function tooLong(message: string, details: Readonly<Record<string, unknown>>): LongshoreError {

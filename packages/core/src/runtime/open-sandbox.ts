@@ -1,41 +1,97 @@
 import { randomUUID } from "node:crypto";
 import { LongshoreError } from "../errors/longshore-error.ts";
 import type { ImageSpec } from "../image/image.ts";
-import type { KeyValue } from "./container.ts";
-import type { ExecRequest } from "./exec-session.ts";
-import { execFiles } from "./exec-files.ts";
-import { runCommand } from "./run-command.ts";
 import type { RuntimeClient } from "./runtime-client.ts";
-import { checkSandboxOptions, containerConfig, podSandboxConfig } from "./sandbox-config.ts";
-import type { CommandOptions, Sandbox, SandboxOptions } from "./sandbox.ts";
+import { sandboxConfigs, type SandboxIdentity } from "./sandbox-config.ts";
+import { sandboxHandle } from "./sandbox-handle.ts";
+import { checkSandboxSpec } from "./sandbox-spec-schema.ts";
+import type { SandboxSpec } from "./sandbox-spec.ts";
+import type { Sandbox, SandboxOptions, SandboxTimings } from "./sandbox.ts";
+
+/** What is not JSON about opening. */
+export type OpenOptions = Omit<SandboxOptions, keyof SandboxSpec>;
 
 /**
- * Makes a sandbox with one container in it, ready to run commands. When it rejects or is aborted, nothing stays.
+ * Makes a sandbox with one container in it. Resolves once its holding process runs, so that commands can. When it rejects
+ * or is aborted, nothing stays.
  *
- * @throws {LongshoreError} what pulling the image and `RuntimeClient` throw; `SANDBOX_CREATE_FAILED` when a sandbox that
- *   was half made could not be removed, its id in `details.podSandboxId`
+ * @throws {LongshoreError} `VALIDATION_ERROR` for a spec that makes no sense; what pulling the image and `RuntimeClient`
+ *   throw; `SANDBOX_CREATE_FAILED` when the holding process ended at once, or when a sandbox that was half made could not
+ *   be removed, its id in `details.podSandboxId`
  */
 export async function openSandbox(
   runtime: RuntimeClient,
   options: SandboxOptions,
 ): Promise<Sandbox> {
-  checkSandboxOptions(options);
-  const { signal, runtimeHandler = "" } = options;
+  const { spec, open } = splitOptions(options);
+  return makeSandbox(runtime, checkSandboxSpec(spec), { ...open, identity: { uid: randomUUID() } });
+}
+
+export function splitOptions(options: SandboxOptions): {
+  readonly spec: SandboxSpec;
+  readonly open: OpenOptions;
+} {
+  const { signal, images, auth, onProgress, keep, ...spec } = options;
+  return { spec, open: { signal, images, auth, onProgress, keep } };
+}
+
+/** @param spec checked already */
+export async function makeSandbox(
+  runtime: RuntimeClient,
+  spec: SandboxSpec,
+  options: OpenOptions & { readonly identity: SandboxIdentity },
+): Promise<Sandbox> {
+  const { signal, onProgress, identity, keep = false } = options;
+  const { runtimeHandler = "", name = "sandbox", timeoutMs, idleTimeoutMs } = spec;
   signal?.throwIfAborted();
-  const image = await provideImage(options);
-  const config = podSandboxConfig(options, randomUUID());
-  const podSandboxId = await runtime.runPodSandbox({ config, runtimeHandler }, { signal });
+  const clock = phaseClock();
+  const image = await provideImage(spec, options);
+  const pullMs = clock();
+  const { pod, container } = sandboxConfigs(spec, identity);
+  onProgress?.({ phase: "sandbox" });
+  const podSandboxId = await runtime.runPodSandbox({ config: pod, runtimeHandler }, { signal });
   try {
+    const sandboxMs = clock();
+    onProgress?.({ phase: "container" });
     const containerId = await runtime.createContainer(
-      { podSandboxId, config: containerConfig(options, image), sandboxConfig: config },
+      { podSandboxId, config: container(image), sandboxConfig: pod },
       { signal },
     );
+    const containerMs = clock();
+    onProgress?.({ phase: "start" });
     await runtime.startContainer({ containerId }, { signal });
-    return facade(runtime, podSandboxId, containerId);
+    await assertRunning(runtime, containerId, signal);
+    const startMs = clock();
+    const totalMs = pullMs + sandboxMs + containerMs + startMs;
+    const timings: SandboxTimings = { pullMs, sandboxMs, containerMs, startMs, totalMs };
+    onProgress?.({ phase: "ready" });
+    return sandboxHandle(runtime, {
+      id: podSandboxId,
+      containerId,
+      name,
+      isCreated: true,
+      keep,
+      timings,
+      limits: { remainingMs: timeoutMs, idleTimeoutMs },
+    });
   } catch (error) {
     await undo(runtime, podSandboxId, error);
     throw error;
   }
+}
+
+async function assertRunning(
+  runtime: RuntimeClient,
+  containerId: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { status } = await runtime.containerStatus({ containerId }, { signal });
+  if (status.state === "running") return;
+  throw new LongshoreError(
+    "SANDBOX_CREATE_FAILED",
+    `The sandbox's holding process ended at once, with exit code ${status.exitCode}; name a command that goes on.`,
+    { details: { exitCode: status.exitCode, reason: status.reason ?? "" } },
+  );
 }
 
 /** Not bound to the caller's signal: an abort must not leave a sandbox behind. */
@@ -52,72 +108,31 @@ async function undo(runtime: RuntimeClient, podSandboxId: string, cause: unknown
   }
 }
 
-async function provideImage(options: SandboxOptions): Promise<ImageSpec> {
-  const { image, images, pull = "missing", auth, runtimeHandler, onPullProgress, signal } = options;
+async function provideImage(
+  { image, pull = "missing", runtimeHandler }: SandboxSpec,
+  { images, auth, onProgress, signal }: OpenOptions,
+): Promise<ImageSpec> {
   const spec: ImageSpec = { image, userSpecifiedImage: image, runtimeHandler };
   if (images === undefined || pull === "never") return spec;
   const present =
     pull === "missing" ? (await images.imageStatus({ image: spec }, { signal })).image : undefined;
   const id =
     present?.id ??
-    (await images.pullImage({ image: spec, auth }, { signal, onProgress: onPullProgress }));
+    (await images.pullImage(
+      { image: spec, auth },
+      { signal, onProgress: (progress) => onProgress?.({ phase: "pull", pull: progress }) },
+    ));
   // The id, so that a tag which moves meanwhile changes nothing.
   return { ...spec, image: id };
 }
 
-function facade(runtime: RuntimeClient, id: string, containerId: string): Sandbox {
-  let removal: Promise<void> | undefined;
-
-  const toRequest = (command: readonly string[], options: CommandOptions): ExecRequest => {
-    if (command.length === 0) throw new TypeError("a command needs a program to run");
-    if (removal !== undefined) {
-      throw new LongshoreError("SANDBOX_INVALID_STATE", `The sandbox ${id} is closed.`);
-    }
-    const { env = {}, cwd, user } = options;
-    return { containerId, cmd: command, envs: toKeyValues(env), workingDir: cwd, user };
+/** Milliseconds since the last call. */
+function phaseClock(): () => number {
+  let last = performance.now();
+  return () => {
+    const now = performance.now();
+    const passed = now - last;
+    last = now;
+    return passed;
   };
-
-  return {
-    id,
-    containerId,
-    files: runtime.files?.({ containerId }) ?? execFiles(runtime, containerId),
-    async run(command, options = {}) {
-      const finished = await runCommand(runtime, toRequest(command, options), options);
-      const { exit, stdout, stderr } = finished;
-      return {
-        ...exit,
-        stdout: stdout.bytes().toString("utf8"),
-        stderr: stderr.bytes().toString("utf8"),
-        stdoutTruncated: stdout.droppedBytes() > 0,
-        stderrTruncated: stderr.droppedBytes() > 0,
-        stdoutBytesTruncated: stdout.droppedBytes(),
-        stderrBytesTruncated: stderr.droppedBytes(),
-      };
-    },
-    async spawn(command, options = {}) {
-      const { tty = false, terminalSize, output = "pipe", signal } = options;
-      const request: ExecRequest = {
-        ...toRequest(command, options),
-        tty,
-        terminalSize,
-        stdin: true,
-        stdout: output === "pipe",
-        stderr: output === "pipe" && !tty,
-      };
-      return runtime.exec(request, { signal });
-    },
-    async [Symbol.asyncDispose]() {
-      removal ??= runtime.removePodSandbox({ podSandboxId: id });
-      try {
-        await removal;
-      } catch (error) {
-        removal = undefined;
-        throw error;
-      }
-    },
-  };
-}
-
-function toKeyValues(env: Readonly<Record<string, string>>): readonly KeyValue[] {
-  return Object.entries(env).map(([key, value]) => ({ key, value }));
 }

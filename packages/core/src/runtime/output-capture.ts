@@ -1,16 +1,22 @@
-/** Keeps the first bytes of an output and counts the rest. */
+/** Keeps the first bytes of an output, and the last ones, and counts the rest. */
 export interface OutputCapture {
   add(chunk: Uint8Array): void;
-  /** What was kept, without a UTF-8 character that the limit cuts */
+  /** The first bytes, without a UTF-8 character that the limit cuts */
   bytes(): Buffer;
   /** Bytes not in `bytes` */
   droppedBytes(): number;
+  /** The last 4,096 bytes of all that came, or fewer, without a UTF-8 character that the limit cuts */
+  tail(): string;
 }
 
-/** @param maxBytes bytes to keep */
+const tailBytes = 4_096;
+
+/** @param maxBytes bytes to keep of the beginning */
 export function outputCapture(maxBytes: number): OutputCapture {
   const chunks: Uint8Array[] = [];
+  const recent: Uint8Array[] = [];
   let keptBytes = 0;
+  let recentBytes = 0;
   let totalBytes = 0;
 
   /** Bytes that end on a whole character. */
@@ -19,9 +25,21 @@ export function outputCapture(maxBytes: number): OutputCapture {
     return totalBytes > keptBytes ? all.subarray(0, wholeCharacters(all)) : all;
   };
 
+  const remember = (chunk: Uint8Array): void => {
+    recent.push(chunk);
+    recentBytes += chunk.length;
+    for (let first = recent[0]; first !== undefined; first = recent[0]) {
+      if (recentBytes - first.length < tailBytes) return;
+      recentBytes -= first.length;
+      recent.shift();
+    }
+  };
+
   return {
     add(chunk) {
+      if (chunk.length === 0) return;
       totalBytes += chunk.length;
+      remember(chunk);
       const room = maxBytes - keptBytes;
       if (room <= 0) return;
       const part = chunk.subarray(0, room);
@@ -30,6 +48,10 @@ export function outputCapture(maxBytes: number): OutputCapture {
     },
     bytes: kept,
     droppedBytes: () => totalBytes - kept().length,
+    tail() {
+      const end = Buffer.concat(recent).subarray(-tailBytes);
+      return end.subarray(totalBytes > end.length ? brokenStart(end) : 0).toString("utf8");
+    },
   };
 }
 
@@ -44,4 +66,10 @@ function wholeCharacters(bytes: Buffer): number {
     return length > back ? bytes.length - back : bytes.length;
   }
   return bytes.length;
+}
+
+/** Bytes at the start that belong to a character begun before it. */
+function brokenStart(bytes: Buffer): number {
+  const start = bytes.subarray(0, 3).findIndex((byte) => (byte & 0xc0) !== 0x80);
+  return start === -1 ? Math.min(3, bytes.length) : start;
 }

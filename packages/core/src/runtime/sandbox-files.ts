@@ -1,4 +1,6 @@
+import type { Readable } from "node:stream";
 import type { Abortable } from "../abortable.ts";
+import type { FileWatch, WatchFilesOptions } from "./file-watch.ts";
 
 /** What stands at a path. */
 export interface FileStat {
@@ -38,6 +40,8 @@ export interface RemoveOptions extends Abortable {
  * Paths are absolute, `/`-separated, without NUL; anything else is refused with `VALIDATION_ERROR`. A path that does
  * not exist is `NOT_FOUND`, and whatever else goes wrong is `IO_ERROR`. Symbolic links are followed inside the
  * container, never outside of it.
+ *
+ * A runtime with a way of its own to the files may leave out the methods marked `?`; tools of the image serve then.
  */
 export interface SandboxFiles {
   read(path: string, options?: ReadFileOptions): Promise<Uint8Array>;
@@ -60,4 +64,12 @@ export interface SandboxFiles {
   mkdir(path: string, options?: Abortable): Promise<void>;
   /** Removes a file or link, or with `recursive` a directory. No error when nothing is there. */
   remove(path: string, options?: RemoveOptions): Promise<void>;
+  /** The bytes of a file of any length, as they are read. What goes wrong destroys the stream with the error. */
+  readStream?(path: string, options?: Abortable): Readable;
+  /** A tar archive of what is at a path, under its own name: `./name`, `./name/below`. */
+  packTar?(path: string, options?: Abortable): Readable;
+  /** Unpacks a tar archive into a directory, which is made when missing. The files belong to the container's user. */
+  unpackTar?(tar: AsyncIterable<Uint8Array>, path: string, options?: Abortable): Promise<void>;
+  /** Watches what is at a path; resolves once it is watched. */
+  watch?(path: string, options?: WatchFilesOptions): Promise<FileWatch>;
 }

@@ -1,125 +1,102 @@
+import type { Duplex } from "node:stream";
 import type { Abortable } from "../abortable.ts";
 import type { AuthConfig } from "../image/image.ts";
 import type { ImageClient, PullProgress } from "../image/image-client.ts";
-import type { ExecSession, TerminalSize } from "./exec-session.ts";
-import type { SandboxFiles } from "./sandbox-files.ts";
-import type { SignalName } from "./signal-name.ts";
+import type { CommitContainerRequest } from "./container.ts";
+import type { ExposedPort, ExposeOptions } from "./expose-port.ts";
+import type { SandboxFileTree } from "./sandbox-file-tree.ts";
+import type { RunOptions, SandboxProcess, SpawnOptions } from "./sandbox-process.ts";
+import type { SandboxSpec } from "./sandbox-spec.ts";
+import type { PodSandboxStats } from "./stats.ts";
 
-/** How a sandbox is to be made. The signal belongs to the opening alone. */
-export interface SandboxOptions extends Abortable {
-  /** Image whose files the sandbox has */
-  readonly image: string;
+/** A spec, and what is not JSON about opening it. The signal belongs to the opening alone. */
+export interface SandboxOptions extends SandboxSpec, Abortable {
   /** Store to pull the image into; without it the image must be there already */
   readonly images?: ImageClient | undefined;
-  /** @default "missing" */
-  readonly pull?: "always" | "missing" | "never" | undefined;
   readonly auth?: AuthConfig | undefined;
-  readonly onPullProgress?: ((progress: PullProgress) => void) | undefined;
-  /** Kind of sandbox, e.g. `"runc"` or `"kata"`. @default "" (the runtime's default) */
-  readonly runtimeHandler?: string | undefined;
-  /** MiB. @default no limit */
-  readonly memoryMb?: number | undefined;
-  /** Processors, fractions allowed. @default no limit */
-  readonly cpus?: number | undefined;
-  /** Processes at one time; needs cgroup v2. @default no limit */
-  readonly pids?: number | undefined;
-  /** Nothing but loopback, or what the runtime gives to pods. @default "none" */
-  readonly network?: "none" | "bridge" | undefined;
-  /** Whether the image's files are read-only. @default false */
-  readonly readonlyRootfs?: boolean | undefined;
-  /** Environment of every command, added to the image's */
-  readonly env?: Readonly<Record<string, string>> | undefined;
-  /** Working directory of every command. @default the image's */
-  readonly cwd?: string | undefined;
-  /** `uid` or `uid:gid`, or a user name of the image. @default the image's */
-  readonly user?: string | undefined;
-  /** Host directories or files to show inside */
-  readonly mounts?: readonly SandboxMount[] | undefined;
-  readonly labels?: Readonly<Record<string, string>> | undefined;
-  /** Part of the sandbox's name. @default "sandbox" */
-  readonly name?: string | undefined;
-  /** Process that holds the sandbox open. It must not end by itself. @default ["sleep", "infinity"] */
-  readonly command?: readonly string[] | undefined;
+  readonly onProgress?: ((progress: SandboxProgress) => void) | undefined;
+  /** Whether disposing only detaches, so that the sandbox stays. @default false, true with `ensureSandbox` */
+  readonly keep?: boolean | undefined;
 }
 
-export interface SandboxMount {
-  readonly hostPath: string;
-  readonly path: string;
-  /** @default true */
-  readonly readonly?: boolean | undefined;
+/** What the opening of a sandbox is about to do. */
+export type SandboxProgress =
+  | { readonly phase: "pull"; readonly pull: PullProgress }
+  | { readonly phase: "sandbox" | "container" | "start" | "ready" };
+
+/** How long the steps of the opening took, in milliseconds; 0 for a step that was not needed. */
+export interface SandboxTimings {
+  readonly pullMs: number;
+  readonly sandboxMs: number;
+  readonly containerMs: number;
+  /** Until the holding process was seen to run */
+  readonly startMs: number;
+  readonly totalMs: number;
 }
 
-export interface CommandOptions {
-  /** Added to the sandbox's; the same name replaces */
-  readonly env?: Readonly<Record<string, string>> | undefined;
-  /** @default the sandbox's */
-  readonly cwd?: string | undefined;
-  /** @default the sandbox's */
-  readonly user?: string | undefined;
+/** What `attachSandbox` finds a sandbox by, in another process too. */
+export interface SandboxReference {
+  readonly kind: "longshore.sandbox.v1";
+  readonly id: string;
+  readonly containerId: string;
 }
 
-/** An abort kills the command and what it started, waits for that, and rejects with the signal's reason. */
-export interface RunOptions extends CommandOptions, Abortable {
-  /** Time after which the command is killed. @default none */
-  readonly timeoutMs?: number | undefined;
-  /** @default nothing: the command reads the end at once */
-  readonly stdin?: string | Uint8Array | AsyncIterable<string | Uint8Array> | undefined;
-  /** Bytes kept of each output; the rest is counted and thrown away. @default 10_485_760 */
-  readonly maxOutputBytes?: number | undefined;
-}
-
-/** How a command ended; fits a job's outcome as it is. */
-export interface RunResult {
-  /** 128 + n after signal n */
-  readonly exitCode: number;
-  readonly signal?: SignalName | undefined;
-  /** Decoded as UTF-8 and never cut inside a character */
-  readonly stdout: string;
-  readonly stderr: string;
-  readonly stdoutTruncated: boolean;
-  readonly stderrTruncated: boolean;
-  /** Bytes left out of `stdout` */
-  readonly stdoutBytesTruncated: number;
-  readonly stderrBytesTruncated: number;
-}
-
-/** The signal belongs to the start alone. */
-export interface SpawnOptions extends CommandOptions, Abortable {
-  /** Runs the command in a terminal. @default false */
-  readonly tty?: boolean | undefined;
-  readonly terminalSize?: TerminalSize | undefined;
-  /** `"ignore"` throws the output away, for a command that nobody reads. @default "pipe" */
-  readonly output?: "pipe" | "ignore" | undefined;
-}
+export type CommitOptions = Omit<CommitContainerRequest, "containerId" | "reference"> & Abortable;
 
 /**
- * A place of its own to run commands in. Commands may run at the same time. Disposing kills them all and removes the
- * sandbox with its files; it is idempotent and waits until everything is gone.
+ * A place of its own to run commands in. Commands may run at the same time.
  *
- * Once the sandbox is gone, or its holding process has ended, commands reject with `SANDBOX_INVALID_STATE` or
- * `SANDBOX_NOT_FOUND`.
+ * Once the sandbox is gone, its holding process has ended, or the handle is detached, commands reject with
+ * `SANDBOX_INVALID_STATE` or `SANDBOX_NOT_FOUND`. What needs an ability that the runtime does not have rejects with
+ * `RUNTIME_NOT_SUPPORTED`.
+ *
+ * **Its end.** `remove` ends it and `detach` leaves it, whoever made it. Disposing removes what the call made that gave
+ * this handle, and detaches otherwise or with `keep`.
  */
 export interface Sandbox extends AsyncDisposable {
   /** The runtime's id of the sandbox */
   readonly id: string;
   /** The runtime's id of the container in it */
   readonly containerId: string;
-  readonly files: SandboxFiles;
+  readonly name: string;
+  /** Whether the call that gave this handle made the sandbox, rather than found it */
+  readonly isCreated: boolean;
+  /** All 0 for a sandbox that was found */
+  readonly timings: SandboxTimings;
+  readonly files: SandboxFileTree;
   /**
-   * Runs a command to its end. An exit code other than 0 is an answer, not an error. What the command leaves running in
-   * the background is killed; use `spawn` for what is to stay.
+   * Runs a command to its end and collects its output. What it leaves running in the background is killed; use `spawn` for
+   * what is to stay.
    *
    * @param command program and arguments; no shell reads them
-   * @throws {LongshoreError} `TIMEOUT` with what was printed so far in `details.stdout` and `details.stderr` (at most the
-   *   last 4,000 characters); `EXECUTION_ERROR` when the command cannot be started
    */
-  run(command: readonly string[], options?: RunOptions): Promise<RunResult>;
+  run(command: readonly string[], options?: RunOptions): SandboxProcess;
   /**
-   * Starts a command and resolves once it runs. Read its output, or ask for none: a process whose output nobody reads
-   * stops when the buffers are full.
+   * Starts a command and returns its handle at once. The command goes on until it ends, its handle is disposed or the
+   * sandbox removed.
    *
    * @param command program and arguments; no shell reads them
-   * @throws {LongshoreError} `EXECUTION_ERROR` when the command cannot be started
    */
-  spawn(command: readonly string[], options?: SpawnOptions): Promise<ExecSession>;
+  spawn(command: readonly string[], options?: SpawnOptions): SandboxProcess;
+  /** Connects to a TCP port inside. Rejects with `IO_ERROR` when nothing listens there. */
+  connect(port: number, options?: Abortable): Promise<Duplex>;
+  /** Listens on the host and passes each connection on to a TCP port inside. Ends with the handle at the latest. */
+  expose(port: number, options?: ExposeOptions): Promise<ExposedPort>;
+  stats(options?: Abortable): Promise<PodSandboxStats>;
+  /** Freezes every process. Commands wait meanwhile. Idempotent. */
+  pause(options?: Abortable): Promise<void>;
+  /** Idempotent. */
+  resume(options?: Abortable): Promise<void>;
+  /**
+   * Makes an image of the files as they are now, and resolves to its id.
+   *
+   * @param reference name and tag the image gets
+   */
+  commit(reference: string, options?: CommitOptions): Promise<string>;
+  /** Kills everything and removes the sandbox with its files; waits until all is gone. Idempotent. */
+  remove(): Promise<void>;
+  /** Gives the handle up and leaves the sandbox, with its commands, as it is. Its time-outs end. Idempotent. */
+  detach(): Promise<void>;
+  /** For `attachSandbox`. Holds no secret. */
+  toJSON(): SandboxReference;
 }

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { cp, lstat, mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { LongshoreError, nanosecondsFromMs, type Image, type ImageClient } from "@longshore/core";
 
 /** An image store in which an image is a directory of files. */
@@ -15,6 +15,8 @@ export interface DirectoryImages extends ImageClient {
  */
 export function directoryImages(registry: string, store: string): DirectoryImages {
   const images = new Map<string, { image: Image; path: string }>();
+  /** By id: whoever pulls the same image waits for the first */
+  const copies = new Map<string, Promise<void>>();
   const find = (ref: string) =>
     images.get(ref) ?? [...images.values()].find(({ image }) => image.repoTags.includes(ref));
 
@@ -43,11 +45,9 @@ export function directoryImages(registry: string, store: string): DirectoryImage
         throw new LongshoreError("IMAGE_NOT_FOUND", message, { cause: error });
       });
       const path = join(store, id.replace(":", "-"));
-      if (!images.has(id)) {
-        await mkdir(store, { recursive: true });
-        await cp(source, `${path}.part`, { recursive: true, preserveTimestamps: true });
-        await rename(`${path}.part`, path);
-      }
+      const copied = copies.get(id) ?? copyOnce(source, path);
+      copies.set(id, copied);
+      await copied;
       signal?.throwIfAborted();
       const repoTags = [...(images.get(id)?.image.repoTags ?? []), image.image];
       images.set(id, {
@@ -61,6 +61,7 @@ export function directoryImages(registry: string, store: string): DirectoryImage
       const found = find(image);
       if (found === undefined) return;
       images.delete(found.image.id);
+      copies.delete(found.image.id);
       await rm(found.path, { recursive: true, force: true });
     },
     async imageFsInfo() {
@@ -73,6 +74,12 @@ export function directoryImages(registry: string, store: string): DirectoryImage
       await rm(store, { recursive: true, force: true });
     },
   };
+}
+
+async function copyOnce(source: string, path: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  await cp(source, `${path}.part`, { recursive: true, preserveTimestamps: true });
+  await rename(`${path}.part`, path);
 }
 
 async function digest(root: string): Promise<{ id: string; size: number }> {

@@ -46,6 +46,9 @@ export async function startHostProcess(spec: HostProcessSpec): Promise<HostProce
   // A process may close its input, or end, before all is written: its own affair.
   stdin?.on("error", () => undefined);
 
+  // Else Node throws the output of a process away that ends before somebody reads it.
+  for (const output of [stdout, stderr]) output?.on("readable", () => undefined);
+
   let isGone = false;
   let isDisposed = false;
   const exit = once(child, "exit").then(([code, signal]): ProcessExit => {
@@ -76,7 +79,11 @@ export async function startHostProcess(spec: HostProcessSpec): Promise<HostProce
       async write(chunk) {
         if (stdin === null || !stdin.writable) return;
         if (stdin.write(chunk)) return;
-        await Promise.race([once(stdin, "drain"), once(stdin, "close")]).catch(() => undefined);
+        const done = new AbortController();
+        const { signal } = done;
+        const events = ["drain", "close"].map((event) => once(stdin, event, { signal }));
+        await Promise.race(events).catch(() => undefined);
+        done.abort();
       },
       async end() {
         stdin?.end();
@@ -111,10 +118,10 @@ function passedOn(stream: Readable | null): Readable | null {
   return stream.pipe(passed);
 }
 
-async function* bytes(stream: Readable | null, isCut: () => boolean): AsyncIterable<Uint8Array> {
+async function* bytes(stream: Readable | null, isDisposed: () => boolean): AsyncIterable<Uint8Array> {
   try {
     for await (const chunk of stream ?? []) yield chunk;
   } catch (error) {
-    if (!isCut()) throw error;
+    if (!isDisposed()) throw error;
   }
 }

@@ -1,7 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { openSandbox, type PullProgress } from "@longshore/core";
-import { describe, expect, it } from "vitest";
+import { openSandbox, type SandboxProgress } from "@longshore/core";
+import { describe, expect, it, vi } from "vitest";
 import { tempRuntime } from "./temp-runtime.ts";
 
 describe("openSandbox", () => {
@@ -9,13 +9,18 @@ describe("openSandbox", () => {
     await using host = await tempRuntime();
     const { runtime, images } = host;
     const phases: string[] = [];
-    const onPullProgress = ({ phase }: PullProgress): void => {
-      phases.push(phase);
+    const onProgress = (progress: SandboxProgress): void => {
+      phases.push(progress.phase === "pull" ? `pull ${progress.pull.phase}` : progress.phase);
     };
-    await using sandbox = await openSandbox(runtime, { image: "base", images, onPullProgress });
+    await using sandbox = await openSandbox(runtime, { image: "base", images, onProgress });
     const { exitCode, stdout } = await sandbox.run(["cat", "etc/motd"]);
     expect({ exitCode, stdout }).toEqual({ exitCode: 0, stdout: "hello from the image\n" });
-    expect(phases).toEqual(["resolve", "done"]);
+    const steps = ["sandbox", "container", "start", "ready"];
+    expect(phases).toEqual(["pull resolve", "pull done", ...steps]);
+    const { totalMs, ...parts } = sandbox.timings;
+    expect(Object.keys(parts)).toEqual(["pullMs", "sandboxMs", "containerMs", "startMs"]);
+    expect(Object.values(parts).every((ms) => ms > 0)).toBe(true);
+    expect(Object.values(parts).reduce((sum, ms) => sum + ms)).toBeCloseTo(totalMs, 6);
   });
 
   it("uses an image that is there without pulling it again, unless told to", async () => {
@@ -26,7 +31,8 @@ describe("openSandbox", () => {
     const options = {
       image: "base",
       images,
-      onPullProgress: ({ phase }: PullProgress) => void phases.push(phase),
+      onProgress: (progress: SandboxProgress) =>
+        void (progress.phase === "pull" && phases.push(progress.pull.phase)),
     };
     await using first = await openSandbox(runtime, options);
     expect(phases).toEqual([]);
@@ -131,7 +137,8 @@ describe("openSandbox", () => {
     await using host = await tempRuntime();
     const { runtime, images, directory } = host;
     const sandbox = await openSandbox(runtime, { image: "base", images });
-    const server = await sandbox.spawn(["sleep", "1000"]);
+    const server = sandbox.spawn(["sleep", "1000"]);
+    await server.started;
     await Promise.all([sandbox[Symbol.asyncDispose](), sandbox[Symbol.asyncDispose]()]);
     await sandbox[Symbol.asyncDispose]();
     expect(await server.exit).toEqual({ exitCode: 137, signal: "SIGKILL" });
@@ -158,17 +165,31 @@ describe("openSandbox", () => {
     expect(await runtime.listPodSandbox()).toEqual([]);
   });
 
-  it.each([
-    { options: { image: "" } },
-    { options: { image: "base", name: "No Such Name" } },
-    { options: { image: "base", memoryMb: 0 } },
-    { options: { image: "base", cpus: Number.NaN } },
-    { options: { image: "base", command: [] } },
-  ])("refuses nonsense: $options", async ({ options }) => {
+  it("rejects when the holding process ends at once", async () => {
     await using host = await tempRuntime();
-    await expect(openSandbox(host.runtime, options)).rejects.toThrow(
-      /TypeError|RangeError|sandbox|above 0|program/,
+    const { runtime, images } = host;
+    const ended = Promise.withResolvers<void>();
+    const opening = openSandbox(
+      {
+        ...runtime,
+        async containerStatus(request, options) {
+          await ended.promise;
+          return runtime.containerStatus(request, options);
+        },
+        async startContainer(request, options) {
+          await runtime.startContainer(request, options);
+          vi.waitFor(async () => {
+            const { status } = await runtime.containerStatus(request);
+            expect(status.state).toBe("exited");
+          }).then(ended.resolve, ended.reject);
+        },
+      },
+      { image: "base", images, command: ["sh", "-c", "exit 3"] },
     );
-    expect(await host.runtime.listPodSandbox()).toEqual([]);
+    await expect(opening).rejects.toMatchObject({
+      code: "SANDBOX_CREATE_FAILED",
+      details: { exitCode: 3 },
+    });
+    expect(await runtime.listPodSandbox()).toEqual([]);
   });
 });

@@ -1,4 +1,4 @@
-import { array, assert, integer, nat, property, string } from "fast-check";
+import { array, assert, constantFrom, integer, nat, property, string } from "fast-check";
 import { describe, expect, it } from "vitest";
 import { outputCapture } from "../../src/runtime/output-capture.ts";
 
@@ -21,6 +21,28 @@ describe("outputCapture", () => {
         }
         expect(capture.bytes().toString()).toBe(expected);
         expect(capture.droppedBytes()).toBe(bytes.length - Buffer.byteLength(expected));
+      }),
+    );
+  });
+
+  it("keeps the end too, whatever the limit, without a part of a character in front", () => {
+    const pieces = array(integer({ min: 1, max: 3_000 }), { minLength: 1 });
+    const long = array(constantFrom("a", "é", "€", "😀", "\n"), { maxLength: 6_000 });
+    assert(
+      property(long, pieces, (characters, sizes) => {
+        const bytes = Buffer.from(characters.join(""));
+        const capture = outputCapture(10);
+        for (let start = 0, turn = 0; start < bytes.length; turn += 1) {
+          const size = sizes[turn % sizes.length] ?? 1;
+          capture.add(bytes.subarray(start, start + size));
+          start += size;
+        }
+        let expected = "";
+        for (const character of characters.toReversed()) {
+          if (Buffer.byteLength(character + expected) > 4_096) break;
+          expected = character + expected;
+        }
+        expect(capture.tail()).toBe(expected);
       }),
     );
   });

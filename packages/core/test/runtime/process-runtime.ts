@@ -1,11 +1,15 @@
 import { randomBytes } from "node:crypto";
+import { EventEmitter, on, once } from "node:events";
 import { cp, mkdir, rm } from "node:fs/promises";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   LongshoreError,
   nanosecondsFromMs,
+  type AttachSession,
   type ContainerConfig,
+  type ContainerEvent,
   type ContainerState,
   type ContainerStatus,
   type KeyValue,
@@ -38,6 +42,9 @@ interface ContainerRecord {
   readonly createdAtMs: number;
   readonly sessions: Set<HostProcess>;
   isStarting: boolean;
+  /** Resolves for those who attached before the start; `undefined` when there is none */
+  readonly ready: PromiseWithResolvers<HostProcess | undefined>;
+  isAttached: boolean;
   state: ContainerState;
   main?: HostProcess;
   startedAtMs?: number;
@@ -54,6 +61,14 @@ export function processRuntime({ directory, images }: ProcessRuntimeOptions): Ru
   const pods = new Map<string, PodRecord>();
   const containers = new Map<string, ContainerRecord>();
   const names = new Set<string>();
+  const events = new EventEmitter().setMaxListeners(0);
+  const tell = (
+    containerId: string,
+    containerEventType: ContainerEvent["containerEventType"],
+  ): void => {
+    const createdAt = nanosecondsFromMs(Date.now());
+    events.emit("event", { containerId, containerEventType, createdAt, containersStatuses: [] });
+  };
 
   const getPod = (id: string): PodRecord => {
     const pod = pods.get(checkId(id));
@@ -85,6 +100,8 @@ export function processRuntime({ directory, images }: ProcessRuntimeOptions): Ru
     await rm(join(directory, container.id), { recursive: true, force: true });
     containers.delete(container.id);
     names.delete(`${container.podSandboxId}/${nameOf(container.config)}`);
+    container.ready.resolve(undefined);
+    tell(container.id, "deleted");
   };
   const start = (container: ContainerRecord, argv: readonly string[], extra: Extra) =>
     startHostProcess({
@@ -136,6 +153,7 @@ export function processRuntime({ directory, images }: ProcessRuntimeOptions): Ru
         runtimeHandler,
       };
       pods.set(id, { pod, config, isReady: true });
+      tell(id, "started");
       return id;
     },
     async stopPodSandbox({ podSandboxId }) {
@@ -147,7 +165,7 @@ export function processRuntime({ directory, images }: ProcessRuntimeOptions): Ru
     async removePodSandbox({ podSandboxId }) {
       await runtime.stopPodSandbox({ podSandboxId });
       await Promise.all(ofPod(podSandboxId).map(remove));
-      pods.delete(podSandboxId);
+      if (pods.delete(podSandboxId)) tell(podSandboxId, "deleted");
     },
     async podSandboxStatus({ podSandboxId }) {
       const record = getPod(podSandboxId);
@@ -186,6 +204,8 @@ export function processRuntime({ directory, images }: ProcessRuntimeOptions): Ru
         createdAtMs: Date.now(),
         sessions: new Set(),
         isStarting: false,
+        ready: Promise.withResolvers(),
+        isAttached: false,
         state: "created",
       });
       return id;
@@ -202,8 +222,15 @@ export function processRuntime({ directory, images }: ProcessRuntimeOptions): Ru
       container.isStarting = true;
       const argv = [...(container.config.command ?? []), ...(container.config.args ?? [])];
       try {
-        const main = await start(container, argv, { stdout: false, stderr: false });
+        const { isAttached } = container;
+        const main = await start(container, argv, {
+          stdin: isAttached && container.config.stdin === true,
+          stdout: isAttached,
+          stderr: isAttached,
+        });
         Object.assign(container, { main, state: "running", startedAtMs: Date.now() });
+        container.ready.resolve(main);
+        tell(containerId, "started");
         void main.exit.then(({ exitCode }) =>
           Object.assign(container, {
             state: "exited",
@@ -214,6 +241,7 @@ export function processRuntime({ directory, images }: ProcessRuntimeOptions): Ru
         );
       } catch (error) {
         Object.assign(container, { state: "exited", exitCode: 128, reason: "StartError" });
+        container.ready.resolve(undefined);
         throw error;
       }
     },
@@ -256,6 +284,51 @@ export function processRuntime({ directory, images }: ProcessRuntimeOptions): Ru
       await session[Symbol.asyncDispose]();
       throw signal.reason;
     },
+    async attach({ containerId }, { signal } = {}) {
+      signal?.throwIfAborted();
+      const container = getContainer(containerId);
+      if (container.state !== "created") {
+        throw new LongshoreError("RUNTIME_NOT_SUPPORTED", "Attach before the start.");
+      }
+      container.isAttached = true;
+      return sessionOf(container.ready.promise);
+    },
+    async pauseContainer({ containerId }) {
+      signalAll(getContainer(containerId), "SIGSTOP");
+    },
+    async resumeContainer({ containerId }) {
+      signalAll(getContainer(containerId), "SIGCONT");
+    },
+    async portForward({ podSandboxId, port }, { signal } = {}) {
+      getPod(podSandboxId);
+      signal?.throwIfAborted();
+      const socket = connect({ host: "127.0.0.1", port, allowHalfOpen: true });
+      try {
+        await once(socket, "connect", { signal });
+        return socket;
+      } catch (error) {
+        socket.destroy();
+        signal?.throwIfAborted();
+        throw new LongshoreError("IO_ERROR", `Nothing listens on ${port}.`, { cause: error });
+      }
+    },
+    async podSandboxStats({ podSandboxId }) {
+      const { id, metadata, labels, annotations } = getPod(podSandboxId).pod;
+      const processCount = ofPod(podSandboxId).reduce((sum, one) => sum + one.sessions.size + 1, 0);
+      const process = { timestamp: nanosecondsFromMs(Date.now()), processCount };
+      return {
+        attributes: { id, metadata, labels, annotations },
+        linux: { process, containers: [] },
+      };
+    },
+    async *getContainerEvents({ signal } = {}) {
+      try {
+        const all = on(events, "event", signal === undefined ? {} : { signal });
+        for await (const [event] of all) yield event as ContainerEvent;
+      } catch (error) {
+        if (signal?.aborted !== true) throw error;
+      }
+    },
     async execSync({ containerId, cmd, timeout = 0 }, { signal } = {}) {
       const finished = await runCommand(
         runtime,
@@ -273,6 +346,33 @@ export function processRuntime({ directory, images }: ProcessRuntimeOptions): Ru
     },
   };
   return runtime;
+}
+
+function signalAll({ main, sessions }: ContainerRecord, signal: NodeJS.Signals): void {
+  for (const one of [...sessions, ...(main === undefined ? [] : [main])]) {
+    try {
+      process.kill(-one.pid, signal);
+    } catch {
+      // it has ended meanwhile
+    }
+  }
+}
+
+/** The streams of a process that is still to start; empty when it never does. */
+function sessionOf(ready: Promise<HostProcess | undefined>): AttachSession {
+  const output = async function* (name: "stdout" | "stderr"): AsyncGenerator<Uint8Array> {
+    yield* (await ready)?.[name] ?? [];
+  };
+  return {
+    stdin: {
+      write: async (chunk) => (await ready)?.stdin.write(chunk),
+      end: async () => (await ready)?.stdin.end(),
+    },
+    stdout: output("stdout"),
+    stderr: output("stderr"),
+    resize: async () => undefined,
+    [Symbol.asyncDispose]: async () => undefined,
+  };
 }
 
 interface Extra {

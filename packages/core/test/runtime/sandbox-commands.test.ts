@@ -214,7 +214,7 @@ describe("sandbox.run", () => {
 describe("sandbox.spawn", () => {
   it("talks to a process through its streams", async () => {
     await using host = await open();
-    await using upper = await host.sandbox.spawn(["tr", "a-z", "A-Z"]);
+    await using upper = host.sandbox.spawn(["tr", "a-z", "A-Z"], { openStdin: true });
     await upper.stdin.write("hello ");
     await upper.stdin.write(Buffer.from("there"));
     await upper.stdin.end();
@@ -226,7 +226,7 @@ describe("sandbox.spawn", () => {
     await using host = await open();
     const program =
       'process.on("SIGUSR1", () => process.exit(7)); console.log("up"); setInterval(() => {}, 1000)';
-    await using server = await host.sandbox.spawn(node(program));
+    await using server = host.sandbox.spawn(node(program));
     for await (const chunk of server.stdout) {
       expect(Buffer.from(chunk).toString()).toBe("up\n");
       break;
@@ -238,7 +238,8 @@ describe("sandbox.spawn", () => {
 
   it("kills the process with its disposal", async () => {
     await using host = await open();
-    const sleeper = await host.sandbox.spawn(["sleep", "1000"]);
+    const sleeper = host.sandbox.spawn(["sleep", "1000"]);
+    await sleeper.started;
     await sleeper[Symbol.asyncDispose]();
     await sleeper[Symbol.asyncDispose]();
     expect(await sleeper.exit).toMatchObject({ signal: "SIGKILL" });
@@ -248,7 +249,7 @@ describe("sandbox.spawn", () => {
     await using host = await open();
     const program =
       'require("fs").writeSync(1, "x".repeat(1e6)); require("fs").writeSync(2, "x".repeat(1e6))';
-    await using noisy = await host.sandbox.spawn(node(program), { output: "ignore" });
+    await using noisy = host.sandbox.spawn(node(program), { output: "ignore" });
     expect(await noisy.exit).toEqual({ exitCode: 0 });
     expect(await text(noisy.stdout)).toBe("");
   });
