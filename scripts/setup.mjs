@@ -30,7 +30,7 @@ const systemPackages = {
   "redis-server": ["redis-server"],
   skopeo: ["skopeo"],
   umoci: ["umoci"],
-  "util-linux": ["prlimit", "setpriv"],
+  "util-linux": ["prlimit", "setpriv", "unshare"],
   zstd: ["zstd"],
 };
 
