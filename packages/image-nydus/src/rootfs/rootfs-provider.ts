@@ -5,6 +5,7 @@ import {
   type PreparedRootfs,
   type PrepareRootfsOptions,
   type Rootfs,
+  type RootfsIdMappings,
   type RootfsProvider,
 } from "@longshore/core";
 import { checkIdMappings } from "../mount/id-mappings.ts";
@@ -20,7 +21,13 @@ import type { ImageMounts, MountableImage } from "./image-mounts.ts";
 import { keepUpRootfs, type Upkeep } from "./keep-up-rootfs.ts";
 import { keyedLock } from "./keyed-lock.ts";
 import { ownerDirectory } from "./owner-directories.ts";
-import { chooseForm, formatOwnerForm, isSameShift, parseOwnerForm } from "./rootfs-form.ts";
+import {
+  chooseForm,
+  formatOwnerForm,
+  isSameShift,
+  parseOwnerForm,
+  type RootfsForm,
+} from "./rootfs-form.ts";
 
 export interface RootfsProviderOptions {
   readonly database: ImageDatabase;
@@ -35,8 +42,27 @@ export interface RootfsProviderOptions {
 
 const defaultAccept: readonly Rootfs["kind"][] = ["overlay", "directory"];
 
+/** What an owner holds. */
+export interface OwnedRootfs {
+  /** With the metadata that the owner uses */
+  readonly image: ImageRecord;
+  readonly form: RootfsForm;
+  readonly idMappings: RootfsIdMappings | undefined;
+  /** What was changed, or all files of a copy; may not be there after a crash */
+  readonly changesDirectory: string;
+}
+
+export interface OwnedRootfsProvider extends RootfsProvider, AsyncDisposable {
+  /**
+   * Does something with what an owner holds, which stays as it is meanwhile.
+   *
+   * @throws {LongshoreError} `NOT_FOUND` for an owner that holds nothing
+   */
+  useOwner<T>(owner: string, task: (owned: OwnedRootfs) => Promise<T>): Promise<T>;
+}
+
 /** Root filesystems out of a store, with {@link AsyncDisposable} to let go of mounts; owners stay as they are. */
-export function rootfsProvider(options: RootfsProviderOptions): RootfsProvider & AsyncDisposable {
+export function rootfsProvider(options: RootfsProviderOptions): OwnedRootfsProvider {
   const { database, layout, mounts, records } = options;
   const root = join(layout.mountDirectory, "owners");
   const kept = new Map<string, Upkeep>();
@@ -131,6 +157,24 @@ export function rootfsProvider(options: RootfsProviderOptions): RootfsProvider &
     return { owner, imageId, bootstrapId, kind, readonly };
   }
 
+  function ownedBy(owner: string): OwnedRootfs {
+    const record = database.owner(owner);
+    const image = record && database.imageById(record.imageId);
+    if (record === undefined || image === undefined) {
+      throw new LongshoreError("NOT_FOUND", `${owner} holds no root filesystem.`, {
+        details: { owner },
+      });
+    }
+    const { form, idMappings } = parseOwnerForm(record.kind);
+    const { upper, copy } = ownerDirectory(root, owner);
+    return {
+      image: { ...image, bootstrapId: record.bootstrapId },
+      form,
+      idMappings,
+      changesDirectory: form === "copy" ? copy : upper,
+    };
+  }
+
   async function release(owner: string): Promise<void> {
     await lock.run(owner, async () => {
       assertOpen();
@@ -153,6 +197,11 @@ export function rootfsProvider(options: RootfsProviderOptions): RootfsProvider &
         return prepare(ref, owner, prepareOptions);
       }),
     releaseRootfs: (owner) => release(owner),
+    useOwner: (owner, task) =>
+      lock.run(owner, () => {
+        assertOpen();
+        return task(ownedBy(owner));
+      }),
     // oxlint-disable-next-line typescript/require-await -- an error must be a rejection
     async listOwners() {
       return database.owners().map(({ owner }) => owner);
