@@ -13,6 +13,7 @@ import {
 import { assertHasOrigin } from "./commit/commit-origin.ts";
 import { rootfsCommitter } from "./commit/rootfs-committer.ts";
 import { mountRecords } from "./mount/mount-records.ts";
+import { recoverNydusd } from "./mount/nydusd-records.ts";
 import { probeMounts, type MountProbe } from "./mount/probe-mounts.ts";
 import { imagePushes } from "./publish/image-pushes.ts";
 import { openBootstrap } from "./rafs/open-bootstrap.ts";
@@ -25,6 +26,7 @@ import { hostPlatform, type Platform } from "./registry/platform.ts";
 import {
   imageMountMethods,
   imageMounts,
+  nydusdDirectory,
   removeOldMountPoints,
   type MountableImage,
 } from "./rootfs/image-mounts.ts";
@@ -121,7 +123,8 @@ export async function openNydusImageStore(
   let isCollectionDue = false;
 
   if (process.getuid?.() === 0) {
-    const left = await records.recover();
+    const served = await recoverNydusd(nydusdDirectory(layout));
+    const left = [...served, ...(await records.recover())];
     if (left.length > 0) logger.info({ mounts: left }, "mounts of a crashed process removed");
     await removeOldMountPoints(layout);
   }

@@ -196,3 +196,18 @@ my $length = sysread($device, my $request, 65536) // fail("ask FUSE");
 my $offered = $length >= 60 ? unpack("L", substr($request, 56, 4)) : 0;
 unless ($offered & 0x100) { $! = 95; fail("shift ids", "Linux 6.12 is the first whose FUSE can") }
 `;
+
+/**
+ * Waits until something is mounted at a target; the kernel tells of every change (poll of mountinfo). Arguments: target as
+ * mountinfo shows it.
+ */
+export const awaitMountProgram: string = String.raw`
+my ($target) = @ARGV;
+open(my $mounts, "<", "/proc/self/mountinfo") or fail("open mountinfo");
+while (1) {
+  seek($mounts, 0, 0);
+  while (my $line = <$mounts>) { exit 0 if (split / /, $line)[4] eq $target; }
+  my $changed = ""; vec($changed, fileno($mounts), 1) = 1;
+  select(undef, undef, $changed, undef);
+}
+`;

@@ -1,8 +1,11 @@
+import { execFile } from "node:child_process";
 import { closeSync, constants, openSync } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { findCommand, isLongshoreError, type Abortable } from "@longshore/core";
+import { promisify } from "node:util";
+import { isLongshoreError, type Abortable } from "@longshore/core";
+import { findNydusd } from "./mount-nydusd.ts";
 import {
   erofsProgram,
   tryProgram,
@@ -165,15 +168,23 @@ async function withFuseDevice(run: (device: number) => Promise<unknown>): Promis
 }
 
 async function probeNydusd(): Promise<MountProbe> {
-  const file = await findCommand("nydusd", process.env["PATH"] ?? "");
-  return file === undefined
-    ? {
-        method: "nydusd",
-        available: false,
-        reason: "nydusd is not on the PATH",
-        fix: "Install Nydus if its daemon is wanted; fuse does the same without it.",
-      }
-    : { method: "nydusd", available: true, reason: `found at ${file}` };
+  const method = "nydusd";
+  const file = await findNydusd();
+  if (file === undefined) {
+    return {
+      method,
+      available: false,
+      reason: "nydusd is not on the PATH",
+      fix: "Install Nydus if its daemon is wanted; fuse does the same without it.",
+    };
+  }
+  const run = async (): Promise<void> => {
+    // It serves through FUSE, which has a trial of its own.
+    closeSync(openSync("/dev/fuse", constants.O_RDWR));
+    await promisify(execFile)(file, ["--version"], { timeout: 10_000 });
+  };
+  const fix = "Install a nydusd that runs here, and give this process the device /dev/fuse.";
+  return trial(method, { run, fix, reason: `found at ${file}` });
 }
 
 async function probeOverlay(place: string): Promise<MountProbe> {

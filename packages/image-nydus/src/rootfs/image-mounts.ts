@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, open, readdir, rmdir } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import {
   LongshoreError,
   type Abortable,
@@ -13,6 +13,7 @@ import type { BlobReader } from "../mount/blob-reader.ts";
 import { idMappingsKey } from "../mount/id-mappings.ts";
 import { mountErofs } from "../mount/mount-erofs.ts";
 import { mountIdmapped } from "../mount/mount-idmapped.ts";
+import { mountNydusd } from "../mount/mount-nydusd.ts";
 import { unmount } from "../mount/unmount.ts";
 import type { MountRecords } from "../mount/mount-records.ts";
 import type { MountMethod, MountProbe } from "../mount/probe-mounts.ts";
@@ -21,9 +22,17 @@ import type { StoreLayout } from "../store/store-layout.ts";
 import { keyedLock } from "./keyed-lock.ts";
 
 /** Ways to show an image as a directory, without copying it. */
-export type ImageMountMethod = Extract<MountMethod, "erofs-files" | "erofs-loop" | "fuse">;
+export type ImageMountMethod = Extract<
+  MountMethod,
+  "erofs-files" | "erofs-loop" | "fuse" | "nydusd"
+>;
 
-export const imageMountMethods: readonly ImageMountMethod[] = ["erofs-files", "erofs-loop", "fuse"];
+export const imageMountMethods: readonly ImageMountMethod[] = [
+  "erofs-files",
+  "erofs-loop",
+  "fuse",
+  "nydusd",
+];
 
 /** An image that can be mounted. */
 export interface MountableImage {
@@ -99,8 +108,17 @@ export function imageMounts(options: ImageMountsOptions): ImageMounts {
   const lock = keyedLock();
   let isDisposed = false;
 
+  /** Whether a method can get at the bytes of an image. */
+  function canRead(method: ImageMountMethod, { devices, openReader }: MountableImage): boolean {
+    if (method === "fuse") return true;
+    if (openReader !== undefined) return false;
+    // What was loaded on demand lies there as the kernel takes it, not as nydusd does.
+    const isOurs = (path: string): boolean => dirname(path) === layout.blobDirectory;
+    return method !== "nydusd" || devices.every(isOurs);
+  }
+
   async function methodFor(
-    { openReader }: MountableImage,
+    image: MountableImage,
     idMappings?: RootfsIdMappings,
   ): Promise<ImageMountMethod | undefined> {
     const probes = await options.probe();
@@ -108,8 +126,7 @@ export function imageMounts(options: ImageMountsOptions): ImageMounts {
       available && (idMappings === undefined || shiftsIds === true);
     return methods.find(
       (method) =>
-        (openReader === undefined || method === "fuse") &&
-        probes.some((probe) => probe.method === method && isAble(probe)),
+        canRead(method, image) && probes.some((probe) => probe.method === method && isAble(probe)),
     );
   }
 
@@ -146,6 +163,10 @@ export function imageMounts(options: ImageMountsOptions): ImageMounts {
     const { bootstrapId, devices } = image;
     logger.debug({ bootstrapId, method, target }, "image mounting");
     if (method === "fuse") return mountByFuse(image, target, { signal });
+    if (method === "nydusd") {
+      const [bootstrap, root] = [layout.blobPath(bootstrapId), nydusdDirectory(layout)];
+      return mountNydusd({ bootstrap, blobs: devices, target, root, signal });
+    }
     await mountErofs({
       bootstrap: layout.blobPath(bootstrapId),
       devices,
@@ -303,6 +324,11 @@ export async function removeOldMountPoints(layout: StoreLayout): Promise<void> {
     for (const inner of await namesIn(join(root, name))) await removeEmpty(join(root, name, inner));
     await removeEmpty(join(root, name));
   }
+}
+
+/** Where daemons of Nydus work. */
+export function nydusdDirectory({ mountDirectory }: StoreLayout): string {
+  return join(mountDirectory, "nydusd");
 }
 
 function imagesDirectory({ mountDirectory }: StoreLayout): string {
