@@ -34,7 +34,7 @@ const systemPackages = {
   runc: ["runc"],
   skopeo: ["skopeo"],
   umoci: ["umoci"],
-  "util-linux": ["prlimit", "setpriv"],
+  "util-linux": ["prlimit", "setpriv", "unshare"],
   zstd: ["zstd"],
 };
 

@@ -26,6 +26,7 @@ export type { FuseMount, FuseReadError, MountFuseOptions } from "./fuse/mount-fu
 export type { FilesystemSource } from "./fuse/filesystem-source.ts";
 export { mountErofs, type MountErofsOptions } from "./mount/mount-erofs.ts";
 export { mountOverlay, type MountOverlayOptions } from "./mount/mount-overlay.ts";
+export { mountIdmapped, type MountIdmappedOptions } from "./mount/mount-idmapped.ts";
 export { unmount, type UnmountOptions } from "./mount/unmount.ts";
 export { unmountImage } from "./mount/unmount-image.ts";
 export { isMounted } from "./mount/mounted-at.ts";

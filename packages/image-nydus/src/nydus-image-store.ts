@@ -5,6 +5,7 @@ import type {
   EventBus,
   ImageClient,
   Logger,
+  RootfsCommitter,
   RootfsProvider,
 } from "@longshore/core";
 import type { MountProbe } from "./mount/probe-mounts.ts";
@@ -39,7 +40,7 @@ export interface NydusImageStoreOptions {
    * are read. @default true
    */
   readonly onDemand?: boolean | undefined;
-  /** Gets `image.{id}.{pulling|pulled|removed|read-failed}` */
+  /** Gets `image.{id}.{pulling|pulled|committed|removed|read-failed}` */
   readonly events?: EventBus | undefined;
   readonly logger?: Logger | undefined;
   /** @default the global one */
@@ -57,7 +58,7 @@ export interface ImageDetails {
 }
 
 /** An image store on this machine: pulls OCI and Docker images and keeps them as RAFS v6, each chunk once. */
-export interface NydusImageStore extends ImageClient, RootfsProvider, ImagePushes {
+export interface NydusImageStore extends ImageClient, RootfsProvider, RootfsCommitter, ImagePushes {
   readonly directory: string;
   /** Deletes what no image needs. @throws {LongshoreError} `IO_ERROR` */
   collectGarbage(): Promise<CollectedGarbage>;

@@ -10,7 +10,10 @@ import {
   type PullImageRequest,
   type PullProgress,
 } from "@longshore/core";
+import { assertHasOrigin } from "./commit/commit-origin.ts";
+import { rootfsCommitter } from "./commit/rootfs-committer.ts";
 import { mountRecords } from "./mount/mount-records.ts";
+import { recoverNydusd } from "./mount/nydusd-records.ts";
 import { probeMounts, type MountProbe } from "./mount/probe-mounts.ts";
 import { imagePushes } from "./publish/image-pushes.ts";
 import { openBootstrap } from "./rafs/open-bootstrap.ts";
@@ -23,6 +26,7 @@ import { hostPlatform, type Platform } from "./registry/platform.ts";
 import {
   imageMountMethods,
   imageMounts,
+  nydusdDirectory,
   removeOldMountPoints,
   type MountableImage,
 } from "./rootfs/image-mounts.ts";
@@ -45,6 +49,8 @@ import { openStoreLayout } from "./store/store-layout.ts";
 import { verifyStore } from "./store/verify-store.ts";
 
 import type { NydusImageStoreOptions, NydusImageStore, PullPlace } from "./nydus-image-store.ts";
+
+type ImageEvent = "pulling" | "pulled" | "committed" | "removed" | "read-failed";
 
 /**
  * Opens the image store in a directory. Several processes may have it open. What crashed ones left is cleaned up.
@@ -101,16 +107,29 @@ export async function openNydusImageStore(
     probe,
     findMountable: mountable,
   });
+  const committer = rootfsCommitter({
+    database,
+    layout,
+    lazy,
+    limits: options.limits,
+    now,
+    logger,
+    useOwner: rootfs.useOwner,
+    onCommitted: (imageId) => {
+      publish(imageId, "committed");
+    },
+  });
   let closing: Promise<void> | undefined;
   let isCollectionDue = false;
 
   if (process.getuid?.() === 0) {
-    const left = await records.recover();
+    const served = await recoverNydusd(nydusdDirectory(layout));
+    const left = [...served, ...(await records.recover())];
     if (left.length > 0) logger.info({ mounts: left }, "mounts of a crashed process removed");
     await removeOldMountPoints(layout);
   }
 
-  function publish(imageId: string, event: "pulling" | "pulled" | "removed" | "read-failed"): void {
+  function publish(imageId: string, event: ImageEvent): void {
     const data = { imageId, names: database.names(imageId) };
     void events?.publish(eventTopic("image", imageId, event), data, { entityType: "image" });
   }
@@ -128,10 +147,9 @@ export async function openNydusImageStore(
     else logger.warn(fields, `image ${type}`);
   }
 
-  function openOrigin(
-    { origin, imageId }: ImageRecord,
-    through: RegistryClient,
-  ): Promise<ImageSource> {
+  async function openOrigin(record: ImageRecord, through: RegistryClient): Promise<ImageSource> {
+    const { origin, imageId } = record;
+    assertHasOrigin(record);
     const auth = auths.get(imageId);
     return openImageSource(parseImageSource(origin), { client: through, auth });
   }
@@ -236,7 +254,9 @@ export async function openNydusImageStore(
 
   return {
     directory,
-    ...rootfs,
+    prepareRootfs: rootfs.prepareRootfs,
+    listOwners: rootfs.listOwners,
+    commitRootfs: committer.commitRootfs,
     async releaseRootfs(owner, releaseOptions) {
       await rootfs.releaseRootfs(owner, releaseOptions);
       await collect();
@@ -295,12 +315,15 @@ export async function openNydusImageStore(
         {
           database,
           layout,
-          pull: ({ origin, config }, text, signal) =>
-            pullFor(
+          async pull(image, text, signal) {
+            const { origin, config } = image;
+            if (text === origin) assertHasOrigin(image);
+            return pullFor(
               configPlatform(parseImageConfigFile(Buffer.from(config))) ?? platform,
               { text, origin },
               { signal },
-            ),
+            );
+          },
         },
         verifyOptions,
       ),
@@ -355,6 +378,7 @@ export async function openNydusImageStore(
       closing ??= (async () => {
         const reason = new LongshoreError("SHUTDOWN", "The image store is being closed.");
         await Promise.all([pulls.end(reason), pushes.end(reason)]);
+        committer.end(reason);
         await rootfs[Symbol.asyncDispose]();
         await mounts[Symbol.asyncDispose]();
         await client[Symbol.asyncDispose]();

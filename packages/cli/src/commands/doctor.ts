@@ -123,6 +123,7 @@ const mountPurposes: Readonly<Record<MountMethod, string>> = {
   fuse: "images that are loaded on demand",
   nydusd: "images mounted by Nydus' own daemon",
   overlay: "writable root filesystems over mounted images",
+  idmap: "mounted root filesystems for user namespaces",
   extract: "root filesystems copied into directories",
 };
 

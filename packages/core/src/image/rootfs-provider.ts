@@ -1,12 +1,25 @@
 import type { Abortable } from "../abortable.ts";
+import type { IdMapping } from "../runtime/security-context.ts";
 import type { ImageConfig } from "./image-config.ts";
 import type { Rootfs } from "./rootfs.ts";
+
+/** The ids of a user namespace: what is not mapped belongs to nobody there. */
+export interface RootfsIdMappings {
+  /** One to 340, without overlaps on either side */
+  readonly uids: readonly IdMapping[];
+  readonly gids: readonly IdMapping[];
+}
 
 export interface PrepareRootfsOptions extends Abortable {
   /** @default false (the owner may write; changes are gone with the release) */
   readonly readonly?: boolean | undefined;
   /** Kinds the user can take, best first. @default ["overlay", "directory"] */
   readonly accept?: readonly Rootfs["kind"][] | undefined;
+  /**
+   * Ids of the user namespace that the root filesystem is for: seen from there, its files belong to whom they belong to in
+   * the image. On the host they belong to the mapped ids, and so does what is written. @default no namespace
+   */
+  readonly idMappings?: RootfsIdMappings | undefined;
 }
 
 /** A root filesystem of one owner. Disposing releases it, as `releaseRootfs` does. */
@@ -29,8 +42,9 @@ export interface RootfsProvider {
    *
    * @param ref name, digest or id of an image in the store
    * @param owner names who holds it, e.g. a container id
-   * @throws {LongshoreError} `IMAGE_NOT_FOUND`; `STATE_CONFLICT` when the owner holds another image's;
-   *   `RUNTIME_NOT_SUPPORTED` when none of the accepted kinds can be made here; `IO_ERROR`
+   * @throws {LongshoreError} `IMAGE_NOT_FOUND`; `STATE_CONFLICT` when the owner holds another image's, or one with other id
+   *   mappings; `VALIDATION_ERROR` for mappings that are none; `RUNTIME_NOT_SUPPORTED` when none of the accepted kinds can
+   *   be made here; `IO_ERROR`
    */
   prepareRootfs(
     ref: string,

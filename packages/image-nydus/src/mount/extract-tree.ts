@@ -1,19 +1,24 @@
 import { mkdir } from "node:fs/promises";
 import { resolve } from "node:path";
-import { LongshoreError, type Abortable } from "@longshore/core";
+import { LongshoreError, type Abortable, type RootfsIdMappings } from "@longshore/core";
 import PQueue from "p-queue";
 import type { FileStat, ReadableFilesystem } from "../rafs/readable-filesystem.ts";
 import { fromByteString, type ByteString, type FileKind } from "../tree/inode.ts";
 import { attributeWriter, type AttributeWriter } from "./attribute-writer.ts";
 import type { BlobReader } from "./blob-reader.ts";
 import { copyFile } from "./copy-file.ts";
+import { checkIdMappings } from "./id-mappings.ts";
+import { refuseUnmapped } from "./refuse-unmapped.ts";
 import { removeTree } from "./remove-tree.ts";
+import { ownerShift } from "./shift-owner.ts";
 
 export interface ExtractTreeOptions extends Abortable {
   /** Where the files go; is made, and must not exist before. Nobody else may be able to write in its parent. */
   readonly directory: string;
   /** Whether owners, device nodes and privileged attributes are made, too. @default whether this process is root */
   readonly asRoot?: boolean | undefined;
+  /** Whom the files are given to, for a user namespace; needs root. @default whom they belong to in the image */
+  readonly idMappings?: RootfsIdMappings | undefined;
 }
 
 /** What was made, and what could not be without root. */
@@ -51,7 +56,8 @@ const nodeTypes: Partial<Record<FileKind, number>> = {
  * before, and no link is ever followed. When it rejects or is aborted, the directory is gone again.
  *
  * @throws {LongshoreError} `STATE_CONFLICT` when the directory exists; `IMAGE_CHECKSUM_MISMATCH` for a tree that cannot be
- *   one; `LIMIT_EXCEEDED` for a path the kernel would not take; `IO_ERROR`; what the reader throws
+ *   one; `LIMIT_EXCEEDED` for a path the kernel would not take; `VALIDATION_ERROR` for id mappings that are none, or leave
+ *   out whom a file belongs to; `RUNTIME_NOT_SUPPORTED` for id mappings without root; `IO_ERROR`; what the reader throws
  */
 export async function extractTree(
   filesystem: ReadableFilesystem,
@@ -60,12 +66,24 @@ export async function extractTree(
 ): Promise<ExtractReport> {
   const { signal, asRoot = process.getuid?.() === 0 } = options;
   signal?.throwIfAborted();
+  const { idMappings } = options;
+  if (idMappings !== undefined) checkIdMappings(idMappings);
+  if (idMappings !== undefined && !asRoot) {
+    throw new LongshoreError("RUNTIME_NOT_SUPPORTED", "Giving files to others needs root.");
+  }
   const directory = resolve(options.directory);
   await makeRoot(directory);
   let writer: AttributeWriter | undefined;
   try {
     writer = await attributeWriter();
-    const extraction = newExtraction({ filesystem, blobs, writer, asRoot, signal });
+    const extraction = newExtraction({
+      filesystem,
+      blobs,
+      writer,
+      asRoot,
+      idMappings,
+      signal,
+    });
     await extraction.run(Buffer.from(directory));
     return extraction.report();
   } catch (error) {
@@ -102,6 +120,7 @@ interface Parts extends Abortable {
   readonly blobs: BlobReader;
   readonly writer: AttributeWriter;
   readonly asRoot: boolean;
+  readonly idMappings: RootfsIdMappings | undefined;
 }
 
 interface Extraction {
@@ -109,7 +128,8 @@ interface Extraction {
   report(): ExtractReport;
 }
 
-function newExtraction({ filesystem, blobs, writer, asRoot, signal }: Parts): Extraction {
+function newExtraction(parts: Parts): Extraction {
+  const { filesystem, blobs, writer, asRoot, idMappings, signal } = parts;
   const count = { directories: 0, files: 0, bytes: 0, owners: 0, devices: 0, xattrs: 0 };
   const queue = new PQueue({ concurrency: filesAtOnce });
   const failed = new AbortController();
@@ -120,19 +140,28 @@ function newExtraction({ filesystem, blobs, writer, asRoot, signal }: Parts): Ex
   const directories: { readonly path: Buffer; readonly nid: number }[] = [];
   const seen = new Set<number>();
   const firstNames = new Map<number, Buffer>();
+  let rootLength = 0;
   const links: { readonly path: Buffer; readonly existing: Buffer }[] = [];
 
   const setAttributes = async (path: Buffer, stat: FileStat): Promise<void> => {
     const all = [...filesystem.xattrs(stat.nid)];
     const xattrs = all.filter(([name]) => isSettable(name, stat.kind, asRoot));
     count.xattrs += all.length - xattrs.length;
+    const shift =
+      idMappings &&
+      ownerShift(idMappings, {
+        to: "host",
+        unmapped: refuseUnmapped(path.subarray(rootLength).toString() || "/"),
+      });
     if (!asRoot && (stat.uid !== uid || stat.gid !== gid)) count.owners += 1;
     await writer.attributes(path, {
       isSymlink: stat.kind === "symlink",
-      owner: asRoot ? stat : undefined,
+      owner: asRoot
+        ? { uid: shift?.uid(stat.uid) ?? stat.uid, gid: shift?.gid(stat.gid) ?? stat.gid }
+        : undefined,
       mode: stat.mode,
       mtime: stat.mtime,
-      xattrs,
+      xattrs: xattrs.map(([name, value]) => [name, shift?.xattr(name, value) ?? value] as const),
     });
   };
 
@@ -184,6 +213,7 @@ function newExtraction({ filesystem, blobs, writer, asRoot, signal }: Parts): Ex
 
   return {
     async run(root) {
+      rootLength = root.length;
       addDirectory(root, filesystem.rootNid);
       try {
         // Grows while it is walked: parents come before what is in them.

@@ -33,7 +33,7 @@ export async function mountErofs(options: MountErofsOptions): Promise<void> {
   await checkDevices(bootstrap, devices.length);
   const path = await mountPath(target);
   const files = [bootstrap, ...devices].map((file) => resolve(file));
-  await runPerl(erofsProgram, [backing, path, ...files], { what: `mount ${path}`, signal });
+  await runPerl(erofsProgram, [path, backing, ...files], { what: `mount ${path}`, signal });
   if (signal?.aborted !== true) return;
   await unmount(path);
   throw signal.reason;

@@ -10,8 +10,30 @@ import { findCommand, LongshoreError, type Abortable } from "@longshore/core";
 
 /** Numbers of the system calls that differ between processors. */
 const callNumbers: Readonly<Record<string, Readonly<Record<string, number>>>> = {
-  x64: { mount: 165, umount2: 166, lsetxattr: 189, mknodat: 259, fchownat: 260, utimensat: 280 },
-  arm64: { mount: 40, umount2: 39, lsetxattr: 6, mknodat: 33, fchownat: 54, utimensat: 88 },
+  x64: {
+    mount: 165,
+    umount2: 166,
+    lsetxattr: 189,
+    getxattr: 191,
+    listxattr: 194,
+    mknodat: 259,
+    fchownat: 260,
+    unshare: 272,
+    utimensat: 280,
+    statx: 332,
+  },
+  arm64: {
+    mount: 40,
+    umount2: 39,
+    lsetxattr: 6,
+    getxattr: 8,
+    listxattr: 11,
+    mknodat: 33,
+    fchownat: 54,
+    unshare: 97,
+    utimensat: 88,
+    statx: 291,
+  },
 };
 // RISC-V and LoongArch use the generic numbers, as 64-bit ARM does.
 const architectures: Readonly<Record<string, string>> = { riscv64: "arm64", loong64: "arm64" };

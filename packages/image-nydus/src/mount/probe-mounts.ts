@@ -1,9 +1,17 @@
+import { execFile } from "node:child_process";
 import { closeSync, constants, openSync } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { findCommand, isLongshoreError, type Abortable } from "@longshore/core";
-import { erofsProgram, tryProgram } from "./mount-programs.ts";
+import { promisify } from "node:util";
+import { isLongshoreError, type Abortable } from "@longshore/core";
+import { findNydusd } from "./mount-nydusd.ts";
+import {
+  erofsProgram,
+  tryProgram,
+  tryShiftedErofsProgram,
+  tryShiftedFuseProgram,
+} from "./mount-programs.ts";
 import { failedWith, findPerl, runPerl } from "./perl.ts";
 import { probeImage } from "./probe-image.ts";
 
@@ -19,6 +27,8 @@ export type MountMethod =
   | "nydusd"
   /** Writable layers over any of them */
   | "overlay"
+  /** Owners shifted for a user namespace, by idmapped mounts; see {@link MountProbe.shiftsIds} */
+  | "idmap"
   /** A plain directory with copies of all files */
   | "extract";
 
@@ -29,6 +39,8 @@ export interface MountProbe {
   readonly reason: string;
   /** What to do about it */
   readonly fix?: string | undefined;
+  /** Whether what is mounted so can be shown with shifted owners; absent where that is no question */
+  readonly shiftsIds?: boolean | undefined;
 }
 
 export interface ProbeMountsOptions extends Abortable {
@@ -44,7 +56,7 @@ export async function probeMounts(options: ProbeMountsOptions = {}): Promise<Mou
   signal?.throwIfAborted();
   const place = await mkdtemp(join(directory, "longshore-probe-"));
   try {
-    const probes = await Promise.all([
+    const [files, loop, fuse, nydusd, overlay, extract] = await Promise.all([
       probeErofsFiles(place),
       probeErofsLoop(place),
       probeFuse(),
@@ -53,7 +65,9 @@ export async function probeMounts(options: ProbeMountsOptions = {}): Promise<Mou
       probeExtract(),
     ]);
     signal?.throwIfAborted();
-    return probes;
+    const { mounts, idmap } = await probeIdmap(place, [files, loop, fuse, nydusd]);
+    signal?.throwIfAborted();
+    return [...mounts, overlay, idmap, extract];
   } finally {
     await rm(place, { recursive: true, force: true });
   }
@@ -74,29 +88,103 @@ async function probeErofsLoop(place: string): Promise<MountProbe> {
 }
 
 async function probeFuse(): Promise<MountProbe> {
-  const run = async (): Promise<void> => {
-    const device = openSync("/dev/fuse", constants.O_RDWR);
-    try {
-      const values = ["fd", "3", "rootmode", "40000", "user_id", "0", "group_id", "0"];
-      await runPerl(tryProgram, ["fuse", ...values], { what: "try FUSE", inherit: device });
-    } finally {
-      closeSync(device);
-    }
-  };
+  const values = ["fd", "3", "rootmode", "40000", "user_id", "0", "group_id", "0"];
+  const run = (): Promise<void> =>
+    withFuseDevice((device) =>
+      runPerl(tryProgram, ["fuse", ...values], { what: "try FUSE", inherit: device }),
+    );
   const fix = "Load the module (modprobe fuse); in a container, pass the device /dev/fuse.";
   return trial("fuse", { run, fix });
 }
 
+interface IdmapProbes {
+  readonly mounts: readonly MountProbe[];
+  readonly idmap: MountProbe;
+}
+
+/** Tries to shift owners with each way to mount that works. */
+async function probeIdmap(place: string, probes: readonly MountProbe[]): Promise<IdmapProbes> {
+  const mounts: MountProbe[] = [];
+  const trials: MountProbe[] = [];
+  for (const probe of probes) {
+    const shifted = probe.available ? await tryShifting(probe.method, place) : undefined;
+    if (shifted !== undefined) trials.push(shifted);
+    mounts.push(shifted === undefined ? probe : { ...probe, shiftsIds: shifted.available });
+  }
+  const method = "idmap";
+  const able = mounts.filter(({ shiftsIds }) => shiftsIds === true);
+  if (able.length > 0) {
+    const reason = `it was tried and works with ${able.map((probe) => probe.method).join(", ")}`;
+    return { mounts, idmap: { method, available: true, reason } };
+  }
+  const [{ reason, fix } = { reason: "images cannot be mounted here", fix: undefined }] = trials;
+  return { mounts, idmap: { method, available: false, reason, fix } };
+}
+
+/** `undefined` for ways that have no say in it. */
+async function tryShifting(mount: MountMethod, place: string): Promise<MountProbe | undefined> {
+  switch (mount) {
+    case "erofs-files":
+    case "erofs-loop":
+      return trial("idmap", {
+        run: () => tryShiftedErofs(mount === "erofs-loop" ? "loop" : "files", place),
+        fix: "Use Linux 5.19 or later.",
+      });
+    case "fuse":
+      return trial("idmap", {
+        run: () =>
+          withFuseDevice((device) =>
+            runPerl(tryShiftedFuseProgram, [], { what: "shift owners in FUSE", inherit: device }),
+          ),
+        fix: "Use Linux 6.12 or later.",
+      });
+    case "nydusd":
+    case "overlay":
+    case "idmap":
+    case "extract":
+      return undefined;
+    default:
+      return mount satisfies never;
+  }
+}
+
+async function tryShiftedErofs(backing: "files" | "loop", place: string): Promise<void> {
+  const own = join(place, `${backing}-shifted`);
+  for (const name of ["shifted", "upper", "work", "merged"]) {
+    await mkdir(join(own, name), { recursive: true });
+  }
+  await runPerl(tryShiftedErofsProgram, [own, backing, ...probeFiles(backing, place)], {
+    what: `shift owners in EROFS on ${backing}`,
+  });
+}
+
+async function withFuseDevice(run: (device: number) => Promise<unknown>): Promise<void> {
+  const device = openSync("/dev/fuse", constants.O_RDWR);
+  try {
+    await run(device);
+  } finally {
+    closeSync(device);
+  }
+}
+
 async function probeNydusd(): Promise<MountProbe> {
-  const file = await findCommand("nydusd", process.env["PATH"] ?? "");
-  return file === undefined
-    ? {
-        method: "nydusd",
-        available: false,
-        reason: "nydusd is not on the PATH",
-        fix: "Install Nydus if its daemon is wanted; fuse does the same without it.",
-      }
-    : { method: "nydusd", available: true, reason: `found at ${file}` };
+  const method = "nydusd";
+  const file = await findNydusd();
+  if (file === undefined) {
+    return {
+      method,
+      available: false,
+      reason: "nydusd is not on the PATH",
+      fix: "Install Nydus if its daemon is wanted; fuse does the same without it.",
+    };
+  }
+  const run = async (): Promise<void> => {
+    // It serves through FUSE, which has a trial of its own.
+    closeSync(openSync("/dev/fuse", constants.O_RDWR));
+    await promisify(execFile)(file, ["--version"], { timeout: 10_000 });
+  };
+  const fix = "Install a nydusd that runs here, and give this process the device /dev/fuse.";
+  return trial(method, { run, fix, reason: `found at ${file}` });
 }
 
 async function probeOverlay(place: string): Promise<MountProbe> {
@@ -168,13 +256,14 @@ function isRoot(): boolean {
 
 async function tryErofs(backing: "files" | "loop", place: string): Promise<void> {
   const image = probeImage();
-  const [bootstrap, device] = [
-    join(place, `${backing}-bootstrap`),
-    join(place, `${backing}-device`),
-  ];
+  const [bootstrap, device] = probeFiles(backing, place);
   await writeFile(bootstrap, image.bootstrap);
   await writeFile(device, image.device);
-  await runPerl(erofsProgram, [backing, "", bootstrap, device], {
+  await runPerl(erofsProgram, ["", backing, bootstrap, device], {
     what: `try EROFS on ${backing}`,
   });
+}
+
+function probeFiles(backing: "files" | "loop", place: string): readonly [string, string] {
+  return [join(place, `${backing}-bootstrap`), join(place, `${backing}-device`)];
 }

@@ -2,6 +2,7 @@ import { LongshoreError } from "@longshore/core";
 import { fuseMountName } from "../fuse/mount-fuse.ts";
 import type { MountInfo } from "./mount-info.ts";
 import { mountedAt, mountPath } from "./mounted-at.ts";
+import { nydusdMountName } from "./nydusd-records.ts";
 import { unmount, type UnmountOptions } from "./unmount.ts";
 
 /**
@@ -29,5 +30,6 @@ export async function unmountImage(target: string, options: UnmountOptions = {})
 }
 
 function isImage({ type, source }: MountInfo): boolean {
-  return type === "erofs" || (type === "fuse" && source === fuseMountName);
+  const names: readonly string[] = [fuseMountName, nydusdMountName];
+  return type === "erofs" || (type === "fuse" && names.includes(source));
 }

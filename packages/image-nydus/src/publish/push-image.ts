@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { isLongshoreError, type Abortable, type AuthConfig } from "@longshore/core";
+import { isCommitOrigin } from "../commit/commit-origin.ts";
 import { isNydusManifest } from "../lazy/nydus-manifest.ts";
 import type { BlobReader } from "../mount/blob-reader.ts";
 import { localBlobReader } from "../mount/local-blob-reader.ts";
@@ -194,6 +195,7 @@ async function openPresent(
 
 /** Where in the target's registry the image came from, if it did. */
 function repositoryBeside({ origin }: ImageRecord, target: ImageLocation): string | undefined {
+  if (isCommitOrigin(origin)) return undefined;
   const source = parseImageSource(origin);
   if (source.kind !== "registry" || target.kind !== "registry") return undefined;
   const [from, to] = [source.reference, target.reference];

@@ -1,11 +1,19 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, open, readdir, rmdir } from "node:fs/promises";
-import { basename, join } from "node:path";
-import { LongshoreError, type Abortable, type Logger } from "@longshore/core";
+import { basename, dirname, join } from "node:path";
+import {
+  LongshoreError,
+  type Abortable,
+  type Logger,
+  type RootfsIdMappings,
+} from "@longshore/core";
 import { moduleBeside } from "../fuse/filesystem-source.ts";
 import { mountFuse } from "../fuse/mount-fuse.ts";
 import type { BlobReader } from "../mount/blob-reader.ts";
+import { idMappingsKey } from "../mount/id-mappings.ts";
 import { mountErofs } from "../mount/mount-erofs.ts";
+import { mountIdmapped } from "../mount/mount-idmapped.ts";
+import { mountNydusd } from "../mount/mount-nydusd.ts";
 import { unmount } from "../mount/unmount.ts";
 import type { MountRecords } from "../mount/mount-records.ts";
 import type { MountMethod, MountProbe } from "../mount/probe-mounts.ts";
@@ -14,9 +22,17 @@ import type { StoreLayout } from "../store/store-layout.ts";
 import { keyedLock } from "./keyed-lock.ts";
 
 /** Ways to show an image as a directory, without copying it. */
-export type ImageMountMethod = Extract<MountMethod, "erofs-files" | "erofs-loop" | "fuse">;
+export type ImageMountMethod = Extract<
+  MountMethod,
+  "erofs-files" | "erofs-loop" | "fuse" | "nydusd"
+>;
 
-export const imageMountMethods: readonly ImageMountMethod[] = ["erofs-files", "erofs-loop", "fuse"];
+export const imageMountMethods: readonly ImageMountMethod[] = [
+  "erofs-files",
+  "erofs-loop",
+  "fuse",
+  "nydusd",
+];
 
 /** An image that can be mounted. */
 export interface MountableImage {
@@ -38,19 +54,32 @@ export interface ImageMountsOptions {
   onReadError?(bootstrapId: string, error: unknown): void;
 }
 
-/** Images as directories, each mounted once however many use it. */
+interface HoldOptions extends Abortable {
+  /** Shows the image's files with shifted owners */
+  readonly idMappings?: RootfsIdMappings | undefined;
+}
+
+/** Images as directories, each mounted once however many use it with the same owners. */
 export interface ImageMounts extends AsyncDisposable {
   /**
-   * Shows an image until {@link release} was called as often.
+   * Shows an image until all that hold it have released it.
    *
-   * @returns the directory
    * @throws {LongshoreError} `RUNTIME_NOT_SUPPORTED` when none of the methods works here
    */
-  hold(image: MountableImage, options?: Abortable): Promise<string>;
-  release(bootstrapId: string): Promise<void>;
+  hold(image: MountableImage, options?: HoldOptions): Promise<HeldImage>;
   mountAt(image: MountableImage, target: string, options?: Abortable): Promise<TargetMount>;
   /** The method for an image; `undefined` when there is none. */
-  methodFor(image: MountableImage): Promise<ImageMountMethod | undefined>;
+  methodFor(
+    image: MountableImage,
+    idMappings?: RootfsIdMappings,
+  ): Promise<ImageMountMethod | undefined>;
+}
+
+/** An image that is shown as a directory. */
+interface HeldImage {
+  readonly path: string;
+  /** Idempotent */
+  release(): Promise<void>;
 }
 
 /** A mount that this process keeps up. */
@@ -79,37 +108,65 @@ export function imageMounts(options: ImageMountsOptions): ImageMounts {
   const lock = keyedLock();
   let isDisposed = false;
 
-  async function methodFor({ openReader }: MountableImage): Promise<ImageMountMethod | undefined> {
+  /** Whether a method can get at the bytes of an image. */
+  function canRead(method: ImageMountMethod, { devices, openReader }: MountableImage): boolean {
+    if (method === "fuse") return true;
+    if (openReader !== undefined) return false;
+    // What was loaded on demand lies there as the kernel takes it, not as nydusd does.
+    const isOurs = (path: string): boolean => dirname(path) === layout.blobDirectory;
+    return method !== "nydusd" || devices.every(isOurs);
+  }
+
+  async function methodFor(
+    image: MountableImage,
+    idMappings?: RootfsIdMappings,
+  ): Promise<ImageMountMethod | undefined> {
     const probes = await options.probe();
+    const isAble = ({ available, shiftsIds }: MountProbe): boolean =>
+      available && (idMappings === undefined || shiftsIds === true);
     return methods.find(
       (method) =>
-        (openReader === undefined || method === "fuse") &&
-        probes.some((probe) => probe.method === method && probe.available),
+        canRead(method, image) && probes.some((probe) => probe.method === method && isAble(probe)),
     );
   }
 
-  async function unsupported(): Promise<LongshoreError> {
+  async function unsupported(idMappings: RootfsIdMappings | undefined): Promise<LongshoreError> {
     const probes = await options.probe();
+    const wanted: readonly MountMethod[] =
+      idMappings === undefined ? methods : [...methods, "idmap"];
     const reasons = probes
-      .filter(({ method }) => (methods as readonly MountMethod[]).includes(method))
+      .filter(({ method }) => wanted.includes(method))
       .map(({ method, reason, fix }) => ({ method, reason, fix }));
+    const how = idMappings === undefined ? "" : " with shifted owners";
     return new LongshoreError(
       "RUNTIME_NOT_SUPPORTED",
-      `Images cannot be mounted here: ${reasons.map(({ method, reason }) => `${method}: ${reason}`).join("; ")}`,
+      `Images cannot be mounted${how} here: ${reasons.map(({ method, reason }) => `${method}: ${reason}`).join("; ")}`,
       { details: { methods: reasons } },
     );
+  }
+
+  async function methodOf(
+    image: MountableImage,
+    idMappings?: RootfsIdMappings,
+  ): Promise<ImageMountMethod> {
+    const method = await methodFor(image, idMappings);
+    if (method === undefined) throw await unsupported(idMappings);
+    return method;
   }
 
   async function mount(
     image: MountableImage,
     target: string,
-    { signal }: Abortable,
+    { signal, ...how }: Abortable & { readonly method?: ImageMountMethod },
   ): Promise<ServedMount | undefined> {
-    const method = await methodFor(image);
-    if (method === undefined) throw await unsupported();
+    const method = how.method ?? (await methodOf(image));
     const { bootstrapId, devices } = image;
     logger.debug({ bootstrapId, method, target }, "image mounting");
     if (method === "fuse") return mountByFuse(image, target, { signal });
+    if (method === "nydusd") {
+      const [bootstrap, root] = [layout.blobPath(bootstrapId), nydusdDirectory(layout)];
+      return mountNydusd({ bootstrap, blobs: devices, target, root, signal });
+    }
     await mountErofs({
       bootstrap: layout.blobPath(bootstrapId),
       devices,
@@ -156,40 +213,86 @@ export function imageMounts(options: ImageMountsOptions): ImageMounts {
     }
   }
 
-  async function end(bootstrapId: string, { mount: mounted, path }: Held): Promise<void> {
-    held.delete(bootstrapId);
+  async function end(key: string, { mount: mounted, path }: Held): Promise<void> {
+    held.delete(key);
     await mounted[Symbol.asyncDispose]();
     await removeEmpty(path);
   }
 
+  /** @param make mounts it at the path, and returns what ends with the mount or serves it */
+  function share(
+    key: string,
+    make: (path: string) => Promise<AsyncDisposable | undefined>,
+  ): Promise<HeldImage> {
+    return lock.run(key, async () => {
+      if (isDisposed) throw new LongshoreError("IO_ERROR", "The image store is closed.");
+      const known = held.get(key);
+      if (known !== undefined) {
+        known.count += 1;
+        return { path: known.path, release: releaseOf(key, known) };
+      }
+      const path = join(directory, key);
+      await mkdir(path, { recursive: true, mode: 0o711 });
+      try {
+        const mounted = await records.mount(path, () => make(path));
+        const fresh: Held = { path, mount: mounted, count: 1 };
+        held.set(key, fresh);
+        return { path, release: releaseOf(key, fresh) };
+      } catch (error) {
+        await removeEmpty(path);
+        throw error;
+      }
+    });
+  }
+
+  function releaseOf(key: string, entry: Held): () => Promise<void> {
+    let isReleased = false;
+    return () =>
+      lock.run(key, async () => {
+        if (isReleased) return;
+        isReleased = true;
+        entry.count -= 1;
+        if (entry.count === 0 && held.get(key) === entry) await end(key, entry);
+      });
+  }
+
+  async function hold(image: MountableImage, { signal }: Abortable): Promise<HeldImage> {
+    return share(image.bootstrapId, (path) => mount(image, path, { signal }));
+  }
+
+  /** The image at one more place, besides where it is shown as it is. */
+  async function holdShifted(
+    image: MountableImage,
+    idMappings: RootfsIdMappings,
+    { signal }: Abortable,
+  ): Promise<HeldImage> {
+    const { bootstrapId } = image;
+    const method = await methodOf(image, idMappings);
+    // Another method than usual may be needed.
+    const baseKey = method === (await methodFor(image)) ? bootstrapId : `${bootstrapId}.${method}`;
+    return share(`${bootstrapId}.${idMappingsKey(idMappings)}`, async (target) => {
+      const base = await share(baseKey, (path) => mount(image, path, { signal, method }));
+      try {
+        await mountIdmapped({ source: base.path, target, idMappings, signal });
+      } catch (error) {
+        await base.release();
+        throw error;
+      }
+      return {
+        async [Symbol.asyncDispose]() {
+          await unmount(target);
+          await base.release();
+        },
+      };
+    });
+  }
+
   return {
     methodFor,
-    hold: (image, { signal } = {}) =>
-      lock.run(image.bootstrapId, async () => {
-        if (isDisposed) throw new LongshoreError("IO_ERROR", "The image store is closed.");
-        const known = held.get(image.bootstrapId);
-        if (known !== undefined) {
-          known.count += 1;
-          return known.path;
-        }
-        const path = join(directory, image.bootstrapId);
-        await mkdir(path, { recursive: true, mode: 0o711 });
-        try {
-          const mounted = await records.mount(path, () => mount(image, path, { signal }));
-          held.set(image.bootstrapId, { path, mount: mounted, count: 1 });
-          return path;
-        } catch (error) {
-          await removeEmpty(path);
-          throw error;
-        }
-      }),
-    release: (bootstrapId) =>
-      lock.run(bootstrapId, async () => {
-        const known = held.get(bootstrapId);
-        if (known === undefined) return;
-        known.count -= 1;
-        if (known.count === 0) await end(bootstrapId, known);
-      }),
+    hold: (image, { signal, idMappings } = {}) =>
+      idMappings === undefined
+        ? hold(image, { signal })
+        : holdShifted(image, idMappings, { signal }),
     async mountAt(image, target, { signal } = {}) {
       const mounted = await mount(image, target, { signal });
       return {
@@ -203,7 +306,8 @@ export function imageMounts(options: ImageMountsOptions): ImageMounts {
     async [Symbol.asyncDispose]() {
       isDisposed = true;
       await lock.idle();
-      for (const [bootstrapId, entry] of held) await end(bootstrapId, entry);
+      // What shows others' files came after them.
+      for (const [key, entry] of [...held].toReversed()) await end(key, entry);
       await removeEmpty(directory);
     },
   };
@@ -220,6 +324,11 @@ export async function removeOldMountPoints(layout: StoreLayout): Promise<void> {
     for (const inner of await namesIn(join(root, name))) await removeEmpty(join(root, name, inner));
     await removeEmpty(join(root, name));
   }
+}
+
+/** Where daemons of Nydus work. */
+export function nydusdDirectory({ mountDirectory }: StoreLayout): string {
+  return join(mountDirectory, "nydusd");
 }
 
 function imagesDirectory({ mountDirectory }: StoreLayout): string {

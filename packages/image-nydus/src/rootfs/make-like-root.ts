@@ -1,21 +1,31 @@
 import { mkdir } from "node:fs/promises";
+import type { RootfsIdMappings } from "@longshore/core";
 import { attributeWriter } from "../mount/attribute-writer.ts";
+import { refuseUnmapped } from "../mount/refuse-unmapped.ts";
+import { ownerShift } from "../mount/shift-owner.ts";
 import type { RafsFilesystem } from "../rafs/open-bootstrap.ts";
 
 /**
  * Makes a directory with the attributes that the root of an image has: the root of an overlay has those of its topmost
  * directory.
  *
- * @throws {LongshoreError} `IO_ERROR`
+ * @param idMappings shift whom it belongs to
+ * @throws {LongshoreError} `IO_ERROR`; `VALIDATION_ERROR` when they do not map whom it belongs to
  */
-export async function makeLikeRoot(directory: string, image: RafsFilesystem): Promise<void> {
+export async function makeLikeRoot(
+  directory: string,
+  image: RafsFilesystem,
+  idMappings?: RootfsIdMappings,
+): Promise<void> {
   const { mode, uid, gid, mtime } = image.stat(image.rootNid);
-  const xattrs = [...image.xattrs(image.rootNid)].filter(
+  const shift = idMappings && ownerShift(idMappings, { to: "host", unmapped: refuseUnmapped("/") });
+  const xattrs = [...image.xattrs(image.rootNid)]
     // They steer the overlay itself.
-    ([name]) => !name.startsWith("trusted.overlay."),
-  );
+    .filter(([name]) => !name.startsWith("trusted.overlay."))
+    .map(([name, value]) => [name, shift?.xattr(name, value) ?? value] as const);
+  const shifted = { uid: shift?.uid(uid) ?? uid, gid: shift?.gid(gid) ?? gid };
   await mkdir(directory, { mode: 0o700 });
-  const owner = process.getuid?.() === 0 ? { uid, gid } : undefined;
+  const owner = process.getuid?.() === 0 ? shifted : undefined;
   const writer = await attributeWriter();
   try {
     const attributes = { isSymlink: false, owner, mode, mtime, xattrs };

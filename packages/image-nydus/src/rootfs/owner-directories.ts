@@ -9,6 +9,10 @@ import { unmount } from "../mount/unmount.ts";
 export interface OwnerDirectory {
   /** Where the whole root filesystem is shown */
   readonly merged: string;
+  /** What is written over the image */
+  readonly upper: string;
+  /** All files, where they are copied */
+  readonly copy: string;
   /** Makes the directories that an overlay needs. */
   makeMountPoints(): Promise<WritableDirectories>;
   /**
@@ -34,6 +38,8 @@ export function ownerDirectory(root: string, owner: string): OwnerDirectory {
   const work = join(path, "work");
   return {
     merged,
+    upper: join(path, "upper"),
+    copy: join(path, "copy"),
     async makeMountPoints() {
       for (const directory of [work, merged]) {
         await mkdir(directory, { recursive: true, mode: 0o711 });

@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   LongshoreError,
@@ -6,24 +5,29 @@ import {
   type PreparedRootfs,
   type PrepareRootfsOptions,
   type Rootfs,
+  type RootfsIdMappings,
   type RootfsProvider,
 } from "@longshore/core";
-import { extractTree } from "../mount/extract-tree.ts";
-import { holdBlobs, localBlobReader } from "../mount/local-blob-reader.ts";
-import { mountOverlay } from "../mount/mount-overlay.ts";
+import { checkIdMappings } from "../mount/id-mappings.ts";
 import type { MountRecords } from "../mount/mount-records.ts";
 import type { MountProbe } from "../mount/probe-mounts.ts";
-import { openBootstrap, type RafsFilesystem } from "../rafs/open-bootstrap.ts";
 import { parseImageConfigFile } from "../registry/image-config-file.ts";
 import { requireImage, requireListedImage } from "../store/find-image.ts";
 import { toImageConfig } from "../store/image-config.ts";
 import type { ImageDatabase } from "../store/image-database.ts";
 import type { ImageRecord, OwnerRecord } from "../store/image-records.ts";
 import type { StoreLayout } from "../store/store-layout.ts";
-import { blobFiles, type ImageMounts, type MountableImage } from "./image-mounts.ts";
+import type { ImageMounts, MountableImage } from "./image-mounts.ts";
+import { keepUpRootfs, type Upkeep } from "./keep-up-rootfs.ts";
 import { keyedLock } from "./keyed-lock.ts";
-import { makeLikeRoot } from "./make-like-root.ts";
 import { ownerDirectory } from "./owner-directories.ts";
+import {
+  chooseForm,
+  formatOwnerForm,
+  isSameShift,
+  parseOwnerForm,
+  type RootfsForm,
+} from "./rootfs-form.ts";
 
 export interface RootfsProviderOptions {
   readonly database: ImageDatabase;
@@ -36,19 +40,29 @@ export interface RootfsProviderOptions {
   findMountable(image: ImageRecord | OwnerRecord): Promise<MountableImage>;
 }
 
-/** How a root filesystem is made; what the database remembers of an owner. */
-type RootfsForm = "overlay" | "overlay-directory" | "copy" | "block";
-
 const defaultAccept: readonly Rootfs["kind"][] = ["overlay", "directory"];
 
-/** What this process keeps up for an owner. */
-interface Upkeep {
-  readonly rootfs: Rootfs;
-  end(): Promise<void>;
+/** What an owner holds. */
+export interface OwnedRootfs {
+  /** With the metadata that the owner uses */
+  readonly image: ImageRecord;
+  readonly form: RootfsForm;
+  readonly idMappings: RootfsIdMappings | undefined;
+  /** What was changed, or all files of a copy; may not be there after a crash */
+  readonly changesDirectory: string;
+}
+
+export interface OwnedRootfsProvider extends RootfsProvider, AsyncDisposable {
+  /**
+   * Does something with what an owner holds, which stays as it is meanwhile.
+   *
+   * @throws {LongshoreError} `NOT_FOUND` for an owner that holds nothing
+   */
+  useOwner<T>(owner: string, task: (owned: OwnedRootfs) => Promise<T>): Promise<T>;
 }
 
 /** Root filesystems out of a store, with {@link AsyncDisposable} to let go of mounts; owners stay as they are. */
-export function rootfsProvider(options: RootfsProviderOptions): RootfsProvider & AsyncDisposable {
+export function rootfsProvider(options: RootfsProviderOptions): OwnedRootfsProvider {
   const { database, layout, mounts, records } = options;
   const root = join(layout.mountDirectory, "owners");
   const kept = new Map<string, Upkeep>();
@@ -64,14 +78,20 @@ export function rootfsProvider(options: RootfsProviderOptions): RootfsProvider &
     owner: string,
     prepareOptions: PrepareRootfsOptions,
   ): Promise<PreparedRootfs> {
+    const { idMappings } = prepareOptions;
+    if (idMappings !== undefined) checkIdMappings(idMappings);
     const known = database.owner(owner);
     const image = known === undefined ? requireListedImage(database, ref) : imageOf(known, ref);
+    if (known !== undefined) assertSameShift(known, idMappings);
     const record = known ?? (await newOwner(image, owner, prepareOptions));
     let upkeep = kept.get(owner);
     if (upkeep === undefined) {
       if (known === undefined) add(record);
       try {
-        upkeep = await keepUp(record, prepareOptions.signal);
+        upkeep = await keepUpRootfs({ layout, mounts, records, root }, record, {
+          image: await options.findMountable(record),
+          signal: prepareOptions.signal,
+        });
         kept.set(owner, upkeep);
       } catch (error) {
         // What an owner had before stays its own.
@@ -111,116 +131,48 @@ export function rootfsProvider(options: RootfsProviderOptions): RootfsProvider &
     );
   }
 
-  async function newOwner(
-    image: ImageRecord,
-    owner: string,
-    { accept = defaultAccept, readonly = false }: PrepareRootfsOptions,
-  ): Promise<OwnerRecord> {
-    const mountable = await options.findMountable(image);
-    const form = await chooseForm(mountable, accept);
-    const { imageId, bootstrapId } = image;
-    return { owner, imageId, bootstrapId, kind: form, readonly };
-  }
-
-  async function chooseForm(
-    image: MountableImage,
-    accept: readonly Rootfs["kind"][],
-  ): Promise<RootfsForm> {
-    const canMount = (await mounts.methodFor(image)) !== undefined;
-    const probes = await options.probe();
-    const can = (method: MountProbe["method"]): boolean =>
-      probes.some((probe) => probe.method === method && probe.available);
-    for (const kind of accept) {
-      if (kind === "overlay" && canMount) return "overlay";
-      if (kind === "directory" && canMount && can("overlay")) return "overlay-directory";
-      if (kind === "directory" && can("extract")) return "copy";
-      if (kind === "block" && image.openReader === undefined) return "block";
-    }
+  function assertSameShift(
+    { owner, kind }: OwnerRecord,
+    wanted: PrepareRootfsOptions["idMappings"],
+  ): void {
+    const { idMappings: held } = parseOwnerForm(kind);
+    if (isSameShift(held, wanted)) return;
     throw new LongshoreError(
-      "RUNTIME_NOT_SUPPORTED",
-      `No root filesystem of the kinds ${accept.join(", ")} can be made here.`,
-      {
-        details: {
-          accept,
-          methods: probes.map(({ method, available, reason }) => ({ method, available, reason })),
-        },
-      },
+      "STATE_CONFLICT",
+      `${owner} holds a root filesystem with other id mappings.`,
+      { details: { owner, idMappings: held ?? "none" } },
     );
   }
 
-  async function keepUp(record: OwnerRecord, signal: AbortSignal | undefined): Promise<Upkeep> {
-    const image = await options.findMountable(record);
-    const directory = ownerDirectory(root, record.owner);
-    const { readonly } = record;
-    const form = record.kind as RootfsForm;
-    if (form === "block") return { rootfs: blockRootfs(image), end: () => Promise.resolve() };
-    if (form === "copy") {
-      const path = await directory.fill("copy", (partial) => copyImage(image, partial, signal));
-      return { rootfs: { kind: "directory", path, readonly }, end: () => Promise.resolve() };
-    }
-    const upperDir = await directory.fill("upper", async (partial) => {
-      await makeLikeRoot(partial, await openImage(image));
-    });
-    const { work: workDir, merged: target } = await directory.makeMountPoints();
-    const lower = [await mounts.hold(image, { signal })] as const;
-    const releaseLower = (): Promise<void> => mounts.release(image.bootstrapId);
-    if (form === "overlay") {
-      return {
-        rootfs: { kind: "overlay", lower, ...(!readonly && { upper: { upperDir, workDir } }) },
-        end: releaseLower,
-      };
-    }
-    try {
-      const merged = await records.mount(target, async () => {
-        await mountOverlay({
-          // An overlay that takes no changes needs two directories.
-          lower: readonly ? [...lower, upperDir] : lower,
-          ...(!readonly && { upper: upperDir, work: workDir }),
-          target,
-          signal,
-        });
-        return undefined;
+  async function newOwner(
+    image: ImageRecord,
+    owner: string,
+    { accept = defaultAccept, readonly = false, idMappings }: PrepareRootfsOptions,
+  ): Promise<OwnerRecord> {
+    const mountable = await options.findMountable(image);
+    const probes = await options.probe();
+    const form = await chooseForm(mountable, { accept, idMappings, mounts, probes });
+    const { imageId, bootstrapId } = image;
+    const kind = formatOwnerForm({ form, idMappings });
+    return { owner, imageId, bootstrapId, kind, readonly };
+  }
+
+  function ownedBy(owner: string): OwnedRootfs {
+    const record = database.owner(owner);
+    const image = record && database.imageById(record.imageId);
+    if (record === undefined || image === undefined) {
+      throw new LongshoreError("NOT_FOUND", `${owner} holds no root filesystem.`, {
+        details: { owner },
       });
-      return {
-        rootfs: { kind: "directory", path: target, readonly },
-        async end() {
-          await merged[Symbol.asyncDispose]();
-          await releaseLower();
-        },
-      };
-    } catch (error) {
-      await releaseLower();
-      throw error;
     }
-  }
-
-  function blockRootfs({ bootstrapId, devices }: MountableImage): Rootfs {
+    const { form, idMappings } = parseOwnerForm(record.kind);
+    const { upper, copy } = ownerDirectory(root, owner);
     return {
-      kind: "block",
-      devices: [
-        {
-          path: layout.blobPath(bootstrapId),
-          filesystem: "erofs",
-          dataDevices: devices,
-        },
-      ],
+      image: { ...image, bootstrapId: record.bootstrapId },
+      form,
+      idMappings,
+      changesDirectory: form === "copy" ? copy : upper,
     };
-  }
-
-  async function openImage({ bootstrapId }: MountableImage): Promise<RafsFilesystem> {
-    return openBootstrap(await readFile(layout.blobPath(bootstrapId)));
-  }
-
-  async function copyImage(
-    image: MountableImage,
-    directory: string,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    const filesystem = await openImage(image);
-    using held = holdBlobs(blobFiles(image.devices));
-    using local = localBlobReader(layout.blobDirectory, held.files);
-    await using lazy = await image.openReader?.();
-    await extractTree(filesystem, lazy ?? local, { directory, signal });
   }
 
   async function release(owner: string): Promise<void> {
@@ -245,6 +197,11 @@ export function rootfsProvider(options: RootfsProviderOptions): RootfsProvider &
         return prepare(ref, owner, prepareOptions);
       }),
     releaseRootfs: (owner) => release(owner),
+    useOwner: (owner, task) =>
+      lock.run(owner, () => {
+        assertOpen();
+        return task(ownedBy(owner));
+      }),
     // oxlint-disable-next-line typescript/require-await -- an error must be a rejection
     async listOwners() {
       return database.owners().map(({ owner }) => owner);

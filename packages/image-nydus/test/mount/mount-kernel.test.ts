@@ -225,6 +225,7 @@ describe.skipIf(!canMount)("mounts of the kernel (need root)", () => {
       "fuse",
       "nydusd",
       "overlay",
+      "idmap",
       "extract",
     ]);
     for (const probe of probes) {
