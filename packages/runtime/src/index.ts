@@ -1,6 +1,6 @@
 export { openRuntime, type RuntimeOptions } from "./open-runtime.ts";
 export type { Runtime } from "./calls/runtime-calls.ts";
-export type { ContainerCommit, ContainerCommitter, RuntimeImages } from "./engine/engine.ts";
+export type { RuntimeImages } from "./engine/engine.ts";
 export type { AdmissionOptions, Quota } from "./admission/admission.ts";
 export { criLogWriter, type CriLogWriter } from "./logs/cri-log-writer.ts";
 export { readContainerLog, type ReadLogOptions } from "./logs/read-container-log.ts";

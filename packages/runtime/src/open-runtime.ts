@@ -5,6 +5,7 @@ import {
   type Abortable,
   type EventBus,
   type Logger,
+  type RootfsCommitter,
   type SandboxDriver,
 } from "@longshore/core";
 import { admission, type AdmissionOptions } from "./admission/admission.ts";
@@ -12,7 +13,7 @@ import { machineCapacity } from "./admission/machine-capacity.ts";
 import { trackedCalls, type Runtime } from "./calls/runtime-calls.ts";
 import { stopSandboxEntry } from "./calls/stop-sandbox.ts";
 import { driverSet } from "./engine/driver-set.ts";
-import type { ContainerCommitter, Engine, RuntimeImages } from "./engine/engine.ts";
+import type { Engine, RuntimeImages } from "./engine/engine.ts";
 import { recover } from "./engine/recover.ts";
 import { registry } from "./engine/registry.ts";
 import { reservations } from "./engine/reservations.ts";
@@ -33,8 +34,8 @@ export interface RuntimeOptions extends Abortable {
   readonly images: RuntimeImages;
   /** The caller disposes it after the engine */
   readonly network: SandboxNetwork;
-  /** Makes images of containers. @default `commitContainer` is refused */
-  readonly committer?: ContainerCommitter | undefined;
+  /** Makes images of what containers wrote. @default `commitContainer` is refused */
+  readonly committer?: RootfsCommitter | undefined;
   /** Gets `worker.{id}.{created|started|stopped|deleted}`. @default none */
   readonly events?: EventBus | undefined;
   /** How much may run at a time. @default no limit */

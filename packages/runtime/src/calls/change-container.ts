@@ -205,13 +205,13 @@ export async function commitContainer(
   if (committer === undefined) throw unsupported("This runtime makes no images of containers.");
   const { containerId } = request;
   return inTurn(engine, { containerId, signal: given }, async ({ entry, signal }) => {
-    const { imageId, rootfs, state, isPaused } = entry.record;
+    const { state, isPaused } = entry.record;
     const container = state === "running" && !isPaused ? requirePausable(entry) : undefined;
     const { driverTurn } = entry.sandbox;
     try {
       await driverTurn.run(async () => container?.pause?.({ signal }), signal);
-      const commit = { ...request, containerId: entry.id, imageId, rootfs, owner: entry.id };
-      return await committer.commit(commit, { signal });
+      const { reference, config, comment } = request;
+      return await committer.commitRootfs(entry.id, { reference, config, comment, signal });
     } finally {
       // Whatever happened, and also when nobody waits any more: it must run on.
       await driverTurn.run(async () => container?.resume?.());

@@ -24,6 +24,7 @@ import { exec } from "./exec.ts";
 import { listMetricDescriptors, listPodSandboxMetrics } from "./metrics.ts";
 import { removeContainerEntry } from "./remove-container.ts";
 import { runPodSandbox } from "./run-sandbox.ts";
+import { signalContainer } from "./signal-container.ts";
 import { startContainer } from "./start-container.ts";
 import {
   containerStats,
@@ -34,6 +35,7 @@ import {
 import { containerInfo, podSandboxInfo, status, version } from "./status.ts";
 import { stopContainer } from "./stop-container.ts";
 import { removeSandboxEntry, stopSandboxEntry } from "./stop-sandbox.ts";
+import { waitContainer } from "./wait-container.ts";
 
 /** A {@link RuntimeClient} with all its abilities, over the drivers it was given; checkpoints are refused. */
 export type Runtime = Required<RuntimeClient>;
@@ -108,6 +110,8 @@ export function trackedCalls(engine: Engine, cgroupDriver: "systemd" | "cgroupfs
     createContainer: bound(createContainer),
     startContainer: bound(startContainer),
     stopContainer: bound(stopContainer),
+    signalContainer: bound(signalContainer),
+    waitContainer: bound(waitContainer),
     removeContainer: track(async ({ containerId }, { signal } = {}) => {
       signal?.throwIfAborted();
       const entry = registry.findContainer(containerId);

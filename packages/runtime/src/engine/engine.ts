@@ -1,12 +1,10 @@
 import type {
-  Abortable,
-  CommitContainerRequest,
   ContainerEvent,
   ContainerLog,
   EventBus,
   ImageClient,
   Logger,
-  Rootfs,
+  RootfsCommitter,
   RootfsProvider,
 } from "@longshore/core";
 import type { Admission } from "../admission/admission.ts";
@@ -19,20 +17,6 @@ import type { Reservations } from "./reservations.ts";
 
 /** Where containers get their files from. */
 export type RuntimeImages = RootfsProvider & Pick<ImageClient, "imageStatus">;
-
-/** Makes images of what containers wrote. */
-export interface ContainerCommitter {
-  /** Resolves to the image's id. The container does not run meanwhile, or is paused. */
-  commit(request: ContainerCommit, options?: Abortable): Promise<string>;
-}
-
-export interface ContainerCommit extends CommitContainerRequest {
-  /** Of the container's image */
-  readonly imageId: string;
-  readonly rootfs: Rootfs;
-  /** Name under which the root filesystem is held */
-  readonly owner: string;
-}
 
 /** What all calls of one engine share. */
 export interface Engine {
@@ -50,7 +34,7 @@ export interface Engine {
   readonly subjectAnnotation: string;
   /** For every container's log */
   readonly logLimits: Omit<ContainerLog, "path">;
-  readonly committer: ContainerCommitter | undefined;
+  readonly committer: RootfsCommitter | undefined;
   /** Aborts when the engine closes, with the error that calls under way get */
   readonly closing: AbortSignal;
   /** From then on nothing is written any more: the directory may be another engine's */
