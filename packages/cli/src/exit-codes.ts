@@ -16,6 +16,15 @@ export const exitCodes = {
   interrupted: 130,
 } as const;
 
+/** What `run` and `exec` say besides their command's own exit code; shells and container tools use the same numbers. */
+export const containerExitCodes = {
+  /** Longshore itself failed, or refused */
+  failed: 125,
+  /** The command is there and cannot be run */
+  cannotRun: 126,
+  notFound: 127,
+} as const;
+
 const byCode: Readonly<Record<string, number>> = {
   CONFIG_ERROR: exitCodes.usage,
   PLUGIN_INVALID: exitCodes.usage,
@@ -26,6 +35,7 @@ const byCode: Readonly<Record<string, number>> = {
   VALIDATION_ERROR: exitCodes.usage,
   NOT_FOUND: exitCodes.notFound,
   IMAGE_NOT_FOUND: exitCodes.notFound,
+  SANDBOX_NOT_FOUND: exitCodes.notFound,
   IMAGE_PULL_FAILED: exitCodes.failed,
   IMAGE_CHECKSUM_MISMATCH: exitCodes.failed,
   CANCELLED: exitCodes.interrupted,

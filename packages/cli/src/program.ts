@@ -1,6 +1,7 @@
 import { defaultHome, workerVersion } from "@longshore/core";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { doctor } from "./commands/doctor.ts";
+import { addContainerCommands } from "./commands/container/container-commands.ts";
 import { addImageCommands } from "./commands/image/image-commands.ts";
 import { cancelJob, listJobs, showJob } from "./commands/jobs.ts";
 import { printSchema } from "./commands/schema.ts";
@@ -29,7 +30,7 @@ export async function run(argv: readonly string[]): Promise<number> {
 }
 
 function createProgram(done: (exitCode: number) => void): Command {
-  const home = new Option("--home <dir>", "directory of the job and image stores").default(
+  const home = new Option("--home <dir>", "directory of jobs, images and containers").default(
     defaultHome(),
     "LONGSHORE_HOME, or the user's data directory",
   );
@@ -38,11 +39,13 @@ function createProgram(done: (exitCode: number) => void): Command {
   const resultsDir = new Option("--results-dir <dir>", "directory of results").default("results");
 
   const program = new Command("longshore")
-    .description("Runs jobs from files, durably.")
+    .description("Runs jobs, durably, and containers.")
     .version(workerVersion)
     .showSuggestionAfterError()
     .showHelpAfterError("(--help tells more)")
     .exitOverride()
+    // Flags after a container's command are the command's.
+    .enablePositionalOptions()
     .addHelpText("after", exitCodeHelp);
 
   program
@@ -114,6 +117,7 @@ function createProgram(done: (exitCode: number) => void): Command {
       done(await cancelJob(jobId, flags));
     });
 
+  addContainerCommands(program, { home, json, done });
   addImageCommands(program, { home, json, done });
 
   program

@@ -1,5 +1,6 @@
 import { LongshoreError } from "@longshore/core";
-import { formatReference, parseReference, type ImageReference } from "../registry/reference.ts";
+import { parseImageSource } from "../registry/image-location.ts";
+import { formatReference, type ImageReference } from "../registry/reference.ts";
 import type { ImageDatabase } from "./image-database.ts";
 import type { ImageRecord } from "./image-records.ts";
 
@@ -8,14 +9,17 @@ const minPrefixLength = 4;
 
 /**
  * The image that a text means: its id (with or without `sha256:`, whole or its beginning), or a name with tag or digest.
- * A digest wins over a tag, and a name over the beginning of an id.
+ * A digest wins over a tag, and a name over the beginning of an id. A place like `oci:DIR` means no image of the store.
  *
  * @throws {LongshoreError} `VALIDATION_ERROR` for a text that is neither, or a beginning that several ids have
  */
 export function findImage(database: ImageDatabase, text: string): ImageRecord | undefined {
   if (/^sha256:[0-9a-f]{64}$/.test(text)) return database.imageById(text);
   if (/^[0-9a-f]{64}$/.test(text)) return database.imageById(`sha256:${text}`);
-  const byName = database.imageByName(storedName(parseReference(text)));
+  const location = parseImageSource(text);
+  // A layout or an archive is a place to pull from; what it holds changes without the store.
+  if (location.kind !== "registry") return undefined;
+  const byName = database.imageByName(storedName(location.reference));
   const prefix = text.replace(/^sha256:/, "");
   if (byName !== undefined || !isPrefix(prefix)) return byName;
   const candidates = database.imagesByPrefix(prefix);

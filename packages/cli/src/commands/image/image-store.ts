@@ -1,5 +1,5 @@
 import { join, resolve } from "node:path";
-import type { Logger } from "@longshore/core";
+import type { EventBus, Logger } from "@longshore/core";
 import {
   openNydusImageStore,
   type ImageMountMethod,
@@ -20,6 +20,8 @@ export interface ImageStoreSettings {
   readonly onDemand?: boolean | undefined;
   readonly mountMethods?: readonly ImageMountMethod[] | undefined;
   readonly logger?: Logger | undefined;
+  /** Told what happens to images */
+  readonly events?: EventBus | undefined;
 }
 
 /**
@@ -31,7 +33,7 @@ export function openImageStore(
   flags: ImageFlags,
   settings: ImageStoreSettings = {},
 ): Promise<NydusImageStore> {
-  const { platform, onDemand, mountMethods, logger } = settings;
+  const { platform, onDemand, mountMethods, logger, events } = settings;
   const { plainHttp = [] } = flags;
   return openNydusImageStore({
     directory: join(resolve(flags.home), "images"),
@@ -39,6 +41,7 @@ export function openImageStore(
     onDemand,
     mountMethods,
     logger,
+    events,
     registry: {
       hosts: Object.fromEntries(plainHttp.map((host) => [host, { plainHttp: true }])),
     },
