@@ -172,7 +172,7 @@ export async function openNydusImageStore(
           onPulling: (id) => {
             publish(id, "pulling");
           },
-          onConverted: ({ chunks }) => {
+          onConverted: (chunks) => {
             metrics.converted(chunks);
           },
         },

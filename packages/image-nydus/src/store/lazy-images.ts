@@ -147,14 +147,13 @@ export function lazyImages(options: LazyImagesOptions): LazyImages {
         },
         names,
         blobs: [
-          { blobId: bootstrapId, kind: "bootstrap", dataSize: size, storedSize: size, chunks: [] },
+          { blobId: bootstrapId, kind: "bootstrap", dataSize: size, storedSize: size },
           ...blobs.map((info) => ({
             blobId: info.id,
             kind: "remote" as const,
             dataSize: info.uncompressedSize,
             storedSize: info.compressedSize,
             info,
-            chunks: [],
           })),
         ],
         blobIds: blobs.map(({ id }) => id),

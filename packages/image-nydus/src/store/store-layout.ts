@@ -20,6 +20,7 @@ import { asIoError } from "./io-error.ts";
  * The links are for people and other tools; the database is what counts.
  */
 export interface StoreLayout {
+  readonly directory: string;
   readonly databasePath: string;
   readonly blobDirectory: string;
   /** What was fetched of blobs that are loaded on demand */
@@ -74,6 +75,7 @@ export async function openStoreLayout(root: string): Promise<StoreLayout> {
   }
 
   return {
+    directory: root,
     databasePath: join(root, "images.db"),
     blobDirectory,
     lazyDirectory,

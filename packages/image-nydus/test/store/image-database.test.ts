@@ -44,13 +44,12 @@ function image(name: string, extra: Partial<NewImage> = {}): NewImage {
     },
     names: [`docker.io/library/${name}:latest`],
     blobs: [
-      { blobId: hex(name), kind: "bootstrap", dataSize: 4_096, storedSize: 4_096, chunks: [] },
+      { blobId: hex(name), kind: "bootstrap", dataSize: 4_096, storedSize: 4_096 },
       {
         blobId: dataBlob(name),
         kind: "data",
         dataSize: 8_192,
         storedSize: 9_000,
-        chunks: [{ digest: digest(name), index: 0, offset: 0, size: 5 }],
       },
     ],
     blobIds: [dataBlob(name)],
@@ -83,8 +82,11 @@ describe("the image database", () => {
     expect(collect()?.images).toEqual([`sha256:${hex("a")}`]);
   });
 
-  it("finds the chunks of every blob until the blob is collected", () => {
+  it("finds the chunks of every blob until the blob is collected", async () => {
     database.addImage(image("a"));
+    await database.addChunks(dataBlob("a"), [
+      { digest: digest("a"), index: 0, offset: 0, size: 5 },
+    ]);
     expect(database.findChunk(digest("a"))).toEqual({
       blobId: dataBlob("a"),
       index: 0,
