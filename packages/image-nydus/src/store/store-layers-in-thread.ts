@@ -9,9 +9,9 @@ import { unpackError } from "./thread-error.ts";
  * Short-lived objects would take 128 MB before V8 looks for what of them is left, as it does unasked when there are many
  * that stay.
  */
-const maxYoungGenerationSizeMb = 24;
+const maxYoungGenerationSizeMb = 12;
 /** Nobody's image within the limits needs more; a hostile one ends its thread, and not the host. */
-const maxOldGenerationSizeMb = 2_048;
+const maxOldGenerationSizeMb = 512;
 /** Bytes that are on their way to the thread */
 const maxBytesAhead = 2_097_152;
 

@@ -61,7 +61,7 @@ export async function storeLayers(
     onLayer: (layer) => options.onLayer?.(layer),
   });
   await using metadata = await layout.createIngest();
-  const { root, blob, reusedBlobIds, logicalSize, inodeCount, chunks } = converted;
+  const { root, blob, reusedBlobIds, chunks } = converted;
   const reused = reusedBlobIds.map((blobId) => requireBlobInfo(database, blobId));
   const [bootstrap] = await Promise.all([
     writeBootstrap(
@@ -87,8 +87,8 @@ export async function storeLayers(
       storedSize: bootstrap.size,
     },
     blobIds: [...(blob === undefined ? [] : [blob.id]), ...reusedBlobIds],
-    logicalSize,
-    inodeCount,
+    logicalSize: bootstrap.fileBytes,
+    inodeCount: bootstrap.inodeCount,
     chunks,
   };
 }
