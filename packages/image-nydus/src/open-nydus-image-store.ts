@@ -183,7 +183,11 @@ export async function openNydusImageStore(
           signal,
           report: metrics.watch(report),
         },
-      );
+      ).catch((error: unknown) => {
+        // It may have stored files, and then not listed their image.
+        isCollectionDue = true;
+        throw error;
+      });
       if (auth !== undefined) auths.set(imageId, auth);
       metrics.pulled(performance.now() - startedAt);
       logger.info({ imageId, image: text }, "image pulled");

@@ -9,7 +9,7 @@ import { unpackError } from "./thread-error.ts";
  * Short-lived objects would take 128 MB before V8 looks for what of them is left, as it does unasked when there are many
  * that stay.
  */
-const maxYoungGenerationSizeMb = 12;
+const maxYoungGenerationSizeMb = 16;
 /** Nobody's image within the limits needs more; a hostile one ends its thread, and not the host. */
 const maxOldGenerationSizeMb = 512;
 /** Bytes that are on their way to the thread */
