@@ -30,6 +30,7 @@ import { rootfsProvider } from "./rootfs/rootfs-provider.ts";
 import { collectGarbage, type CollectedGarbage } from "./store/collect-garbage.ts";
 import { toCriImage } from "./store/cri-image.ts";
 import { measureDiskUsage } from "./store/disk-usage.ts";
+import { fetchDeviceIds } from "./store/fetch-device-ids.ts";
 import { findImage, findListedImage, isListed, requireImage } from "./store/find-image.ts";
 import { openImageDatabase } from "./store/image-database.ts";
 import { diffImages } from "./store/image-diff.ts";
@@ -234,8 +235,8 @@ export async function openNydusImageStore(
         ? { bootstrapId, devices: [], openReader: () => lazy.openReader(record) }
         : { bootstrapId, devices: complete };
     }
-    const { blobs } = openBootstrap(await readFile(layout.blobPath(bootstrapId)));
-    return { bootstrapId, devices: blobs.map(({ id }) => layout.blobPath(id)) };
+    const ids = await fetchDeviceIds(layout.blobPath(bootstrapId));
+    return { bootstrapId, devices: ids.map((id) => layout.blobPath(id)) };
   }
 
   return {
