@@ -10,7 +10,7 @@ import { startStoreProcess, type StoreStep } from "./start-store-process.ts";
 import { namesIn, storePlace, type StorePlace } from "./store-place.ts";
 
 const isFull = process.env["LONGSHORE_TEST_SCALE"] === "full";
-const rounds = isFull ? 150 : 15;
+const rounds = isFull ? 150 : 10;
 const seed = Number(process.env["LONGSHORE_TEST_SEED"] ?? 20_261_121);
 const tags = ["one", "two", "three"] as const;
 const owners: readonly string[] = ["a", "b", "c"];
