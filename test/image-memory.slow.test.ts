@@ -58,7 +58,6 @@ async function peakOf(pieces: Iterable<Buffer>): Promise<number> {
     `oci:${layout}:image`,
     join(directory, "pulled"),
   )) as PullMeasurement;
-  if (process.env["PEAK"]) console.log(measured);
   return measured.peakBytes;
 }
 

@@ -123,13 +123,13 @@ function roomAhead(signal: AbortSignal): RoomAhead {
   signal.addEventListener("abort", () => wake?.(), { once: true });
   return {
     async take(size) {
-      while (ahead > 0 && ahead + size > maxBytesAhead) {
+      for (;;) {
         signal.throwIfAborted();
+        if (ahead === 0 || ahead + size <= maxBytesAhead) break;
         await new Promise<void>((resolve) => {
           wake = resolve;
         });
       }
-      signal.throwIfAborted();
       ahead += size;
     },
     giveBack(size) {

@@ -39,7 +39,7 @@ export interface StoreLayout {
 }
 
 /** A file on its way into the store. Disposing closes it, and deletes it unless it was installed. */
-export interface IngestFile extends AsyncDisposable {
+interface IngestFile extends AsyncDisposable {
   readonly path: string;
   readonly file: FileHandle;
   /** Puts it on the disk and among the blobs: there it is whole or not at all. */

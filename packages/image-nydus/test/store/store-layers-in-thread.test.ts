@@ -29,14 +29,14 @@ const second = layerOf({ ...some, again: noise("large", 5_000_000) });
 
 async function* layersOf(
   layers: readonly MadeLayer[],
-  failure?: unknown,
+  failure?: Error,
 ): AsyncGenerator<StoredLayer> {
   for (const { tar, diffId = digestOf(tar) } of layers) {
     yield { diffId, mediaType: "", content: piecesOf(tar, failure) };
   }
 }
 
-async function* piecesOf(bytes: Buffer, failure: unknown): AsyncGenerator<Buffer> {
+async function* piecesOf(bytes: Buffer, failure: Error | undefined): AsyncGenerator<Buffer> {
   const size = 100_000;
   for (let start = 0; start < bytes.length; start += size) {
     if (failure !== undefined && start > bytes.length / 2) throw failure;
