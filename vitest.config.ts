@@ -1,8 +1,13 @@
+import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 import { PlainSummary } from "./scripts/plain-summary.ts";
 
 /** Tests that kill, load or time things; `npm run test:slow` gives them their full size. */
 const slow = "**/*.slow.test.ts";
+
+// Tests start hundreds of processes and threads from sources: what Node compiles of them once serves all, which halves
+// the time until each runs.
+process.env["NODE_COMPILE_CACHE"] ??= join(import.meta.dirname, "node_modules", ".cache", "node");
 
 export default defineConfig({
   // Workspace packages resolve to their TypeScript sources: tests need no build.

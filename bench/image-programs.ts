@@ -9,6 +9,7 @@ const sources = {
   convert: new URL("./image-convert-program.ts", import.meta.url),
   shaped: new URL("./image-shaped-program.ts", import.meta.url),
   "fuse-thread": new URL("../packages/image-nydus/src/fuse/fuse-thread.ts", import.meta.url),
+  "convert-thread": new URL("../packages/image-nydus/src/store/convert-thread.ts", import.meta.url),
   "open-shared-bootstrap": new URL(
     "../packages/image-nydus/src/rootfs/open-shared-bootstrap.ts",
     import.meta.url,

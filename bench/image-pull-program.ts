@@ -29,8 +29,8 @@ await using store = await openNydusImageStore({
   directory: join(directory, "store"),
   mountMethods: ["erofs-files", "erofs-loop"],
 });
-await store.pullImage({ image: { image } });
-await using mount = await store.mount(image, target);
+const id = await store.pullImage({ image: { image } });
+await using mount = await store.mount(id, target);
 await readFile(join(target, "etc/os-release"));
 const sinceStartMs = performance.now();
 const measurement: PullMeasurement = {

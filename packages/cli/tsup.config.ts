@@ -6,6 +6,7 @@ export default defineConfig({
     longshore: "packages/cli/src/main.ts",
     "store-thread": "packages/store-sqlite/src/store-thread.ts",
     "fuse-thread": "packages/image-nydus/src/fuse/fuse-thread.ts",
+    "convert-thread": "packages/image-nydus/src/store/convert-thread.ts",
     "open-shared-bootstrap": "packages/image-nydus/src/rootfs/open-shared-bootstrap.ts",
   },
   splitting: false,

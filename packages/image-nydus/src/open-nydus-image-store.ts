@@ -34,6 +34,7 @@ import { rootfsProvider } from "./rootfs/rootfs-provider.ts";
 import { collectGarbage, type CollectedGarbage } from "./store/collect-garbage.ts";
 import { toCriImage } from "./store/cri-image.ts";
 import { measureDiskUsage } from "./store/disk-usage.ts";
+import { fetchDeviceIds } from "./store/fetch-device-ids.ts";
 import { findImage, findListedImage, isListed, requireImage } from "./store/find-image.ts";
 import { openImageDatabase } from "./store/image-database.ts";
 import { diffImages } from "./store/image-diff.ts";
@@ -190,7 +191,7 @@ export async function openNydusImageStore(
           onPulling: (id) => {
             publish(id, "pulling");
           },
-          onConverted: ({ chunks }) => {
+          onConverted: (chunks) => {
             metrics.converted(chunks);
           },
         },
@@ -201,7 +202,11 @@ export async function openNydusImageStore(
           signal,
           report: metrics.watch(report),
         },
-      );
+      ).catch((error: unknown) => {
+        // It may have stored files, and then not listed their image.
+        isCollectionDue = true;
+        throw error;
+      });
       if (auth !== undefined) auths.set(imageId, auth);
       metrics.pulled(performance.now() - startedAt);
       logger.info({ imageId, image: text }, "image pulled");
@@ -248,8 +253,8 @@ export async function openNydusImageStore(
         ? { bootstrapId, devices: [], openReader: () => lazy.openReader(record) }
         : { bootstrapId, devices: complete };
     }
-    const { blobs } = openBootstrap(await readFile(layout.blobPath(bootstrapId)));
-    return { bootstrapId, devices: blobs.map(({ id }) => layout.blobPath(id)) };
+    const ids = await fetchDeviceIds(layout.blobPath(bootstrapId));
+    return { bootstrapId, devices: ids.map((id) => layout.blobPath(id)) };
   }
 
   return {

@@ -106,8 +106,7 @@ export function chunkStore(options: ChunkStoreOptions): ChunkStore {
             : await storeChunk(zeroKey(chunk.size), zeroBytes(chunk.size)),
         );
       }
-      // Without the room that arrays keep for more.
-      return chunks.slice();
+      return chunks;
     },
     added,
     reusedBlobIds,

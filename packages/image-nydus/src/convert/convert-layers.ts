@@ -6,7 +6,6 @@ import { readTar } from "../tar/tar-reader.ts";
 import { applyLayer } from "../tree/apply-layer.ts";
 import { createTree, type TreeLimits } from "../tree/file-tree.ts";
 import type { ChunkRef, DirectoryInode } from "../tree/inode.ts";
-import { countTree } from "../tree/walk-tree.ts";
 import { bufferedSink } from "./buffered-sink.ts";
 import { chunkStore, type ChunkStoreStats, type KnownChunk } from "./chunk-store.ts";
 
@@ -40,9 +39,6 @@ export interface ConvertedImage {
   readonly added: readonly ChunkRef[];
   /** Other blobs that the files need */
   readonly reusedBlobIds: readonly string[];
-  /** Bytes of all files; hard links count once */
-  readonly logicalSize: number;
-  readonly inodeCount: number;
   readonly chunks: ChunkStoreStats;
 }
 
@@ -76,14 +72,11 @@ export async function convertLayers(
   }
   const blob = writer.chunkCount === 0 ? undefined : await writer.finish();
   await sink.flush();
-  const { inodes, bytes } = countTree(tree.root);
   return {
     root: tree.root,
     blob,
     added: store.added,
     reusedBlobIds: [...store.reusedBlobIds],
-    logicalSize: bytes,
-    inodeCount: inodes,
     chunks: store.stats,
   };
 }

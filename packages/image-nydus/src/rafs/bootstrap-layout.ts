@@ -45,6 +45,8 @@ export interface BootstrapLayout {
   readonly inodesEnd: number;
   /** Blocks behind the inodes */
   readonly dataBlocks: number;
+  /** Of all files with their holes; hard links count once */
+  readonly fileBytes: number;
   /** Xattrs that cannot be stored, by name, with the number of files that had them */
   readonly omittedXattrs: ReadonlyMap<ByteString, number>;
 }
@@ -69,6 +71,7 @@ export function layOutBootstrap(root: DirectoryInode, chunks: ChunkCollector): B
   const omittedXattrs = new Map<ByteString, number>();
   let position = rootNid * inodeSlotSize;
   let dataBlocks = 0;
+  let fileBytes = 0;
 
   const headOf = (inode: Inode): number => {
     for (const name of inode.xattrs.keys()) {
@@ -129,6 +132,7 @@ export function layOutBootstrap(root: DirectoryInode, chunks: ChunkCollector): B
       return;
     }
     chunks.add(inode, describe);
+    fileBytes += inode.size;
     const indexes = inode.chunks.length * chunkIndexSize;
     nids.set(inode, place(alignUp(headOf(inode), chunkIndexSize) + indexes, 0));
   };
@@ -164,6 +168,7 @@ export function layOutBootstrap(root: DirectoryInode, chunks: ChunkCollector): B
     outlying,
     inodesEnd: position,
     dataBlocks,
+    fileBytes,
     omittedXattrs,
   };
 }

@@ -52,6 +52,25 @@ export function readRafsHeader(image: Buffer): RafsHeader {
   return { superblock, extended, devices, blobs, prefetchNids: prefetchNids(image, extended) };
 }
 
+/** As much of a bootstrap as {@link readDeviceIds} looks at */
+export const deviceTableEnd: number = (rafsDeviceTableSlot + maxBlobs) * deviceSlotSize;
+
+/**
+ * The ids of an image's blobs in the order of its devices, out of the beginning of its bootstrap.
+ *
+ * @param size bytes of the whole bootstrap
+ * @throws {LongshoreError} as {@link readRafsHeader}, of what it looks at
+ */
+export function readDeviceIds(head: Buffer, size: number): readonly string[] {
+  const superblock = decodeSuperblock(head);
+  checkSuperblock(superblock, size);
+  return Array.from({ length: superblock.extraDevices }, (_, slot) => {
+    const { tag } = decodeDeviceSlot(head, (rafsDeviceTableSlot + slot) * deviceSlotSize);
+    demand(/^[\da-f]{64}$/u.test(tag), "device-id", `device ${slot} is not named by a sha256`);
+    return tag;
+  });
+}
+
 function demand(holds: boolean, rule: RafsRule, message: string): void {
   if (!holds) throw rafsFault(rule, message);
 }

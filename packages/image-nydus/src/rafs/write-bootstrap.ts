@@ -27,6 +27,8 @@ export interface WrittenBootstrap {
   /** sha256 of the bytes, hex */
   readonly digest: string;
   readonly inodeCount: number;
+  /** Bytes of all files with their holes; hard links count once */
+  readonly fileBytes: number;
   /** Distinct chunks that its files refer to */
   readonly chunkCount: number;
   /**
@@ -80,6 +82,7 @@ export async function writeBootstrap(
     size: places.end,
     digest: writer.digest(),
     inodeCount: layout.nids.size,
+    fileBytes: layout.fileBytes,
     chunkCount: chunks.size,
     omittedXattrs: layout.omittedXattrs,
   };

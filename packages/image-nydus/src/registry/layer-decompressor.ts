@@ -19,8 +19,11 @@ export type LayerDecompressor = (
 
 /** Enough to see the mark of a tar header. */
 const sniffBytes = 262;
-/** Decompression runs ahead of its reader, in another thread, by two pieces or a little more. */
-const streamOptions = { chunkSize: 256 * 1_024, readableHighWaterMark: 512 * 1_024 };
+/**
+ * Decompression runs ahead of its reader, in another thread, by a piece or a little more. The longer a piece lives, the
+ * longer its memory stays when it is done with.
+ */
+const streamOptions = { chunkSize: 128 * 1_024, readableHighWaterMark: 128 * 1_024 };
 
 /**
  * The way back from a layer's stored bytes to its tar: gzip (of several members, too, and so eStargz), zstd (of several

@@ -1,6 +1,9 @@
 import { chmodSync } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { LongshoreError } from "@longshore/core";
+import { setImmediate } from "node:timers/promises";
+import { LongshoreError, type Abortable } from "@longshore/core";
+import type { ImageBlob } from "../rafs/readable-filesystem.ts";
+import { sortedPairs } from "../rafs/sorted-pairs.ts";
 import type {
   BlobRecord,
   ChunkPlace,
@@ -22,6 +25,9 @@ import {
 import { migrate } from "./image-schema.ts";
 import { isAlive, ownProcess, type ProcessIdentity } from "./process-identity.ts";
 
+/** Rows that are written in one transaction, for which nobody else can write */
+const chunksAtOnce = 4_096;
+
 /** What was forgotten. */
 interface Collection extends Disposable {
   readonly images: readonly string[];
@@ -36,8 +42,10 @@ interface Collection extends Disposable {
  */
 export interface ImageDatabase extends Disposable {
   findChunk(digest: Buffer): ChunkPlace | undefined;
-  /** Adds an image or brings it up to date. */
+  /** Adds an image, with its new blobs, or brings it up to date. */
   addImage(added: NewImage): void;
+  /** Adds a blob that no image needs yet, unless it is there. */
+  addBlob(blob: BlobRecord): void;
   /** Gives an image further names; those that other images have move over. */
   addNames(imageId: string, names: readonly string[]): void;
   imageByName(name: string): ImageRecord | undefined;
@@ -77,8 +85,11 @@ export interface ImageDatabase extends Disposable {
   removeOwner(owner: string): void;
   /** Forgets where chunks of a blob lie: its file is broken or gone. */
   forgetChunks(blobId: string): void;
-  /** Brings back what {@link forgetChunks} forgot. */
-  addChunks(blobId: string, chunks: readonly NewChunk[]): void;
+  /**
+   * Says where chunks of a blob lie, unless they are known from another one. Takes a transaction for each few thousand of
+   * them, and lets others work between; what was added when it is aborted stays.
+   */
+  addChunks(blobId: string, chunks: readonly NewChunk[], options?: Abortable): Promise<void>;
 }
 
 /**
@@ -136,11 +147,12 @@ export function openImageDatabase(path: string): ImageDatabase {
     return Number(found["blob_no"]);
   }
 
-  function insertChunks(blob: number, chunks: readonly NewChunk[]): void {
-    const insert = sql("INSERT OR IGNORE INTO chunks VALUES (?, ?, ?, ?, ?)");
-    for (const { digest, index, offset, size } of chunks) {
-      insert.run(digest, blob, index, offset, size);
-    }
+  /** Part of a transaction. */
+  function insertBlob({ blobId, kind, dataSize, storedSize, info }: BlobRecord): void {
+    sql(
+      `INSERT OR IGNORE INTO blobs (blob_id, kind, data_size, stored_size, info)
+       VALUES (?, ?, ?, ?, ?)`,
+    ).run(blobId, kind, dataSize, storedSize, info === undefined ? null : JSON.stringify(info));
   }
 
   function insertNames(imageId: string, names: readonly string[]): void {
@@ -187,19 +199,7 @@ export function openImageDatabase(path: string): ImageDatabase {
     },
     addImage({ image, names, blobs, blobIds }) {
       inTransaction(() => {
-        for (const { blobId, kind, dataSize, storedSize, info, chunks } of blobs) {
-          sql(
-            `INSERT OR IGNORE INTO blobs (blob_id, kind, data_size, stored_size, info)
-             VALUES (?, ?, ?, ?, ?)`,
-          ).run(
-            blobId,
-            kind,
-            dataSize,
-            storedSize,
-            info === undefined ? null : JSON.stringify(info),
-          );
-          insertChunks(blobNo(blobId), chunks);
-        }
+        for (const blob of blobs) insertBlob(blob);
         sql(
           `INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?)
            ON CONFLICT (image_id) DO UPDATE SET
@@ -230,6 +230,11 @@ export function openImageDatabase(path: string): ImageDatabase {
           );
         }
         insertNames(image.imageId, names);
+      });
+    },
+    addBlob: (blob) => {
+      inTransaction(() => {
+        insertBlob(blob);
       });
     },
     addNames(imageId, names) {
@@ -351,15 +356,37 @@ export function openImageDatabase(path: string): ImageDatabase {
     forgetChunks: (blobId) => {
       inTransaction(() => sql("DELETE FROM chunks WHERE blob_no = ?").run(blobNo(blobId)));
     },
-    addChunks: (blobId, chunks) => {
-      inTransaction(() => {
-        insertChunks(blobNo(blobId), chunks);
-      });
+    async addChunks(blobId, chunks, { signal } = {}) {
+      const blob = read(() => blobNo(blobId));
+      const insert = sql("INSERT OR IGNORE INTO chunks VALUES (?, ?, ?, ?, ?)");
+      // In the order of the table: one page of it is written after the other.
+      const order = sortedPairs(chunks.length, (position) => [
+        chunks[position]?.digest.readUInt32BE(0) ?? 0,
+        position,
+      ]);
+      for (let start = 0; start < order.size; start += chunksAtOnce) {
+        signal?.throwIfAborted();
+        inTransaction(() => {
+          for (let at = start; at < Math.min(start + chunksAtOnce, order.size); at += 1) {
+            const chunk = chunks[order.second(at)];
+            if (chunk === undefined) continue;
+            insert.run(chunk.digest, blob, chunk.index, chunk.offset, chunk.size);
+          }
+        });
+        await setImmediate();
+      }
     },
     [Symbol.dispose]() {
       if (database.isOpen) database.close();
     },
   };
+}
+
+/** What an image's blob table says of a blob. @throws {LongshoreError} `INTERNAL_ERROR` when it is not known */
+export function requireBlobInfo(database: ImageDatabase, blobId: string): ImageBlob {
+  const info = database.blob(blobId)?.info;
+  if (info !== undefined) return info;
+  throw new LongshoreError("INTERNAL_ERROR", `The store knows nothing of blob ${blobId}.`);
 }
 
 function open(path: string): DatabaseSync {

@@ -53,8 +53,8 @@ export interface NewImage {
   readonly image: Omit<ImageRecord, "isPinned">;
   /** Full names; those that other images have move over */
   readonly names: readonly string[];
-  /** Files that the image brings along, with the chunks that are new in each */
-  readonly blobs: readonly (BlobRecord & { readonly chunks: readonly NewChunk[] })[];
+  /** Files that the image brings along */
+  readonly blobs: readonly BlobRecord[];
   /** Everything that the image needs, old and new, without its bootstrap */
   readonly blobIds: readonly string[];
 }

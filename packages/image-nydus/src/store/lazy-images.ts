@@ -19,6 +19,7 @@ import { parseImageConfigFile } from "../registry/image-config-file.ts";
 import type { ImageSource } from "../registry/image-source.ts";
 import { parseManifest, type ManifestDocument } from "../registry/manifest.ts";
 import { readAll } from "../registry/read-all.ts";
+import { fetchDeviceIds } from "./fetch-device-ids.ts";
 import type { ImageDatabase } from "./image-database.ts";
 import type { ImageRecord } from "./image-records.ts";
 import type { StoreLayout } from "./store-layout.ts";
@@ -147,14 +148,13 @@ export function lazyImages(options: LazyImagesOptions): LazyImages {
         },
         names,
         blobs: [
-          { blobId: bootstrapId, kind: "bootstrap", dataSize: size, storedSize: size, chunks: [] },
+          { blobId: bootstrapId, kind: "bootstrap", dataSize: size, storedSize: size },
           ...blobs.map((info) => ({
             blobId: info.id,
             kind: "remote" as const,
             dataSize: info.uncompressedSize,
             storedSize: info.compressedSize,
             info,
-            chunks: [],
           })),
         ],
         blobIds: blobs.map(({ id }) => id),
@@ -171,9 +171,8 @@ export function lazyImages(options: LazyImagesOptions): LazyImages {
     },
     async completeDevices(record) {
       await using reader = await open(record, false);
-      const { blobs } = openBootstrap(await readFile(layout.blobPath(record.bootstrapId)));
       const devices: string[] = [];
-      for (const { id } of blobs) {
+      for (const id of await fetchDeviceIds(layout.blobPath(record.bootstrapId))) {
         const { isComplete, dataPath } = await reader.status(id);
         if (!isComplete) return undefined;
         devices.push(dataPath);

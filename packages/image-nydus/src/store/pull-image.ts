@@ -1,29 +1,31 @@
 import { existsSync } from "node:fs";
 import { LongshoreError, type PullProgress } from "@longshore/core";
-import {
-  convertLayers,
-  type ConvertedImage,
-  type ConvertOptions,
-  type LayerTar,
-} from "../convert/convert-layers.ts";
+import type { ChunkStoreStats } from "../convert/chunk-store.ts";
 import { fetchLayers } from "../convert/fetch-layers.ts";
-import { fileSink } from "../rafs/byte-sink.ts";
-import { writeBootstrap } from "../rafs/write-bootstrap.ts";
 import type { ImageLocation } from "../registry/image-location.ts";
 import type { ImageSource, ResolvedImage } from "../registry/image-source.ts";
-import { layerDecompressor } from "../registry/layer-decompressor.ts";
 import type { Platform } from "../registry/platform.ts";
-import { defaultTreeLimits, type TreeLimits } from "../tree/file-tree.ts";
+import type { TreeLimits } from "../tree/file-tree.ts";
 import { acquireLease } from "./acquire-lease.ts";
 import type { ImageDatabase } from "./image-database.ts";
 import { asIoError } from "./io-error.ts";
 import { findNydusManifest } from "../lazy/find-nydus-manifest.ts";
 import { isNydusManifest } from "../lazy/nydus-manifest.ts";
 import type { LazyImages } from "./lazy-images.ts";
-import type { BlobRecord, ImageRecord } from "./image-records.ts";
+import type { ImageRecord } from "./image-records.ts";
 import { namesFor, taggedName } from "./image-names.ts";
 import { pullProgress, type PullProgressReport } from "./pull-progress.ts";
-import type { IngestFile, StoreLayout } from "./store-layout.ts";
+import {
+  storeLayers,
+  type StoredFiles,
+  type StoredLayer,
+  type StoreLayersOptions,
+} from "./store-layers.ts";
+import { storeLayersInThread } from "./store-layers-in-thread.ts";
+import type { StoreLayout } from "./store-layout.ts";
+
+/** Layers that are not worth a thread, packed */
+const maxBytesInPlace = 1_048_576;
 
 export interface PullContext {
   readonly database: ImageDatabase;
@@ -37,7 +39,7 @@ export interface PullContext {
   /** The image is known, and is going to be fetched. */
   onPulling?(imageId: string): void;
   /** What came of the chunks of a new image */
-  onConverted?(image: ConvertedImage): void;
+  onConverted?(chunks: ChunkStoreStats): void;
 }
 
 export interface PullRequest {
@@ -150,86 +152,34 @@ async function addImage(
   request: PullRequest,
   { resolved, names, progress }: NewImageParts,
 ): Promise<string> {
-  const { database, layout, now } = context;
-  await using data = await layout.createIngest();
-  const converted = await convert(context, request, { resolved, progress, data });
-  context.onConverted?.(converted);
-  progress.step("convert");
-  await using metadata = await layout.createIngest();
-  const { blob, reusedBlobIds } = converted;
-  const reused = reusedBlobIds.map((blobId) => requireInfo(database, blobId));
-  const [bootstrap] = await Promise.all([
-    writeBootstrap(
-      fileSink(metadata.file),
-      { root: converted.root, blobs: [...(blob === undefined ? [] : [blob]), ...reused] },
-      { signal: request.signal },
-    ),
-    // The disk gets to work meanwhile; what installs the blob has less to wait for.
-    data.file.datasync(),
-  ]);
-  request.signal.throwIfAborted();
-  const blobs: (BlobRecord & { readonly chunks: readonly (typeof converted.added)[number][] })[] = [
-    {
-      blobId: bootstrap.digest,
-      kind: "bootstrap",
-      dataSize: bootstrap.size,
-      storedSize: bootstrap.size,
-      chunks: [],
-    },
-  ];
-  if (blob !== undefined) {
-    await data.install(blob.id);
-    const { id, uncompressedSize, compressedSize, chunkCount, compressor, digester } = blob;
-    const { chunkTable, features, dataSize } = blob;
-    blobs.push({
-      blobId: id,
-      kind: "data",
-      dataSize,
-      storedSize: compressedSize,
-      info: {
-        id,
-        uncompressedSize,
-        compressedSize,
-        chunkCount,
-        compressor,
-        digester,
-        chunkTable,
-        features,
-      },
-      chunks: converted.added,
-    });
-  }
-  await metadata.install(bootstrap.digest);
+  const { database, now } = context;
+  const stored = await store(context, request, { resolved, progress });
+  const { bootstrap, blobIds, logicalSize, inodeCount } = stored;
+  context.onConverted?.(stored.chunks);
   database.addImage({
     image: {
       imageId: resolved.config.descriptor.digest,
-      bootstrapId: bootstrap.digest,
+      bootstrapId: bootstrap.blobId,
       manifestDigest: resolved.manifest.descriptor.digest,
       manifest: resolved.manifest.bytes.toString("utf8"),
       config: resolved.config.bytes.toString("utf8"),
-      logicalSize: converted.logicalSize,
-      inodeCount: converted.inodeCount,
+      logicalSize,
+      inodeCount,
       pulledAtMs: now(),
       origin: request.text,
     },
     names,
-    blobs,
-    blobIds: [...(blob === undefined ? [] : [blob.id]), ...reusedBlobIds],
+    blobs: [bootstrap],
+    blobIds,
   });
-  return bootstrap.digest;
+  return bootstrap.blobId;
 }
 
-interface ConversionParts {
-  readonly resolved: ResolvedImage;
-  readonly progress: PullProgressReport;
-  readonly data: IngestFile;
-}
-
-function convert(
+function store(
   context: PullContext,
   { source, signal }: PullRequest,
-  { resolved, progress, data }: ConversionParts,
-): Promise<ConvertedImage> {
+  { resolved, progress }: Pick<NewImageParts, "resolved" | "progress">,
+): Promise<StoredFiles> {
   const { layout, limits } = context;
   const { layers } = resolved;
   const diffIds = resolved.config.file.rootfs.diff_ids;
@@ -240,11 +190,10 @@ function convert(
       { details: { layers: layers.length, diffIds: diffIds.length } },
     );
   }
-  const maxBytes = maxLayerBytes({ ...defaultTreeLimits, ...limits });
   progress.step("download");
-  async function* tars(): AsyncGenerator<LayerTar> {
+  async function* openLayers(whileFeeding: AbortSignal): AsyncGenerator<StoredLayer> {
     const fetched = fetchLayers(source, layers, {
-      signal,
+      signal: whileFeeding,
       parallel: context.parallelLayers,
       createScratch: () => layout.createIngest(),
       onReceived: (layer, bytes) => {
@@ -252,35 +201,23 @@ function convert(
       },
     });
     let layer = 0;
-    for await (const stored of fetched) {
-      const decompress = layerDecompressor(layers[layer]?.mediaType ?? "", { maxBytes });
-      yield { diffId: diffIds[layer] ?? "", content: decompress(stored) };
+    for await (const content of fetched) {
+      yield { diffId: diffIds[layer] ?? "", mediaType: layers[layer]?.mediaType ?? "", content };
       layer += 1;
     }
   }
-  return convertLayers(tars(), {
+  const options: StoreLayersOptions = {
     signal,
-    blob: fileSink(data.file),
-    findChunk: findStoredChunk(context),
     limits,
     onLayer: (layer) => {
       progress.converted(layer);
+      if (layer === layers.length - 1) progress.step("convert");
     },
-  });
-}
-
-/**
- * Bytes that an archive within the limits can have, with headers and padding; what follows its end is read, too, and must
- * not go on for ever.
- */
-function maxLayerBytes({ maxFileBytes, maxEntries, maxMetadataBytes }: TreeLimits): number {
-  return maxFileBytes + maxMetadataBytes + maxEntries * 16_384 + 1_048_576;
-}
-
-function requireInfo(database: ImageDatabase, blobId: string) {
-  const info = database.blob(blobId)?.info;
-  if (info !== undefined) return info;
-  throw new LongshoreError("INTERNAL_ERROR", `The store knows nothing of blob ${blobId}.`);
+  };
+  const packedBytes = layers.reduce((sum, { size }) => sum + size, 0);
+  return packedBytes <= maxBytesInPlace
+    ? storeLayers(context, openLayers(signal), options)
+    : storeLayersInThread(layout.directory, openLayers, options);
 }
 
 /** Whether all files of an image are there; what is in them is for `verify` to say. */
@@ -291,17 +228,4 @@ function isComplete({ database, layout }: PullContext, { bootstrapId }: ImageRec
       .blobsOf(bootstrapId)
       .every(({ blobId, kind }) => kind === "remote" || existsSync(layout.blobPath(blobId)))
   );
-}
-
-/** Finds chunks in blobs whose files are there: no image may lean on one that someone has deleted. */
-function findStoredChunk({ database, layout }: PullContext): ConvertOptions["findChunk"] {
-  const isThere = new Map<string, boolean>();
-  return (digest) => {
-    const place = database.findChunk(digest);
-    if (place === undefined) return undefined;
-    const { blobId } = place;
-    const there = isThere.get(blobId) ?? existsSync(layout.blobPath(blobId));
-    isThere.set(blobId, there);
-    return there ? place : undefined;
-  };
 }

@@ -20,6 +20,7 @@ import { asIoError } from "./io-error.ts";
  * The links are for people and other tools; the database is what counts.
  */
 export interface StoreLayout {
+  readonly directory: string;
   readonly databasePath: string;
   readonly blobDirectory: string;
   /** What was fetched of blobs that are loaded on demand */
@@ -38,7 +39,7 @@ export interface StoreLayout {
 }
 
 /** A file on its way into the store. Disposing closes it, and deletes it unless it was installed. */
-export interface IngestFile extends AsyncDisposable {
+interface IngestFile extends AsyncDisposable {
   readonly path: string;
   readonly file: FileHandle;
   /** Puts it on the disk and among the blobs: there it is whole or not at all. */
@@ -74,6 +75,7 @@ export async function openStoreLayout(root: string): Promise<StoreLayout> {
   }
 
   return {
+    directory: root,
     databasePath: join(root, "images.db"),
     blobDirectory,
     lazyDirectory,

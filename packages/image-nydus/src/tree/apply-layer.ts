@@ -19,6 +19,7 @@ import {
 import { layerError } from "./layer-error.ts";
 import { layerMarks, type LayerMarks } from "./layer-marks.ts";
 import { parseLayerPath, splitPath } from "./layer-path.ts";
+import { packedFiles, type PackedFiles } from "./packed-files.ts";
 import { sharedTimes, type SharedTimes } from "./shared-times.ts";
 import { resolveFolders, type FolderStep } from "./resolve-folders.ts";
 
@@ -57,7 +58,13 @@ export async function applyLayer(
 ): Promise<void> {
   const { signal, storeFile } = options;
   const limits: TreeLimits = { ...defaultTreeLimits, ...options.limits };
-  const layer: Layer = { tree, limits, marks: layerMarks(), times: sharedTimes() };
+  const layer: Layer = {
+    tree,
+    limits,
+    marks: layerMarks(),
+    times: sharedTimes(),
+    files: packedFiles(),
+  };
   signal?.throwIfAborted();
   for await (const entry of entries) {
     signal?.throwIfAborted();
@@ -102,6 +109,7 @@ interface Layer {
   readonly limits: TreeLimits;
   readonly marks: LayerMarks;
   readonly times: SharedTimes;
+  readonly files: PackedFiles;
 }
 
 interface Place {
@@ -129,9 +137,7 @@ async function makeInode(layer: Layer, entry: TarEntry, place: Place): Promise<I
       return findLinkTarget(layer, entry);
     case "file": {
       const chunks = entry.size === 0 ? [] : await place.storeFile(entry.content, entry.size);
-      // Spelled out: an object made of parts takes half as much again, and most inodes are files.
-      const { mode, uid, gid, mtime, xattrs } = attributes;
-      return { kind: "file", mode, uid, gid, mtime, xattrs, size: entry.size, chunks };
+      return layer.files.add({ ...attributes, size: entry.size, chunks });
     }
     case "symlink":
       checkSymlink(entry);

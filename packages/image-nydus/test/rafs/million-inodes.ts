@@ -1,4 +1,4 @@
-// Writes an image of a million small files and tells the memory it took; run by a test, in a process of its own.
+// Writes an image of that many small files, a million unless said otherwise, and tells the memory it took; run by a test, in a process of its own.
 import { createHash } from "node:crypto";
 import { open, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -8,8 +8,8 @@ import { validateRafs } from "../../src/rafs/validate-rafs.ts";
 import { writeBootstrap } from "../../src/rafs/write-bootstrap.ts";
 import type { ChunkRef, DirectoryInode, Inode } from "../../src/tree/inode.ts";
 
-const folders = 1000;
 const filesInFolder = 1000;
+const folders = Number(process.argv[2] ?? 1_000_000) / filesInFolder;
 const count = folders * filesInFolder;
 const path = join(tmpdir(), `longshore-million-${process.pid}`);
 const id = createHash("sha256").update("blob").digest("hex");

@@ -1,6 +1,7 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, readlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { isLongshoreError, type LongshoreError } from "@longshore/core";
+import { isLongshoreError, type LongshoreError, type Rootfs } from "@longshore/core";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { NydusImageStore, NydusImageStoreOptions } from "../../src/index.ts";
 import { sendBlob, startServer } from "../registry/fake-registry.ts";
@@ -208,6 +209,42 @@ describe("images that are refused", () => {
     expect(error.code).toMatch(/IMAGE_CHECKSUM_MISMATCH|VALIDATION_ERROR/);
   });
 });
+
+describe("a layer that leads elsewhere by symlinks", () => {
+  it.each([
+    ["kernel", { kind: "overlay", options: {} }],
+    ["plain directory", { kind: "directory", options: { mountMethods: [] } }],
+  ] as const)("is put inside of its tree, as %s", async (_what, { kind, options }) => {
+    const outside = join(place.path, "outside");
+    await mkdir(outside);
+    const up = "../".repeat(12) + outside.slice(1);
+    const made = layer(
+      symlink("absolute", outside),
+      file("absolute/one"),
+      symlink("d/relative", up),
+      file("d/relative/two"),
+      hardlink("three", `${outside}/one`),
+      tarEntry({ name: "twice" }, "first"),
+      tarEntry({ name: "twice" }, "second"),
+    );
+    await writeOciImage(place.layout, "odd", { layers: [made] });
+    await using store = await place.open(options);
+    const id = await pull(store, place.source("odd"));
+    await using prepared = await store.prepareRootfs(id, "odd", { accept: [kind] });
+    const { rootfs } = prepared;
+    const root = rootfs.kind === "overlay" ? (rootfs.lower[0] ?? "") : pathOf(rootfs);
+    expect(await readdir(outside)).toEqual([]);
+    expect((await readdir(join(root, outside))).toSorted()).toEqual(["one", "two"]);
+    expect(await readFile(join(root, "three"), "utf8")).toBe("content");
+    expect(await readFile(join(root, "twice"), "utf8")).toBe("second");
+    expect(await readlink(join(root, "absolute"))).toBe(outside);
+    expect(await readlink(join(root, "d/relative"))).toBe(up);
+  });
+});
+
+function pathOf(rootfs: Rootfs): string {
+  return rootfs.kind === "directory" ? rootfs.path : "";
+}
 
 describe("a pull that is aborted", () => {
   it("leaves nothing, at whatever point of it", async () => {

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -44,13 +45,12 @@ function image(name: string, extra: Partial<NewImage> = {}): NewImage {
     },
     names: [`docker.io/library/${name}:latest`],
     blobs: [
-      { blobId: hex(name), kind: "bootstrap", dataSize: 4_096, storedSize: 4_096, chunks: [] },
+      { blobId: hex(name), kind: "bootstrap", dataSize: 4_096, storedSize: 4_096 },
       {
         blobId: dataBlob(name),
         kind: "data",
         dataSize: 8_192,
         storedSize: 9_000,
-        chunks: [{ digest: digest(name), index: 0, offset: 0, size: 5 }],
       },
     ],
     blobIds: [dataBlob(name)],
@@ -83,8 +83,11 @@ describe("the image database", () => {
     expect(collect()?.images).toEqual([`sha256:${hex("a")}`]);
   });
 
-  it("finds the chunks of every blob until the blob is collected", () => {
+  it("finds the chunks of every blob until the blob is collected", async () => {
     database.addImage(image("a"));
+    await database.addChunks(dataBlob("a"), [
+      { digest: digest("a"), index: 0, offset: 0, size: 5 },
+    ]);
     expect(database.findChunk(digest("a"))).toEqual({
       blobId: dataBlob("a"),
       index: 0,
@@ -96,6 +99,31 @@ describe("the image database", () => {
     expect(new Set(collected?.blobIds)).toEqual(new Set([dataBlob("a"), hex("a")]));
     expect(database.findChunk(digest("a"))).toBeUndefined();
     expect(database.blobs()).toEqual([]);
+  });
+
+  it("adds chunks step by step, and collects what it has come to when it ends on the way", async () => {
+    database.addBlob({ blobId: hex("f"), kind: "data", dataSize: 1, storedSize: 1 });
+    const chunks = Array.from({ length: 10_000 }, (_, index) => ({
+      digest: createHash("sha256").update(`${index}`).digest(),
+      index,
+      offset: index * 4_096,
+      size: 5,
+    }));
+    using other = openImageDatabase(path);
+    const controller = new AbortController();
+    const { signal } = controller;
+    const added = database.addChunks(hex("f"), chunks, { signal });
+    // Between two steps others get to write.
+    other.addBlob({ blobId: hex("e"), kind: "data", dataSize: 1, storedSize: 1 });
+    controller.abort(new Error("enough"));
+    await expect(added).rejects.toThrow("enough");
+    const count = database.chunkCount();
+    expect(count).toBeGreaterThan(0);
+    expect(count).toBeLessThan(chunks.length);
+    await database.addChunks(hex("f"), chunks);
+    expect(database.chunkCount()).toBe(chunks.length);
+    expect(collect()?.blobIds.toSorted()).toEqual([hex("e"), hex("f")]);
+    expect(database.chunkCount()).toBe(0);
   });
 
   it("collects nothing that has a name, an owner or a pin, or while something is added", () => {

@@ -5,6 +5,7 @@ import { dir, file, hardlink, layer, symlink } from "./layer-entries.ts";
 import { listLayers } from "./tree-of-archive.ts";
 import { umociListing } from "./umoci-unpack.ts";
 
+const numRuns = process.env["LONGSHORE_TEST_SCALE"] === "full" ? 400 : 80;
 const letter = fc.constantFrom("a", "b", "c");
 const path = fc.array(letter, { minLength: 1, maxLength: 3 }).map((names) => names.join("/"));
 const target = fc.oneof(
@@ -86,7 +87,7 @@ it("makes of random layers what umoci makes of them", async () => {
       });
       expect(lines).toEqual([]);
     }),
-    { numRuns: 400, endOnFailure: true },
+    { numRuns, endOnFailure: true },
   );
-  expect(compared).toBeGreaterThan(50);
+  expect(compared).toBeGreaterThan(numRuns / 8);
 });
