@@ -1,4 +1,8 @@
-import { describeRuntimeConformance, runtimeAbilities, type RuntimeAbility } from "@longshore/testkit";
+import {
+  describeRuntimeConformance,
+  runtimeAbilities,
+  type RuntimeAbility,
+} from "@longshore/testkit";
 import { tempEngine } from "./fixtures/temp-engine.ts";
 
 const has: ReadonlySet<RuntimeAbility> = new Set([

@@ -118,7 +118,10 @@ function passedOn(stream: Readable | null): Readable | null {
   return stream.pipe(passed);
 }
 
-async function* bytes(stream: Readable | null, isDisposed: () => boolean): AsyncIterable<Uint8Array> {
+async function* bytes(
+  stream: Readable | null,
+  isDisposed: () => boolean,
+): AsyncIterable<Uint8Array> {
   try {
     for await (const chunk of stream ?? []) yield chunk;
   } catch (error) {

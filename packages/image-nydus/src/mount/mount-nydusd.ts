@@ -99,10 +99,7 @@ async function prepare(
   const backend = { type: "localfs", config: { dir: files } };
   const device = { backend, cache: { type: "blobcache", config: { work_dir: cache } } };
   await writeFile(config, JSON.stringify({ device, mode: "direct", enable_xattr: true }));
-  return [
-    ...["--config", config, "--bootstrap", metadata, "--mountpoint", target],
-    ...["--log-level", "error", "--rlimit-nofile", "0"],
-  ];
+  return ['--config', config, '--bootstrap', metadata, '--mountpoint', target, '--log-level', 'error', '--rlimit-nofile', '0'];
 }
 
 async function serve(

@@ -60,9 +60,11 @@ export function driverContainer(
     async attach(request, options) {
       const wanted = wantedStreams(spec.process, request);
       checkRunning();
-      const socket = await connectMonitor(spec.directory, "monitor.sock", options).catch((cause) => {
-        throw new LongshoreError("SANDBOX_INVALID_STATE", "The container has ended.", { cause });
-      });
+      const socket = await connectMonitor(spec.directory, "monitor.sock", options).catch(
+        (cause) => {
+          throw new LongshoreError("SANDBOX_INVALID_STATE", "The container has ended.", { cause });
+        },
+      );
       const streams = processStreams(socket, wanted);
       streams.connection.send("A", Buffer.of(streamBits(wanted)));
       return attachSession(streams, spec.process.tty);

@@ -5,7 +5,12 @@ import { launchMonitor, monitorFailure } from "../monitor/launch-monitor.ts";
 import { attachSession, processStreams, streamBits } from "../monitor/session.ts";
 import { runtimeCommand, runtimeError } from "../runtime/run-runtime.ts";
 import type { OciSpec } from "../spec/oci-spec.ts";
-import { containerCgroup, overlayTarget, plainRoot, type ContainerContext } from "./container-context.ts";
+import {
+  containerCgroup,
+  overlayTarget,
+  plainRoot,
+  type ContainerContext,
+} from "./container-context.ts";
 import { writeContainerRecord } from "./container-record.ts";
 import { containerSpec } from "./container-spec.ts";
 import { controlMonitor } from "./control-monitor.ts";

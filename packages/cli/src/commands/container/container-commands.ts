@@ -81,9 +81,7 @@ export function addContainerCommands(program: Command, options: ContainerCommand
 
   command("stop", "stop containers; their logs stay until longshore rm", namesHelp)
     .argument("<container...>")
-    .addOption(
-      new Option("--time <seconds>", "until it is killed").argParser(Number).default(10),
-    )
+    .addOption(new Option("--time <seconds>", "until it is killed").argParser(Number).default(10))
     .action(async (names: readonly string[], flags) => {
       done(await stopContainers(names, flags));
     });

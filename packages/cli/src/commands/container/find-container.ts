@@ -1,4 +1,9 @@
-import { LongshoreError, type Container, type PodSandbox, type RuntimeClient } from "@longshore/core";
+import {
+  LongshoreError,
+  type Container,
+  type PodSandbox,
+  type RuntimeClient,
+} from "@longshore/core";
 
 /** A container with the sandbox it is in. */
 export interface FoundContainer {

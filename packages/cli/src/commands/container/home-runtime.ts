@@ -1,7 +1,12 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join, resolve } from "node:path";
-import { isLongshoreError, LongshoreError, type Abortable, type RuntimeClient } from "@longshore/core";
+import {
+  isLongshoreError,
+  LongshoreError,
+  type Abortable,
+  type RuntimeClient,
+} from "@longshore/core";
 import type { NydusImageStore } from "@longshore/image-nydus";
 import { connectRuntime } from "@longshore/runtime";
 import { openImageStore, type ImageFlags } from "../image/image-store.ts";
@@ -66,7 +71,15 @@ async function startKeeper(flags: RuntimeFlags): Promise<void> {
   const registries = (flags.plainHttp ?? []).flatMap((host) => ["--plain-http", host]);
   const child = spawn(
     process.execPath,
-    [...process.execArgv, main, "runtime", "--keeper", "--home", resolve(flags.home), ...registries],
+    [
+      ...process.execArgv,
+      main,
+      "runtime",
+      "--keeper",
+      "--home",
+      resolve(flags.home),
+      ...registries,
+    ],
     { detached: true, stdio: ["ignore", "pipe", "ignore"], cwd: "/" },
   );
   try {

@@ -28,10 +28,7 @@ export async function joinTerminal(
   const input = new AbortController();
   if (hasInput) void feed(session, input.signal);
   try {
-    await Promise.all([
-      copy(session.stdout, process.stdout),
-      copy(session.stderr, process.stderr),
-    ]);
+    await Promise.all([copy(session.stdout, process.stdout), copy(session.stderr, process.stderr)]);
   } finally {
     input.abort();
     process.stdout.off("resize", resize);
@@ -57,10 +54,7 @@ async function feed(session: StreamSession, signal: AbortSignal): Promise<void> 
   }
 }
 
-async function copy(
-  source: AsyncIterable<Uint8Array>,
-  target: NodeJS.WriteStream,
-): Promise<void> {
+async function copy(source: AsyncIterable<Uint8Array>, target: NodeJS.WriteStream): Promise<void> {
   let isGone = false;
   const onError = (): void => {
     isGone = true;

@@ -112,7 +112,11 @@ export function runConfigs(
   };
 }
 
-function networkOf({ network, egress, publish }: RunFlags): NonNullable<NamespaceOption["network"]> {
+function networkOf({
+  network,
+  egress,
+  publish,
+}: RunFlags): NonNullable<NamespaceOption["network"]> {
   switch (network) {
     case "host":
       return "node";
@@ -172,9 +176,8 @@ function volume(text: string): Mount {
 
 /** `[[ip:]host:]container[/protocol]` */
 function portMapping(text: string): PortMapping {
-  const match = /^(?:(?:(\[[0-9a-fA-F:]+\]|[0-9.]+):)?(\d{1,5}):)?(\d{1,5})(?:\/(tcp|udp|sctp))?$/.exec(
-    text,
-  );
+  const match =
+    /^(?:(?:(\[[0-9a-fA-F:]+\]|[0-9.]+):)?(\d{1,5}):)?(\d{1,5})(?:\/(tcp|udp|sctp))?$/.exec(text);
   const [, ip, hostText, insideText, protocol = "tcp"] = match ?? [];
   const containerPort = Number(insideText);
   const hostPort = Number(hostText ?? insideText);

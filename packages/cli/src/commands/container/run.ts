@@ -73,8 +73,7 @@ async function inFront(
     await startOrExplain(runtime, containerId, async () => undefined);
     using _signals = forwardSignals(
       // A process that has ended meanwhile needs no signal.
-      (signal) =>
-        void runtime.signalContainer?.({ containerId, signal }).catch(() => undefined),
+      (signal) => void runtime.signalContainer?.({ containerId, signal }).catch(() => undefined),
       () => void runtime.stopContainer({ containerId, timeout: 0 }).catch(() => undefined),
     );
     const ended = runtime.waitContainer?.({ containerId });

@@ -37,9 +37,13 @@ export async function createSandbox(
   const terminal = openTerminal(flags);
   const spec = { ...(await readSpec(flags.spec)), ...specOf(flags), ...(image && { image }) };
   if (spec.image === undefined) {
-    throw new LongshoreError("VALIDATION_ERROR", "A sandbox needs an image: name it, or in --spec.", {
-      details: { field: "image", expected: "an image reference" },
-    });
+    throw new LongshoreError(
+      "VALIDATION_ERROR",
+      "A sandbox needs an image: name it, or in --spec.",
+      {
+        details: { field: "image", expected: "an image reference" },
+      },
+    );
   }
   const { image: named } = spec;
   return interruptible(async (signal) => {
@@ -57,12 +61,16 @@ export async function createSandbox(
     });
     const { id, containerId, name, timings } = sandbox;
     if (terminal.isJson) {
-      terminal.printJson({
-        ...{ pod_sandbox_id: id, container_id: containerId, name },
-        timings_ms: timings,
-      });
+      terminal.printJson(({
+	pod_sandbox_id: id,
+	container_id: containerId,
+	name,
+	timings_ms: timings
+}));
     } else {
-      terminal.print(`${pc.green("✓")} ${name}  ${id.slice(0, 12)}  ready in ${Math.round(timings.totalMs)} ms`);
+      terminal.print(
+        `${pc.green("✓")} ${name}  ${id.slice(0, 12)}  ready in ${Math.round(timings.totalMs)} ms`,
+      );
       terminal.print(pc.dim(`  longshore exec -it ${id.slice(0, 12)} sh`));
     }
     return exitCodes.ok;
@@ -76,11 +84,14 @@ export async function listSandboxes(flags: RuntimeFlags): Promise<number> {
   const sandboxes = await listAll(home.runtime);
   if (terminal.isJson) {
     for (const one of sandboxes) {
-      terminal.printJson({
-        ...{ pod_sandbox_id: one.id, name: one.name, state: one.state, labels: one.labels },
-        ...{ created_at: new Date(one.createdAtMs).toISOString() },
-        runtime_handler: one.runtimeHandler,
-      });
+      terminal.printJson(({
+	pod_sandbox_id: one.id,
+	name: one.name,
+	state: one.state,
+	labels: one.labels,
+	...{ created_at: new Date(one.createdAtMs).toISOString() },
+	runtime_handler: one.runtimeHandler
+}));
     }
     return exitCodes.ok;
   }
@@ -119,13 +130,17 @@ export async function removeSandboxes(
 async function findSandbox(runtime: RuntimeClient, text: string): Promise<ListedSandbox> {
   const all = await listAll(runtime);
   const named = all.filter(({ id, name }) => name === text || id === text);
-  const found = named.length > 0 || text === "" ? named : all.filter(({ id }) => id.startsWith(text));
+  const found =
+    named.length > 0 || text === "" ? named : all.filter(({ id }) => id.startsWith(text));
   const [first, second] = found;
   if (first === undefined) {
     throw new LongshoreError("SANDBOX_NOT_FOUND", `There is no sandbox "${text}".`);
   }
   if (second === undefined) return first;
-  throw new LongshoreError("VALIDATION_ERROR", `"${text}" may mean any of ${found.length} sandboxes.`);
+  throw new LongshoreError(
+    "VALIDATION_ERROR",
+    `"${text}" may mean any of ${found.length} sandboxes.`,
+  );
 }
 
 /** A spec in a file, JSON or YAML, as in a job's `runtime.sandbox`. */
@@ -156,9 +171,13 @@ function specOf(flags: CreateFlags): Partial<SandboxSpec> {
   const { container, sandbox } = runConfigs("", [], { flags, logDirectory: "/", imageId: "" });
   const { name, memory, cpus, pids, network, workdir, user, egress, pull, runtime } = flags;
   if (network === "host") {
-    throw new LongshoreError("VALIDATION_ERROR", "A sandbox has no network of the host; --network is none or bridge.", {
-      details: { field: "--network", expected: "none or bridge" },
-    });
+    throw new LongshoreError(
+      "VALIDATION_ERROR",
+      "A sandbox has no network of the host; --network is none or bridge.",
+      {
+        details: { field: "--network", expected: "none or bridge" },
+      },
+    );
   }
   return {
     ...(name !== undefined && { name }),
@@ -173,9 +192,7 @@ function specOf(flags: CreateFlags): Partial<SandboxSpec> {
     ...(user !== undefined && { user }),
     ...(flags.readOnly === true && { readonlyRootfs: true }),
     ...(flags.env !== undefined && {
-      env: Object.fromEntries(
-        (container.envs ?? []).map(({ key, value }) => [key, String(value)]),
-      ),
+      env: Object.fromEntries((container.envs ?? []).map(({ key, value }) => [key, String(value)])),
     }),
     ...(flags.label !== undefined && {
       labels: Object.fromEntries(flags.label.map((text) => text.split(/=(.*)/s).slice(0, 2))),

@@ -31,7 +31,7 @@ export function removeContainers(names: readonly string[], flags: RemoveFlags): 
         `${sandbox.metadata.name} is running: stop it first, or say --force.`,
       );
     }
-    const { status } = (await runtime.containerStatus({ containerId: container.id }));
+    const { status } = await runtime.containerStatus({ containerId: container.id });
     await runtime.removeContainer({ containerId: container.id });
     const others = await runtime.listContainers({ podSandboxId: sandbox.id });
     if (others.length > 0) return "removed";

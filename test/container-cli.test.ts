@@ -1,0 +1,273 @@
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { buildBusyboxImage } from "./fixtures/busybox-image.ts";
+import {
+  cleanEnv,
+  startLongshore,
+  type CommandOutput,
+  type RunningCommand,
+} from "./fixtures/longshore.ts";
+import { buildBundle, run } from "./fixtures/sample-images.ts";
+
+let directory = "";
+let image = "";
+let program = "";
+let home = "";
+let keeper: RunningCommand;
+
+const startAt = (args: readonly string[], input?: string): RunningCommand =>
+  startLongshore([...args], {
+    cwd: directory,
+    program: [program],
+    ...(input !== undefined && { input }),
+  });
+/** `longshore NAME --home … ARGS` */
+const longshore = (name: string, ...args: readonly string[]): Promise<CommandOutput> =>
+  startAt([...name.split(" "), "--home", home, ...args]).ended;
+
+async function answer(name: string, ...args: readonly string[]): Promise<Record<string, unknown>> {
+  const { exitCode, stdout, stderr } = await longshore(name, ...args);
+  expect(exitCode, stderr).toBe(0);
+  return JSON.parse(stdout) as Record<string, unknown>;
+}
+
+async function answers(
+  name: string,
+  ...args: readonly string[]
+): Promise<readonly Record<string, unknown>[]> {
+  const { exitCode, stdout, stderr } = await longshore(name, ...args);
+  expect(exitCode, stderr).toBe(0);
+  const lines = stdout.split("\n").filter((line) => line !== "");
+  return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+/** Runs a command on a terminal of 100 columns and gives what one sees on it. */
+function onTerminal(name: string, ...args: readonly string[]): Promise<string> {
+  const command = [process.execPath, program, name, "--home", home, ...args];
+  const environment = Object.entries({ ...cleanEnv(), TERM: "xterm" });
+  return run(
+    "env",
+    "-i", ...environment.map(([key, value]) => `${key}=${value}`),
+    "script", "--quiet", "--return", "--command",
+    `stty rows 40 cols 100; ${command.map((word) => `'${word}'`).join(" ")}`,
+    "/dev/null",
+  );
+}
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), "longshore-container-cli-"));
+  home = join(directory, "home");
+  image = await buildBusyboxImage(directory);
+  program = await buildBundle(join(directory, "bundle"));
+  keeper = startAt(["runtime", "--home", home]);
+  await vi.waitFor(() => expect(keeper.output().stderr).toContain("ready"), { timeout: 60_000 });
+});
+afterAll(async () => {
+  const left = await longshore("ps", "--all");
+  for (const line of left.stdout.split("\n").filter((text) => text !== "")) {
+    const { container_id: id } = JSON.parse(line) as { container_id: string };
+    await longshore("rm", "--force", id);
+  }
+  keeper.child.kill("SIGTERM");
+  const { exitCode, stderr } = await keeper.ended;
+  const mounts = await readFile("/proc/mounts", "utf8");
+  const leftMounts = mounts.split("\n").filter((line) => line.includes(directory));
+  await rm(directory, { recursive: true, force: true });
+  expect([left.stdout, leftMounts], stderr).toEqual(["", []]);
+  expect(exitCode).toBe(0);
+});
+
+describe("longshore run", () => {
+  it("runs a command in a new container, with its outputs apart and its exit code", async () => {
+    const script = 'echo "out of $(hostname)"; echo err >&2; exit 3';
+    const ended = await longshore("run", "--name", "one", image, "sh", "-c", script);
+    expect(ended).toMatchObject({ exitCode: 3, stdout: "out of one\n" });
+    expect(ended.stderr).toContain("err\n");
+    expect(await answers("ps", "--all")).toEqual([]);
+  });
+
+  it("takes a command after --, and leaves its flags alone", async () => {
+    const { stdout } = await longshore("run", image, "--", "echo", "--network", "-it", "--");
+    expect(stdout).toBe("--network -it --\n");
+  });
+
+  it("gives it standard input", async () => {
+    const { ended } = startAt(
+      ["run", "--home", home, "-i", image, "wc", "-c"],
+      "x".repeat(300_000),
+    );
+    expect((await ended).stdout.trim()).toBe("300000");
+  });
+
+  it("gives it a terminal of the same size", async () => {
+    const seen = await onTerminal("run", "-it", image, "sh", "-c", "stty size; tty");
+    expect(seen).toContain("40 100");
+    expect(seen).toContain("/dev/pts/0");
+  });
+
+  it("gives it no network but loopback, no new rights, and only what it may have", async () => {
+    const script = "ip -o link | wc -l; grep -E 'NoNewPrivs|Seccomp:|CapEff' /proc/self/status";
+    const { stdout } = await longshore("run", "--cap-drop", "ALL", image, "sh", "-c", script);
+    expect(stdout.replaceAll(/[ \t]+/g, " ").split("\n")).toEqual([
+      "1",
+      "CapEff: 0000000000000000",
+      "NoNewPrivs: 1",
+      "Seccomp: 2",
+      "",
+    ]);
+  });
+
+  it("sets user, directory, environment, volumes and limits", async () => {
+    await writeFile(join(directory, "note.txt"), "from the host\n");
+    const { stdout, stderr, exitCode } = await longshore(
+      "run",
+      "--user", "guest", "--workdir", "/home/guest", "--env", "NOTE=a b",
+      "--volume", `${join(directory, "note.txt")}:/note.txt:ro`, "--pids", "32",
+      "--memory", "64m", image, "sh", "-c",
+      "id -u; pwd; echo $NOTE; cat /note.txt; echo no > /note.txt",
+    );
+    expect(stdout, stderr).toBe("1000\n/home/guest\na b\nfrom the host\n");
+    expect(exitCode).not.toBe(0);
+  });
+
+  it("hands signals on, and says 143 for a process that SIGTERM ended", async () => {
+    const script = "trap 'echo got it; exit 9' INT; echo ready; while :; do sleep 0.1; done";
+    await using command = startAt(["run", "--home", home, image, "sh", "-c", script]);
+    await vi.waitFor(() => expect(command.output().stdout).toContain("ready"), { timeout: 60_000 });
+    command.child.kill("SIGINT");
+    expect(await command.ended).toMatchObject({ exitCode: 9, stdout: "ready\ngot it\n" });
+
+    await using plain = startAt([
+      "run",
+      "--home",
+      home,
+      image,
+      "sh",
+      "-c",
+      "echo on; exec sleep 99",
+    ]);
+    await vi.waitFor(() => expect(plain.output().stdout).toContain("on"), { timeout: 60_000 });
+    plain.child.kill("SIGTERM");
+    await vi.waitFor(() => expect(plain.child.exitCode ?? plain.child.signalCode).toBeNull());
+    plain.child.kill("SIGTERM");
+    plain.child.kill("SIGTERM");
+    expect((await plain.ended).exitCode).toBeGreaterThanOrEqual(137);
+  });
+
+  it.each([
+    {
+      args: ["no-such-image-here:1", "true"],
+      exitCode: 125,
+      says: "no-such-image-here",
+      pull: "never",
+    },
+    { args: ["IMAGE", "no-such-program"], exitCode: 127, says: "no-such-program" },
+    { args: ["IMAGE", "/etc/passwd"], exitCode: 126, says: "/etc/passwd" },
+    { args: ["--memory", "lots", "IMAGE"], exitCode: 125, says: "--memory takes a size" },
+    { args: ["--publish", "99999", "IMAGE"], exitCode: 125, says: "--publish takes" },
+    { args: ["--user", "nobody-here", "IMAGE", "true"], exitCode: 125, says: "nobody-here" },
+    {
+      args: ["--volume", "/no/such/place:/x", "IMAGE", "true"],
+      exitCode: 125,
+      says: "/no/such/place",
+    },
+    { args: ["--network", "none", "--egress", "x.org", "IMAGE"], exitCode: 125, says: "--network" },
+  ])(
+    "ends with $exitCode and says what is wrong: $args",
+    async ({ args, exitCode, says, pull }) => {
+      const words = args.map((word) => (word === "IMAGE" ? image : word));
+      const ended = await longshore("run", "--pull", pull ?? "missing", ...words);
+      expect(ended).toMatchObject({ exitCode, stdout: "" });
+      expect(ended.stderr).toContain(says);
+      expect(await answers("ps", "--all")).toEqual([]);
+    },
+  );
+});
+
+describe("containers that stay", () => {
+  it("are listed, entered, read, stopped and removed", async () => {
+    const script = "echo first; echo second >&2; exec sleep 1000";
+    const started = await answer("run", "--detach", "--name", "stays", image, "sh", "-c", script);
+    const id = String(started["container_id"]);
+    expect(await answers("ps")).toEqual([
+      expect.objectContaining({ container_id: id, name: "stays", state: "running", image }),
+    ]);
+    const inside = await longshore("exec", "stays", "sh", "-c", "echo $0 $1; exit 4", "a b", "--c");
+    expect(inside).toMatchObject({ exitCode: 4, stdout: "a b --c\n" });
+    const taken = await longshore("run", "--detach", "--name", "stays", image, "sleep", "1");
+    expect(taken.exitCode === 0 || taken.stderr.includes("stays")).toBe(true);
+    if (taken.exitCode === 0) {
+      const { container_id: second } = JSON.parse(taken.stdout) as { container_id: string };
+      expect((await longshore("exec", "stays", "true")).stderr).toContain("may mean any of");
+      await longshore("rm", "--force", second);
+    }
+
+    const logs = await longshore("logs", id.slice(0, 10));
+    expect(logs).toMatchObject({ exitCode: 0, stdout: "first\n", stderr: "second\n" });
+    const stamped = await longshore("logs", "--timestamps", "--tail", "1", "stays");
+    expect(stamped.stderr).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z second\n$/);
+    await using following = startAt(["logs", "--home", home, "--follow", "stays"]);
+    await vi.waitFor(() => expect(following.output().stdout).toBe("first\n"), { timeout: 60_000 });
+
+    const [stats] = await answers("stats", "--no-stream", "stays");
+    expect(stats).toMatchObject({ container_id: id, name: "stays" });
+    expect(stats?.["memory_bytes"]).toBeGreaterThan(0);
+
+    const refused = await longshore("rm", "stays");
+    expect(refused.exitCode).toBe(3);
+    expect(refused.stderr).toContain("stop it first");
+    expect((await longshore("stop", "--time", "0", "stays")).exitCode).toBe(0);
+    expect((await following.ended).exitCode).toBe(0);
+    expect(await answers("ps")).toEqual([]);
+    expect(await answers("ps", "--all")).toEqual([
+      expect.objectContaining({ container_id: id, state: "exited", exit_code: 137 }),
+    ]);
+    expect((await longshore("rm", "stays")).exitCode).toBe(0);
+    expect(await answers("ps", "--all")).toEqual([]);
+    expect((await longshore("exec", "stays", "true")).stderr).toContain('no container "stays"');
+  });
+
+  it("go on while the process that keeps them is killed, and are found again", async () => {
+    const script = "echo before; while [ ! -e /go ]; do sleep 0.05; done; echo after; exit 5";
+    await longshore("run", "--detach", "--name", "survivor", image, "sh", "-c", script);
+    keeper.child.kill("SIGKILL");
+    await keeper.ended;
+    // The next command starts a keeper of its own.
+    expect((await longshore("exec", "survivor", "touch", "/go")).exitCode).toBe(0);
+    const logs = await longshore("logs", "--follow", "survivor");
+    expect(logs.stdout).toBe("before\nafter\n");
+    expect(await answers("ps", "--all")).toEqual([
+      expect.objectContaining({ name: "survivor", state: "exited", exit_code: 5 }),
+    ]);
+    expect((await longshore("rm", "survivor")).exitCode).toBe(0);
+    // Put a keeper in the foreground again, once the one in the background has left for want of clients.
+    keeper = startAt(["runtime", "--home", home]);
+    await vi.waitFor(
+      async () => {
+        if (keeper.child.exitCode !== null) keeper = startAt(["runtime", "--home", home]);
+        expect(keeper.output().stderr).toContain("ready");
+      },
+      { timeout: 60_000, interval: 500 },
+    );
+  });
+});
+
+describe("longshore sandbox", () => {
+  it("makes sandboxes that stay, from flags and a file", async () => {
+    const file = join(directory, "box.yaml");
+    await writeFile(file, `image: "${image}"\nname: filed\nenv: { COLOR: red }\nmemory_mb: 64\n`);
+    const made = await answer("sandbox create", "--spec", file, "--env", "COLOR=blue");
+    expect(made).toMatchObject({ name: "filed" });
+    const inside = await longshore("exec", "filed", "sh", "-c", "echo $COLOR");
+    expect(inside.stdout).toBe("blue\n");
+    expect(await answers("sandbox ls")).toEqual([
+      expect.objectContaining({ name: "filed", state: "ready" }),
+    ]);
+    expect((await longshore("sandbox rm", "filed")).exitCode).toBe(0);
+    expect(await answers("sandbox ls")).toEqual([]);
+    const wrong = await longshore("sandbox create", "--spec", program);
+    expect(wrong.exitCode).not.toBe(0);
+  });
+});
