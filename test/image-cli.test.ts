@@ -288,6 +288,9 @@ describe("longshore image", () => {
       expect(missing, command).toMatchObject({ exitCode: 4 });
       expect(missing.stderr).toContain("missing is not in the store");
     }
+    expect((await image("inspect", "sample:one")).stderr).toMatch(
+      /sample:one is not in the store\. Did you mean localhost\/sample:one\?/,
+    );
     expect(await image("frobnicate")).toMatchObject({ exitCode: 2 });
   });
 

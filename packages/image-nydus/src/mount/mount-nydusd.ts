@@ -7,7 +7,7 @@ import { findCommand, LongshoreError, type Abortable } from "@longshore/core";
 import { awaitMountProgram, unmountProgram } from "./mount-programs.ts";
 import { atExit } from "../fuse/at-exit.ts";
 import { isMounted, mountPath } from "./mounted-at.ts";
-import { nydusdConfigPath, recordNydusd } from "./nydusd-records.ts";
+import { nydusdConfigFlag, nydusdConfigPath, recordNydusd } from "./nydusd-records.ts";
 import { collect, findPerl, perlArguments } from "./perl.ts";
 import { unmount } from "./unmount.ts";
 
@@ -100,8 +100,11 @@ async function prepare(
   const device = { backend, cache: { type: "blobcache", config: { work_dir: cache } } };
   await writeFile(config, JSON.stringify({ device, mode: "direct", enable_xattr: true }));
   return [
-    ...["--config", config, "--bootstrap", metadata, "--mountpoint", target],
-    ...["--log-level", "error", "--rlimit-nofile", "0"],
+    nydusdConfigFlag(directory),
+    `--bootstrap=${metadata}`,
+    `--mountpoint=${target}`,
+    "--log-level=error",
+    "--rlimit-nofile=0",
   ];
 }
 
