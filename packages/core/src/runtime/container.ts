@@ -131,6 +131,10 @@ export interface StopContainerRequest extends ContainerRef {
   readonly timeout?: number | undefined;
 }
 
+export interface SignalContainerRequest extends ContainerRef {
+  readonly signal: SignalName;
+}
+
 export interface ContainerStatusRequest extends ContainerRef {
   /** Whether `info` is wanted. @default false */
   readonly verbose?: boolean | undefined;
@@ -152,4 +156,25 @@ export interface CheckpointContainerRequest extends ContainerRef {
   readonly location: string;
   /** Seconds. @default 0 (the runtime's own limit) */
   readonly timeout?: number | undefined;
+}
+
+export interface CommitContainerRequest extends ContainerRef {
+  /** Name and tag the image gets */
+  readonly reference: string;
+  /** Differences to the configuration of the container's image */
+  readonly config?: Partial<ImageConfigChanges> | undefined;
+  /** Stands in the image's history */
+  readonly comment?: string | undefined;
+}
+
+/** What a committed image may say otherwise than the image it comes from. */
+export interface ImageConfigChanges {
+  readonly entrypoint: readonly string[];
+  readonly cmd: readonly string[];
+  /** `KEY=value`; the same key replaces */
+  readonly env: readonly string[];
+  readonly workingDir: string;
+  readonly user: string;
+  /** Added; the same key replaces */
+  readonly labels: Readonly<Record<string, string>>;
 }

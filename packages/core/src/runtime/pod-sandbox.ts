@@ -22,6 +22,11 @@ export interface PodSandboxConfig {
   /** Absent: a copy of the host's */
   readonly dnsConfig?: DnsConfig | undefined;
   readonly portMappings?: readonly PortMapping[] | undefined;
+  /**
+   * Lets the sandbox reach these hosts and nothing else; needs the pod's own network. Absent: what the network allows.
+   * Ours, not the CRI's.
+   */
+  readonly egress?: EgressRules | undefined;
   readonly labels?: Readonly<Record<string, string>> | undefined;
   /** Come back unchanged */
   readonly annotations?: Readonly<Record<string, string>> | undefined;
@@ -33,6 +38,25 @@ export interface DnsConfig {
   readonly searches?: readonly string[] | undefined;
   /** e.g. `"ndots:5"` */
   readonly options?: readonly string[] | undefined;
+}
+
+/** What a sandbox may reach outside, by HTTP and TLS through a proxy of the runtime. */
+export interface EgressRules {
+  /** `host`, `host:port`, `*.domain` or `*`; without a port 80 and 443. Empty: nothing */
+  readonly allow: readonly string[];
+  readonly secrets?: readonly EgressSecret[] | undefined;
+}
+
+/**
+ * A secret that never enters the sandbox: its processes see a placeholder, which the proxy swaps in the headers of requests
+ * to the hosts named here. It is kept in memory only: after a restart of the program placeholders are not swapped.
+ */
+export interface EgressSecret {
+  /** Stands for the secret; long and random */
+  readonly placeholder: string;
+  readonly value: string;
+  /** As in `EgressRules.allow`; each must be allowed there */
+  readonly hosts: readonly string[];
 }
 
 export interface PortMapping {

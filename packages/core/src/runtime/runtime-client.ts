@@ -3,12 +3,15 @@ import type { Abortable } from "../abortable.ts";
 import type { ContainerEvent } from "./container-event.ts";
 import type {
   CheckpointContainerRequest,
+  CommitContainerRequest,
   Container,
   ContainerFilter,
   ContainerRef,
+  ContainerStatus,
   ContainerStatusRequest,
   ContainerStatusResponse,
   CreateContainerRequest,
+  SignalContainerRequest,
   StopContainerRequest,
   UpdateContainerResourcesRequest,
 } from "./container.ts";
@@ -115,6 +118,16 @@ export interface RuntimeClient extends AsyncDisposable {
   startContainer(request: ContainerRef, options?: Abortable): Promise<void>;
   /** Sends the stop signal, waits, then kills. A container that has not started stays `created`. */
   stopContainer(request: StopContainerRequest, options?: Abortable): Promise<void>;
+  /**
+   * Sends a signal to the first process of a running container, and to it alone. No error when the process has ended. Ours,
+   * not the CRI's.
+   */
+  signalContainer?(request: SignalContainerRequest, options?: Abortable): Promise<void>;
+  /**
+   * Resolves once the container has `exited`, at once when it has already. Rejects with `NOT_FOUND` when it is removed before
+   * it was started. Ours, not the CRI's.
+   */
+  waitContainer?(request: ContainerRef, options?: Abortable): Promise<ContainerStatus>;
   /** Removes a container; kills it first when it runs. */
   removeContainer(request: ContainerRef, options?: Abortable): Promise<void>;
   containerStatus(
@@ -132,6 +145,15 @@ export interface RuntimeClient extends AsyncDisposable {
   reopenContainerLog?(request: ContainerRef, options?: Abortable): Promise<void>;
   /** Writes an archive from which the container can be restored. */
   checkpointContainer?(request: CheckpointContainerRequest, options?: Abortable): Promise<void>;
+  /** Freezes every process of a running container, which stays `running`. Idempotent. Ours, not the CRI's. */
+  pauseContainer?(request: ContainerRef, options?: Abortable): Promise<void>;
+  /** Lets the processes of a paused container go on. Idempotent. Ours, not the CRI's. */
+  resumeContainer?(request: ContainerRef, options?: Abortable): Promise<void>;
+  /**
+   * Makes an image of a container's files as they are now, and resolves to its id. A container that runs is paused
+   * meanwhile. Ours, not the CRI's.
+   */
+  commitContainer?(request: CommitContainerRequest, options?: Abortable): Promise<string>;
 
   /**
    * Runs a command to its end and resolves to its output. A non-zero exit is an answer, not an error. After a time-out
@@ -143,7 +165,10 @@ export interface RuntimeClient extends AsyncDisposable {
    * `kill` or disposal.
    */
   exec(request: ExecRequest, options?: Abortable): Promise<ExecSession>;
-  /** Joins the first process of a running container; output from before is not repeated. */
+  /**
+   * Joins the first process of a running container; output from before is not repeated. The session of a container that
+   * is `created` sees its process from the first byte on; its streams end when the container is removed unstarted.
+   */
   attach?(request: AttachRequest, options?: Abortable): Promise<AttachSession>;
   /** Connects to a port inside the sandbox. Rejects with `IO_ERROR` when nothing listens there. */
   portForward?(request: PortForwardRequest, options?: Abortable): Promise<Duplex>;

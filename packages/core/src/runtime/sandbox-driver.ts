@@ -1,10 +1,19 @@
+import type { Duplex } from "node:stream";
 import type { Abortable } from "../abortable.ts";
 import type { Rootfs } from "../image/rootfs.ts";
-import type { ContainerConfig } from "./container.ts";
-import type { InputWriter, ProcessExit, TerminalSize } from "./exec-session.ts";
-import type { PodSandboxConfig } from "./pod-sandbox.ts";
+import type { ContainerConfig, LinuxContainerUser } from "./container.ts";
+import type {
+  AttachRequest,
+  AttachSession,
+  InputWriter,
+  ProcessExit,
+  TerminalSize,
+} from "./exec-session.ts";
+import type { Nanoseconds } from "./nanoseconds.ts";
+import type { PodSandboxConfig, PodSandboxNetworkStatus } from "./pod-sandbox.ts";
 import type { LinuxContainerResources } from "./resources.ts";
 import type { SignalName } from "./signal-name.ts";
+import type { SandboxFiles } from "./sandbox-files.ts";
 import type { ContainerStats, PodSandboxStats } from "./stats.ts";
 
 /**
@@ -13,9 +22,15 @@ import type { ContainerStats, PodSandboxStats } from "./stats.ts";
  * - `"vm"`: containers run on a kernel of their own
  * - `"updateResources"`: limits of a running container can be changed
  * - `"blockRootfs"`: takes a {@link Rootfs} of kind `block`; the other kinds every driver takes
- * - `"survivesRestart"`: containers go on running while this program is down
+ * - `"pause"`: containers can be frozen and go on later
+ * - `"survivesRestart"`: containers go on running, and their logs are written, while this program is down
  */
-export type DriverCapability = "vm" | "updateResources" | "blockRootfs" | "survivesRestart";
+export type DriverCapability =
+  | "vm"
+  | "updateResources"
+  | "blockRootfs"
+  | "pause"
+  | "survivesRestart";
 
 /** Whether a driver can work on this machine. */
 export type DriverAvailability =
@@ -61,14 +76,27 @@ export interface DriverSandboxSpec {
   readonly config: PodSandboxConfig;
   /** Path of a network namespace that is set up; absent with the host's network */
   readonly networkNamespace?: string | undefined;
+  /** Addresses in that namespace, for the containers' `/etc/hosts`; absent when it has only loopback */
+  readonly network?: PodSandboxNetworkStatus | undefined;
+  /** Name servers for the containers' `/etc/resolv.conf` when `config.dnsConfig` names none; absent: as on the host */
+  readonly nameServers?: readonly string[] | undefined;
 }
 
 /** A sandbox that is up. */
 export interface DriverSandbox {
   /** Resolves when the sandbox is down, asked for or not */
   readonly ended: Promise<void>;
+  /**
+   * Refuses what `start` would refuse for reasons that can be known before: settings that cannot be honoured, users and
+   * host paths that do not exist. Changes nothing.
+   *
+   * @throws {LongshoreError} `VALIDATION_ERROR`, `RUNTIME_NOT_SUPPORTED`
+   */
+  check(spec: DriverContainerSpec, options?: Abortable): Promise<void>;
   /** Makes a container and starts its process. When it rejects, nothing of the container stays. */
   start(spec: DriverContainerSpec, options?: Abortable): Promise<DriverContainer>;
+  /** Connects to a TCP port on the sandbox's loopback interface; `IO_ERROR` when nothing listens there. */
+  connect(port: number, options?: Abortable): Promise<Duplex>;
   stats(options?: Abortable): Promise<PodSandboxStats["linux"]>;
   /**
    * Kills all that runs and gives everything back: processes, mounts, cgroups, the VM. Resolves when it is gone. Idempotent,
@@ -85,6 +113,20 @@ export interface DriverContainerSpec {
   readonly rootfs: Rootfs;
   /** Image and configuration already put together */
   readonly process: ProcessSpec;
+  /** Where the process's output is written; absent: nowhere */
+  readonly log?: ContainerLog | undefined;
+  /** Sessions that must see the process from its first byte on, in `DriverContainer.sessions` afterwards. @default none */
+  readonly attach?: readonly Omit<AttachRequest, "containerId">[] | undefined;
+}
+
+/** A log file in the CRI's format: per line a time, the stream, `P` (part) or `F` (full), and the text. */
+export interface ContainerLog {
+  /** Absolute; its directory exists */
+  readonly path: string;
+  /** Size at which the driver begins a new file and keeps the old one as `<path>.1`, … @default no limit */
+  readonly maxBytes?: number | undefined;
+  /** Old files kept beside the present one. @default 1 */
+  readonly maxFiles?: number | undefined;
 }
 
 /** A process to start: nothing in it is looked up again, except the user's name. */
@@ -102,24 +144,50 @@ export interface ProcessSpec {
   readonly stdin: boolean;
 }
 
-/** A process in a sandbox. */
+/** How a process ended, as the kernel tells it. */
+export interface DriverExit extends ProcessExit {
+  /** Whether the kernel killed a process of the container for want of memory */
+  readonly isOomKilled: boolean;
+  readonly finishedAt: Nanoseconds;
+}
+
+/** A command that runs in a container. */
 export interface DriverProcess {
   readonly stdin: InputWriter;
   /** As in `StreamSession`: read once, nothing dropped, the process waits for a slow reader */
   readonly stdout: AsyncIterable<Uint8Array>;
   readonly stderr: AsyncIterable<Uint8Array>;
   /** Resolves when the process is gone; rejects only when its end cannot be learned */
-  readonly exit: Promise<ProcessExit & { readonly isOomKilled: boolean }>;
+  readonly exit: Promise<DriverExit>;
   resize(size: TerminalSize): Promise<void>;
-  /** To the process alone; `"SIGKILL"` for a container's first process ends every process in it. */
+  /** To the process alone. No error when it has ended. */
   signal(signal: SignalName): Promise<void>;
+  /** Kills the process with everything that it started, and waits until they are gone. Idempotent. */
+  kill(): Promise<void>;
 }
 
-/** A container that was started. */
-export interface DriverContainer extends DriverProcess {
+/** A container that was started, or was found again after a restart. */
+export interface DriverContainer {
+  /** Identity of the first process */
+  readonly user?: LinuxContainerUser | undefined;
+  /** Those asked for by `DriverContainerSpec.attach`, in its order; empty after a restart */
+  readonly sessions: readonly AttachSession[];
+  /** Resolves when the first process is gone, also when that was before a restart */
+  readonly exit: Promise<DriverExit>;
+  /** To the first process alone; `"SIGKILL"` ends every process in the container. No error when it has ended. */
+  signal(signal: SignalName): Promise<void>;
+  /** Joins the first process; as many as come see its output. Its log is written whatever they do. */
+  attach(request: Omit<AttachRequest, "containerId">, options?: Abortable): Promise<AttachSession>;
   exec(process: ProcessSpec, options?: Abortable): Promise<DriverProcess>;
+  /** Opens the log file anew, after somebody renamed it. When it rejects, no new file is there. */
+  reopenLog(options?: Abortable): Promise<void>;
+  /** The files as the container's processes see them; absent when the driver needs tools in the image */
+  readonly files?: SandboxFiles | undefined;
   /** Present with `"updateResources"`: all changes are made, or none */
   updateResources?(resources: LinuxContainerResources, options?: Abortable): Promise<void>;
+  /** Present with `"pause"`: no process of the container runs until `resume`. Idempotent. */
+  pause?(options?: Abortable): Promise<void>;
+  resume?(options?: Abortable): Promise<void>;
   stats(options?: Abortable): Promise<Omit<ContainerStats, "attributes">>;
   /** Kills what still runs, unmounts, and removes the container from the sandbox. Idempotent. */
   remove(): Promise<void>;
@@ -128,6 +196,6 @@ export interface DriverContainer extends DriverProcess {
 /** What `recover` found of one sandbox. */
 export interface RecoveredSandbox {
   readonly sandbox: DriverSandbox;
-  /** By container id; output from the time between is in the streams when the driver kept it */
+  /** By container id: all that the sandbox still holds, running or ended */
   readonly containers: ReadonlyMap<string, DriverContainer>;
 }
