@@ -1,3 +1,4 @@
+import type { ImageConfigChanges } from "../image/image-config-changes.ts";
 import type { ImageSpec } from "../image/image.ts";
 import type { CdiDevice, Device, Mount } from "./mount.ts";
 import type { Nanoseconds } from "./nanoseconds.ts";
@@ -162,19 +163,7 @@ export interface CommitContainerRequest extends ContainerRef {
   /** Name and tag the image gets */
   readonly reference: string;
   /** Differences to the configuration of the container's image */
-  readonly config?: Partial<ImageConfigChanges> | undefined;
+  readonly config?: ImageConfigChanges | undefined;
   /** Stands in the image's history */
   readonly comment?: string | undefined;
-}
-
-/** What a committed image may say otherwise than the image it comes from. */
-export interface ImageConfigChanges {
-  readonly entrypoint: readonly string[];
-  readonly cmd: readonly string[];
-  /** `KEY=value`; the same key replaces */
-  readonly env: readonly string[];
-  readonly workingDir: string;
-  readonly user: string;
-  /** Added; the same key replaces */
-  readonly labels: Readonly<Record<string, string>>;
 }
