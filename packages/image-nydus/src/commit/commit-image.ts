@@ -20,7 +20,7 @@ import { taggedName } from "../store/image-names.ts";
 import type { BlobRecord, ImageRecord, NewChunk } from "../store/image-records.ts";
 import { asIoError } from "../store/io-error.ts";
 import type { LazyImages } from "../store/lazy-images.ts";
-import type { IngestFile, StoreLayout } from "../store/store-layout.ts";
+import type { StoreLayout } from "../store/store-layout.ts";
 import type { TreeLimits } from "../tree/file-tree.ts";
 import { changeConfig } from "./change-config.ts";
 import { commitOrigin } from "./commit-origin.ts";
@@ -133,6 +133,8 @@ async function commit(
   }
   return config.digest;
 }
+
+type IngestFile = Awaited<ReturnType<StoreLayout["createIngest"]>>;
 
 interface MetadataPlace {
   readonly metadata: IngestFile;
