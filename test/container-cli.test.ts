@@ -49,8 +49,12 @@ function onTerminal(name: string, ...args: readonly string[]): Promise<string> {
   const environment = Object.entries({ ...cleanEnv(), TERM: "xterm" });
   return run(
     "env",
-    "-i", ...environment.map(([key, value]) => `${key}=${value}`),
-    "script", "--quiet", "--return", "--command",
+    "-i",
+    ...environment.map(([key, value]) => `${key}=${value}`),
+    "script",
+    "--quiet",
+    "--return",
+    "--command",
     `stty rows 40 cols 100; ${command.map((word) => `'${word}'`).join(" ")}`,
     "/dev/null",
   );
@@ -123,9 +127,21 @@ describe("longshore run", () => {
     await writeFile(join(directory, "note.txt"), "from the host\n");
     const { stdout, stderr, exitCode } = await longshore(
       "run",
-      "--user", "guest", "--workdir", "/home/guest", "--env", "NOTE=a b",
-      "--volume", `${join(directory, "note.txt")}:/note.txt:ro`, "--pids", "32",
-      "--memory", "64m", image, "sh", "-c",
+      "--user",
+      "guest",
+      "--workdir",
+      "/home/guest",
+      "--env",
+      "NOTE=a b",
+      "--volume",
+      `${join(directory, "note.txt")}:/note.txt:ro`,
+      "--pids",
+      "32",
+      "--memory",
+      "64m",
+      image,
+      "sh",
+      "-c",
       "id -u; pwd; echo $NOTE; cat /note.txt; echo no > /note.txt",
     );
     expect(stdout, stderr).toBe("1000\n/home/guest\na b\nfrom the host\n");

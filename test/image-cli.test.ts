@@ -288,6 +288,10 @@ describe("longshore image", () => {
       expect(missing, command).toMatchObject({ exitCode: 4 });
       expect(missing.stderr).toContain("missing is not in the store");
     }
+    await ask("pull", `oci:${layout}:one`);
+    expect((await image("inspect", "sample:one")).stderr).toMatch(
+      /sample:one is not in the store\. Did you mean localhost\/sample:one\?/,
+    );
     expect(await image("frobnicate")).toMatchObject({ exitCode: 2 });
   });
 
@@ -452,6 +456,7 @@ describe.skipIf(process.getuid?.() !== 0)("longshore image mount (needs root)", 
       "mount-fuse",
       "mount-nydusd",
       "mount-overlay",
+      "mount-idmap",
       "mount-extract",
     ]);
     for (const { status, fix } of probes) if (status !== "ok") expect(fix).toBeDefined();

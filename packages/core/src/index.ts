@@ -161,6 +161,7 @@ export type * from "./image/image-client.ts";
 export type * from "./image/image-config.ts";
 export type * from "./image/rootfs.ts";
 export type * from "./image/rootfs-provider.ts";
+export type * from "./image/image-config-changes.ts";
 export type * from "./image/rootfs-committer.ts";
 export type * from "./workflow/workflow.ts";
 export type * from "./workflow/workflow-client.ts";

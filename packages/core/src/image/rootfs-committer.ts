@@ -1,23 +1,5 @@
 import type { Abortable } from "../abortable.ts";
-
-/** Changes to what an image says about its processes; what is absent stays as it is. */
-export interface ImageConfigChanges {
-  /** Empty: root */
-  readonly user?: string | undefined;
-  /** `KEY=value`; take the place of those with the same key, and come behind the others */
-  readonly env?: readonly string[] | undefined;
-  readonly entrypoint?: readonly string[] | undefined;
-  readonly cmd?: readonly string[] | undefined;
-  /** Absolute; empty: none */
-  readonly workingDir?: string | undefined;
-  readonly stopSignal?: string | undefined;
-  /** Take the place of those with the same name, and come behind the others */
-  readonly labels?: Readonly<Record<string, string>> | undefined;
-  /** `80/tcp`; come behind the others */
-  readonly exposedPorts?: readonly string[] | undefined;
-  /** Come behind the others */
-  readonly volumes?: readonly string[] | undefined;
-}
+import type { ImageConfigChanges } from "./image-config-changes.ts";
 
 export interface CommitRootfsOptions extends Abortable {
   /** Full or short name of the new image, with or without a tag; an image that has it loses it */

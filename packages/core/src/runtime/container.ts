@@ -1,5 +1,5 @@
+import type { ImageConfigChanges } from "../image/image-config-changes.ts";
 import type { ImageSpec } from "../image/image.ts";
-import type { ImageConfigChanges } from "../image/rootfs-committer.ts";
 import type { CdiDevice, Device, Mount } from "./mount.ts";
 import type { Nanoseconds } from "./nanoseconds.ts";
 import type { PodSandboxConfig, PodSandboxRef } from "./pod-sandbox.ts";

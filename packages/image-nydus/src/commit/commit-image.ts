@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { readFile, type FileHandle } from "node:fs/promises";
 import { LongshoreError, type CommitRootfsOptions } from "@longshore/core";
 import type { BlobReader } from "../mount/blob-reader.ts";
@@ -17,10 +16,11 @@ import { acquireLease } from "../store/acquire-lease.ts";
 import { storedName } from "../store/find-image.ts";
 import type { ImageDatabase } from "../store/image-database.ts";
 import { taggedName } from "../store/image-names.ts";
-import type { BlobRecord, ImageRecord, NewChunk } from "../store/image-records.ts";
+import type { BlobRecord, ImageRecord } from "../store/image-records.ts";
 import { asIoError } from "../store/io-error.ts";
 import type { LazyImages } from "../store/lazy-images.ts";
-import type { IngestFile, StoreLayout } from "../store/store-layout.ts";
+import type { StoreLayout } from "../store/store-layout.ts";
+import { dataRecord, findStoredChunk } from "../store/stored-data.ts";
 import type { TreeLimits } from "../tree/file-tree.ts";
 import { changeConfig } from "./change-config.ts";
 import { commitOrigin } from "./commit-origin.ts";
@@ -105,7 +105,11 @@ async function commit(
   });
   signal.throwIfAborted();
   const { blob, added, reusedBlobIds, logicalSize, inodeCount } = tree;
-  if (blob !== undefined) await data.install(blob.id);
+  if (blob !== undefined) {
+    await data.install(blob.id);
+    database.addBlob(dataRecord(blob));
+    await database.addChunks(blob.id, added, { signal });
+  }
   await metadata.install(bootstrap.blobId);
   database.addImage({
     image: {
@@ -120,7 +124,7 @@ async function commit(
       origin: commitOrigin(base.imageId),
     },
     names: [name],
-    blobs: [{ ...bootstrap, chunks: [] }, ...(blob === undefined ? [] : [dataOf(blob, added)])],
+    blobs: [bootstrap],
     blobIds: [...(blob === undefined ? [] : [blob.id]), ...reusedBlobIds],
   });
   const tagged = taggedName(name);
@@ -133,6 +137,8 @@ async function commit(
   }
   return config.digest;
 }
+
+type IngestFile = Awaited<ReturnType<StoreLayout["createIngest"]>>;
 
 interface MetadataPlace {
   readonly metadata: IngestFile;
@@ -213,43 +219,5 @@ async function openReader(
       local[Symbol.dispose]();
       return Promise.resolve();
     },
-  };
-}
-
-function dataOf(
-  blob: NonNullable<CommittedTree["blob"]>,
-  chunks: readonly NewChunk[],
-): BlobRecord & { readonly chunks: readonly NewChunk[] } {
-  const { id, uncompressedSize, compressedSize, chunkCount, compressor, digester } = blob;
-  const { chunkTable, features, dataSize } = blob;
-  return {
-    blobId: id,
-    kind: "data",
-    dataSize,
-    storedSize: compressedSize,
-    info: {
-      id,
-      uncompressedSize,
-      compressedSize,
-      chunkCount,
-      compressor,
-      digester,
-      chunkTable,
-      features,
-    },
-    chunks,
-  };
-}
-
-/** Finds chunks in blobs whose files are there: no image may lean on one that someone has deleted. */
-function findStoredChunk({ database, layout }: CommitContext) {
-  const isThere = new Map<string, boolean>();
-  return (digest: Buffer) => {
-    const place = database.findChunk(digest);
-    if (place === undefined) return undefined;
-    const { blobId } = place;
-    const there = isThere.get(blobId) ?? existsSync(layout.blobPath(blobId));
-    isThere.set(blobId, there);
-    return there ? place : undefined;
   };
 }

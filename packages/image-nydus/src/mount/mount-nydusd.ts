@@ -7,7 +7,7 @@ import { findCommand, LongshoreError, type Abortable } from "@longshore/core";
 import { awaitMountProgram, unmountProgram } from "./mount-programs.ts";
 import { atExit } from "../fuse/at-exit.ts";
 import { isMounted, mountPath } from "./mounted-at.ts";
-import { nydusdConfigPath, recordNydusd } from "./nydusd-records.ts";
+import { nydusdConfigFlag, nydusdConfigPath, recordNydusd } from "./nydusd-records.ts";
 import { collect, findPerl, perlArguments } from "./perl.ts";
 import { unmount } from "./unmount.ts";
 
@@ -99,7 +99,13 @@ async function prepare(
   const backend = { type: "localfs", config: { dir: files } };
   const device = { backend, cache: { type: "blobcache", config: { work_dir: cache } } };
   await writeFile(config, JSON.stringify({ device, mode: "direct", enable_xattr: true }));
-  return ['--config', config, '--bootstrap', metadata, '--mountpoint', target, '--log-level', 'error', '--rlimit-nofile', '0'];
+  return [
+    nydusdConfigFlag(directory),
+    `--bootstrap=${metadata}`,
+    `--mountpoint=${target}`,
+    "--log-level=error",
+    "--rlimit-nofile=0",
+  ];
 }
 
 async function serve(

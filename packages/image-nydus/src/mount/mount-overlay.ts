@@ -35,7 +35,9 @@ export async function mountOverlay(options: MountOverlayOptions): Promise<void> 
   const path = await mountPath(target);
   const parts = [`lowerdir=${lower.map(escapePath).join(":")}`];
   if (upper !== undefined && work !== undefined) {
-    parts.push(`upperdir=${escapePath(upper)}`, `workdir=${escapePath(work)}`);
+    // Whatever the kernel's defaults are, what was changed shall be seen in the upper directory alone.
+    const alone = ["redirect_dir=off", "metacopy=off"];
+    parts.push(`upperdir=${escapePath(upper)}`, `workdir=${escapePath(work)}`, ...alone);
   }
   const data = parts.join(",");
   if (Buffer.byteLength(data) > maxOptionBytes) {

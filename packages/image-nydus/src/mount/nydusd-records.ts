@@ -24,9 +24,14 @@ const fileName = "record.json";
 /** What `/proc/mounts` shows as the source of a mount of nydusd. */
 export const nydusdMountName = "rafs";
 
-/** Where a daemon's configuration lies in its working directory; by this argument it is known. */
+/** Where a daemon's configuration lies in its working directory. */
 export function nydusdConfigPath(directory: string): string {
   return join(directory, "config.json");
+}
+
+/** The argument by which a daemon is known. */
+export function nydusdConfigFlag(directory: string): string {
+  return `--config=${nydusdConfigPath(directory)}`;
 }
 
 /** Writes down in its working directory what a nydusd is for, before it is started. */
@@ -54,7 +59,7 @@ export async function recoverNydusd(root: string): Promise<readonly string[]> {
         targets.push(record.target);
       }
       // Without its mount it ends by itself, unless it is still starting, or hangs.
-      for (const pid of await processesWith(nydusdConfigPath(directory))) kill(pid);
+      for (const pid of await processesWith(nydusdConfigFlag(directory))) kill(pid);
     }
     await rm(directory, { recursive: true, force: true });
   }

@@ -108,6 +108,13 @@ export function imageMounts(options: ImageMountsOptions): ImageMounts {
   const lock = keyedLock();
   let isDisposed = false;
 
+  /** Why a method that works here does not do for an image. */
+  function whyNot({ openReader }: MountableImage): string {
+    return openReader === undefined
+      ? "it works here, but not for this"
+      : "it needs all of the image, which is loaded on demand and not all here";
+  }
+
   /** Whether a method can get at the bytes of an image. */
   function canRead(method: ImageMountMethod, { devices, openReader }: MountableImage): boolean {
     if (method === "fuse") return true;
@@ -130,13 +137,19 @@ export function imageMounts(options: ImageMountsOptions): ImageMounts {
     );
   }
 
-  async function unsupported(idMappings: RootfsIdMappings | undefined): Promise<LongshoreError> {
+  async function unsupported(
+    image: MountableImage,
+    idMappings: RootfsIdMappings | undefined,
+  ): Promise<LongshoreError> {
     const probes = await options.probe();
     const wanted: readonly MountMethod[] =
       idMappings === undefined ? methods : [...methods, "idmap"];
     const reasons = probes
       .filter(({ method }) => wanted.includes(method))
-      .map(({ method, reason, fix }) => ({ method, reason, fix }));
+      .map(({ method, available, reason, fix }) => {
+        const isOther = available && method !== "idmap";
+        return isOther ? { method, reason: whyNot(image) } : { method, reason, fix };
+      });
     const how = idMappings === undefined ? "" : " with shifted owners";
     return new LongshoreError(
       "RUNTIME_NOT_SUPPORTED",
@@ -150,7 +163,7 @@ export function imageMounts(options: ImageMountsOptions): ImageMounts {
     idMappings?: RootfsIdMappings,
   ): Promise<ImageMountMethod> {
     const method = await methodFor(image, idMappings);
-    if (method === undefined) throw await unsupported(idMappings);
+    if (method === undefined) throw await unsupported(image, idMappings);
     return method;
   }
 

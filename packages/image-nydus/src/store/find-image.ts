@@ -39,7 +39,7 @@ export function findImage(database: ImageDatabase, text: string): ImageRecord | 
  * @throws {LongshoreError} `IMAGE_NOT_FOUND` for an image that is not in the store
  */
 export function requireImage(database: ImageDatabase, text: string): ImageRecord {
-  return found(findImage(database, text), text);
+  return found(database, findImage(database, text), text);
 }
 
 /**
@@ -48,7 +48,7 @@ export function requireImage(database: ImageDatabase, text: string): ImageRecord
  * @throws {LongshoreError} `IMAGE_NOT_FOUND` for an image that is not in the store
  */
 export function requireListedImage(database: ImageDatabase, text: string): ImageRecord {
-  return found(findListedImage(database, text), text);
+  return found(database, findListedImage(database, text), text);
 }
 
 /** As {@link findImage}; images that were removed are not there, whoever still holds their data. */
@@ -62,11 +62,23 @@ export function isListed(database: ImageDatabase, { imageId, isPinned }: ImageRe
   return isPinned || database.names(imageId).length > 0;
 }
 
-function found(image: ImageRecord | undefined, text: string): ImageRecord {
+function found(database: ImageDatabase, image: ImageRecord | undefined, text: string): ImageRecord {
   if (image !== undefined) return image;
-  throw new LongshoreError("IMAGE_NOT_FOUND", `The image ${text} is not in the store.`, {
-    details: { image: text },
+  const alike = similarName(database, text);
+  const hint = alike === undefined ? "" : ` Did you mean ${alike}?`;
+  throw new LongshoreError("IMAGE_NOT_FOUND", `The image ${text} is not in the store.${hint}`, {
+    details: { image: text, ...(alike !== undefined && { similar: alike }) },
   });
+}
+
+/** A name that ends as the text does: where it comes from, or which tag, was left out or taken for another one. */
+function similarName(database: ImageDatabase, text: string): string | undefined {
+  const tagged = [...database.allNames().keys()].filter((name) => !name.includes("@"));
+  const withoutTag = (name: string): string => name.replace(/:[^:/]*$/, "");
+  return (
+    tagged.find((name) => name.endsWith(`/${text}`)) ??
+    tagged.find((name) => `/${withoutTag(name)}`.endsWith(`/${withoutTag(text)}`))
+  );
 }
 
 /** The name under which the store keeps what a reference means: with its digest if it has one, else with its tag. */

@@ -1,14 +1,13 @@
-import { existsSync } from "node:fs";
 import type { ChunkStoreStats } from "../convert/chunk-store.ts";
-import { convertLayers, type ConvertOptions, type LayerTar } from "../convert/convert-layers.ts";
+import { convertLayers, type LayerTar } from "../convert/convert-layers.ts";
 import { fileSink } from "../rafs/byte-sink.ts";
-import type { FinishedBlob } from "../rafs/blob-writer.ts";
 import { writeBootstrap } from "../rafs/write-bootstrap.ts";
 import { layerDecompressor } from "../registry/layer-decompressor.ts";
 import { defaultTreeLimits, type TreeLimits } from "../tree/file-tree.ts";
-import { requireBlobInfo, type ImageDatabase } from "./image-database.ts";
+import { requireBlobInfo } from "./image-database.ts";
 import type { BlobRecord } from "./image-records.ts";
 import type { StoreLayout } from "./store-layout.ts";
+import { dataRecord, findStoredChunk, type StorePlace } from "./stored-data.ts";
 
 /** A layer on its way into the store. */
 export interface StoredLayer {
@@ -35,11 +34,6 @@ export interface StoreLayersOptions {
   readonly limits?: Partial<TreeLimits> | undefined;
   /** A layer is in the tree. @param layer its number, from 0 */
   onLayer?(layer: number): void;
-}
-
-interface StorePlace {
-  readonly database: ImageDatabase;
-  readonly layout: StoreLayout;
 }
 
 /**
@@ -109,38 +103,4 @@ async function* tars(
  */
 function maxLayerBytes({ maxFileBytes, maxEntries, maxMetadataBytes }: TreeLimits): number {
   return maxFileBytes + maxMetadataBytes + maxEntries * 16_384 + 1_048_576;
-}
-
-function dataRecord(blob: FinishedBlob): BlobRecord {
-  const { id, uncompressedSize, compressedSize, chunkCount, compressor, digester } = blob;
-  const { chunkTable, features, dataSize } = blob;
-  return {
-    blobId: id,
-    kind: "data",
-    dataSize,
-    storedSize: compressedSize,
-    info: {
-      id,
-      uncompressedSize,
-      compressedSize,
-      chunkCount,
-      compressor,
-      digester,
-      chunkTable,
-      features,
-    },
-  };
-}
-
-/** Finds chunks in blobs whose files are there: no image may lean on one that someone has deleted. */
-function findStoredChunk({ database, layout }: StorePlace): ConvertOptions["findChunk"] {
-  const isThere = new Map<string, boolean>();
-  return (digest) => {
-    const place = database.findChunk(digest);
-    if (place === undefined) return undefined;
-    const { blobId } = place;
-    const there = isThere.get(blobId) ?? existsSync(layout.blobPath(blobId));
-    isThere.set(blobId, there);
-    return there ? place : undefined;
-  };
 }

@@ -1,4 +1,5 @@
-import { readFile, readdir } from "node:fs/promises";
+import { randomBytes } from "node:crypto";
+import { readFile, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { PrepareRootfsOptions } from "@longshore/core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -126,6 +127,22 @@ describe.each([
     expect(
       (await readdir(join(store.directory, "blobs/sha256"))).length - before.length,
     ).toBeLessThan(2);
+  });
+});
+
+describe("what is new in an image", () => {
+  it("is stored once: another image that has it, too, adds only metadata", async () => {
+    await open();
+    const bytes = randomBytes(3_000_000);
+    await writeFile(join(await prepare(), "new.bin"), bytes);
+    await store.commitRootfs("owner", { reference: "localhost/made:one" });
+    await store.releaseRootfs("owner");
+    const before = await readdir(join(store.directory, "blobs/sha256"));
+    await writeFile(join(await prepare(), "elsewhere.bin"), bytes);
+    await store.commitRootfs("owner", { reference: "localhost/made:two" });
+    const after = await readdir(join(store.directory, "blobs/sha256"));
+    expect(after.length - before.length).toBe(1);
+    expect((await store.verify()).problems).toEqual([]);
   });
 });
 

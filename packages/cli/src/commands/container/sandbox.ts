@@ -61,12 +61,12 @@ export async function createSandbox(
     });
     const { id, containerId, name, timings } = sandbox;
     if (terminal.isJson) {
-      terminal.printJson(({
-	pod_sandbox_id: id,
-	container_id: containerId,
-	name,
-	timings_ms: timings
-}));
+      terminal.printJson({
+        pod_sandbox_id: id,
+        container_id: containerId,
+        name,
+        timings_ms: timings,
+      });
     } else {
       terminal.print(
         `${pc.green("✓")} ${name}  ${id.slice(0, 12)}  ready in ${Math.round(timings.totalMs)} ms`,
@@ -89,7 +89,7 @@ export async function listSandboxes(flags: RuntimeFlags): Promise<number> {
 	name: one.name,
 	state: one.state,
 	labels: one.labels,
-	...{ created_at: new Date(one.createdAtMs).toISOString() },
+	created_at: new Date(one.createdAtMs).toISOString(),
 	runtime_handler: one.runtimeHandler
 }));
     }

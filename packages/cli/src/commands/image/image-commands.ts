@@ -2,7 +2,14 @@ import { Option, type Command } from "commander";
 import { collectGarbage } from "./collect-garbage.ts";
 import { diffImages } from "./diff.ts";
 import { showDiskUsage } from "./disk-usage.ts";
-import { exitCodeHelp, namesHelp, sourcesHelp, targetsHelp, usageHelp } from "./image-help.ts";
+import {
+  exitCodeHelp,
+  namesHelp,
+  sizesHelp,
+  sourcesHelp,
+  targetsHelp,
+  usageHelp,
+} from "./image-help.ts";
 import { inspectImage } from "./inspect.ts";
 import { listImages } from "./list.ts";
 import { mountImage, mountMethodNames, unmountDirectory } from "./mount.ts";
@@ -102,7 +109,7 @@ export function addImageCommands(program: Command, options: ImageCommandOptions)
     done(await convertImage({ ref, target }, flags));
   });
 
-  command("ls", "show the images of the store")
+  command("ls", "show the images of the store", sizesHelp)
     .alias("list")
     .action(async (flags) => {
       done(await listImages(flags));
@@ -135,7 +142,7 @@ export function addImageCommands(program: Command, options: ImageCommandOptions)
       choice(
         "--method <method>",
         "erofs: the kernel reads the store, from files or through loop devices; fuse: this process serves the image " +
-          "until it is ended (default: the first that works)",
+          "until it is ended; nydusd: Nydus' daemon does, if it is installed (default: the first that works)",
         mountMethodNames,
       ),
     )

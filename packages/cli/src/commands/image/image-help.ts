@@ -22,12 +22,15 @@ Where images go to:
   docker-archive:FILE[:NAME]             what docker load reads (not from convert)
 `;
 
-/** What the columns of `image df` say. */
-export const usageHelp = `
+/** What the columns of `image ls` say. */
+export const sizesHelp = `
 size    bytes of all files of the image
 own     disk space that its removal gives back
 shared  disk space that other images need, too
-The ratio is that of all sizes to what the store takes on disk.
+`;
+
+/** What `image df` says. */
+export const usageHelp: string = `${sizesHelp}The ratio is that of all sizes to what the store takes on disk.
 `;
 
 /** What the exit codes of commands about images say. */

@@ -1,5 +1,6 @@
 import { parseReference } from "@longshore/image-nydus/registry";
 import { exitCodes } from "../../exit-codes.ts";
+import { formatAge } from "../../format-age.ts";
 import { formatBytes } from "../../format-bytes.ts";
 import { resultTable, type Column } from "../../result-table.ts";
 import { openTerminal } from "../../terminal.ts";
@@ -11,9 +12,9 @@ const columns: readonly Column[] = [
   { head: "tag" },
   { head: "id" },
   { head: "size", align: "right" },
-  { head: "stored", align: "right" },
+  { head: "own", align: "right" },
+  { head: "shared", align: "right" },
   { head: "pulled" },
-  { head: "pinned" },
 ];
 
 /** Shows the images of the store, a line for each name. */
@@ -45,8 +46,8 @@ export async function listImages(flags: ImageFlags): Promise<number> {
       shortId(image.imageId),
       formatBytes(image.logicalBytes),
       formatBytes(image.ownBytes),
-      new Date(image.pulledAtMs).toISOString(),
-      image.isPinned ? "yes" : "",
+      formatBytes(image.sharedBytes),
+      formatAge(Date.now() - image.pulledAtMs) + (image.isPinned ? ", pinned" : ""),
     ]),
   );
   terminal.print(resultTable(columns, rows));

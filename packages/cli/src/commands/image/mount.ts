@@ -9,13 +9,14 @@ import { openLogger } from "../../terminal-logger.ts";
 import { openImageStore, type ImageFlags } from "./image-store.ts";
 
 /** Names of `--method`, with the ways each stands for. */
-export const mountMethodNames = ["erofs", "erofs-files", "erofs-loop", "fuse"] as const;
+export const mountMethodNames = ["erofs", "erofs-files", "erofs-loop", "fuse", "nydusd"] as const;
 
 const methods: Readonly<Record<(typeof mountMethodNames)[number], readonly ImageMountMethod[]>> = {
   erofs: ["erofs-files", "erofs-loop"],
   "erofs-files": ["erofs-files"],
   "erofs-loop": ["erofs-loop"],
   fuse: ["fuse"],
+  nydusd: ["nydusd"],
 };
 
 export interface MountFlags extends ImageFlags {

@@ -21,6 +21,7 @@ export async function pullImage(source: string, flags: PullFlags): Promise<numbe
     const { platform, onDemand } = flags;
     await using store = await openImageStore(flags, { platform, onDemand });
     let receivedBytes = 0;
+    let wasFetched = false;
     const imageId = await pullShown();
     const { record, names, isOnDemand } = await store.inspect(imageId);
     const usage = (await store.diskUsage()).images.find((image) => image.imageId === imageId);
@@ -43,7 +44,7 @@ export async function pullImage(source: string, flags: PullFlags): Promise<numbe
     const size = `${formatBytes(record.logicalSize)} in ${record.inodeCount} inodes`;
     const stored = isOnDemand
       ? "fetched when they are read"
-      : `${formatBytes(ownBytes)} stored for it alone`;
+      : `${formatBytes(ownBytes)} stored for it alone${wasFetched ? "" : ", was here already"}`;
     terminal.print(`${pc.green("✓")} ${name}  ${pc.bold(shortId(imageId))}  ${size}, ${stored}`);
     return exitCodes.ok;
 
@@ -55,6 +56,7 @@ export async function pullImage(source: string, flags: PullFlags): Promise<numbe
           signal,
           onProgress: (progress) => {
             receivedBytes = Math.max(receivedBytes, progress.receivedBytes);
+            wasFetched ||= progress.phase === "download";
             display.show(progress);
           },
         },

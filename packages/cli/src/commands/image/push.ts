@@ -3,6 +3,7 @@ import type { NydusImageStore, PushAccess, PushedImage } from "@longshore/image-
 import { formatReference, parseReference } from "@longshore/image-nydus/registry";
 import pc from "picocolors";
 import { exitCodes } from "../../exit-codes.ts";
+import { formatBytes } from "../../format-bytes.ts";
 import { interruptible } from "../../interruptible.ts";
 import { openTerminal } from "../../terminal.ts";
 import { byteProgressDisplay } from "./byte-progress.ts";
@@ -60,9 +61,15 @@ async function push(
   const auth = await readCredentials(flags);
   return interruptible(async (signal) => {
     await using store = await openImageStore(flags);
+    let packedBytes = 0;
     const { name, digest, manifestDigest } = await pushShown();
-    if (terminal.isJson) terminal.printJson({ name, digest, manifest_digest: manifestDigest });
-    else terminal.print(`${pc.green("✓")} ${name}  ${pc.bold(shortId(digest))}`);
+    if (terminal.isJson) {
+      const sizes = { packed_bytes: packedBytes };
+      terminal.printJson({ name, digest, manifest_digest: manifestDigest, ...sizes });
+    } else {
+      const size = `${formatBytes(packedBytes)} packed`;
+      terminal.print(`${pc.green("✓")} ${name}  ${pc.bold(shortId(digest))}  ${size}`);
+    }
     return exitCodes.ok;
 
     async function pushShown(): Promise<PushedImage> {
@@ -71,6 +78,7 @@ async function push(
         auth,
         signal,
         onProgress: ({ phase, doneBytes, totalBytes }) => {
+          if (phase === "upload") packedBytes = totalBytes;
           if (phase !== "done") display.show({ step: phase, doneBytes, totalBytes });
         },
       });
