@@ -209,6 +209,33 @@ describe("attachSandbox", () => {
     },
   );
 
+  it("finds neither a shortened id, nor another's container, nor a sandbox that is not the facade's", async () => {
+    await using host = await tempRuntime();
+    const { runtime, images } = host;
+    await using first = await openSandbox(runtime, { image: "base", images });
+    await using second = await openSandbox(runtime, { image: "base", images });
+    const { status } = await runtime.containerStatus({ containerId: first.containerId });
+    const metadata = { name: "pod", uid: "1", namespace: "default" };
+    const podSandboxId = await runtime.runPodSandbox({ config: { metadata } });
+    const config = { metadata: { name: "main" }, image: { image: status.imageId } };
+    const command = ["sleep", "1000"];
+    const containerId = await runtime.createContainer({
+      podSandboxId,
+      config: { ...config, command },
+      sandboxConfig: { metadata },
+    });
+    await runtime.startContainer({ containerId });
+    const kind = "longshore.sandbox.v1";
+    const references = [
+      { kind, id: first.id.slice(0, 20), containerId: first.containerId },
+      { kind, id: first.id, containerId: second.containerId },
+      { kind, id: podSandboxId, containerId },
+    ];
+    for (const reference of references) {
+      await expect(attachSandbox(runtime, reference)).rejects.toMatchObject(gone);
+    }
+  });
+
   it("passes on what is wrong with the runtime", async () => {
     await using host = await tempRuntime();
     const { runtime, images } = host;
