@@ -279,7 +279,7 @@ describe("the time of a sandbox", () => {
   it("ends with its age, and its commands with it", async () => {
     await using host = await tempRuntime();
     const { runtime, images } = host;
-    const sandbox = await openSandbox(runtime, { image: "base", images, timeoutMs: 300 });
+    const sandbox = await openSandbox(runtime, { image: "base", images, timeoutMs: 1_500 });
     expect(await sandbox.spawn(["sleep", "1000"])).toMatchObject({ signal: "SIGKILL" });
     await expect(sandbox.run(["true"])).rejects.toMatchObject({ code: "SANDBOX_INVALID_STATE" });
     await vi.waitFor(async () => expect(await listSandboxes(runtime)).toEqual([]));
@@ -289,7 +289,7 @@ describe("the time of a sandbox", () => {
   it("counts from the making, for handles that come later too", async () => {
     await using host = await tempRuntime();
     const { runtime, images } = host;
-    const first = await openSandbox(runtime, { image: "base", images, timeoutMs: 400 });
+    const first = await openSandbox(runtime, { image: "base", images, timeoutMs: 1_500 });
     await first.detach();
     const second = await attachSandbox(runtime, first.toJSON());
     expect(await second.spawn(["sleep", "1000"])).toMatchObject({ signal: "SIGKILL" });
