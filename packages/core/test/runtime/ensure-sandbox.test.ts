@@ -138,7 +138,8 @@ describe("ensureSandbox", () => {
     const second = await ensureSandbox(runtime, "box", { ...other, replace: true });
     expect(second.id).not.toBe(first.id);
     expect(await listSandboxes(runtime)).toHaveLength(1);
-    await expect(first.run(["true"])).rejects.toMatchObject({ code: "NOT_FOUND" });
+    await expect(first.run(["true"])).rejects.toMatchObject(gone);
+    await expect(first.files.read("/etc/hostname")).rejects.toMatchObject(gone);
   });
 
   it("makes a sandbox again whose holding process has ended", async () => {
