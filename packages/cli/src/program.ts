@@ -131,7 +131,7 @@ function createProgram(done: (exitCode: number) => void): Command {
 
   program
     .command("schema")
-    .description("print a JSON Schema: job, result, event, error or config")
+    .description("print a JSON Schema: job, result, event, error, sandbox or config")
     .argument("<name>")
     .action((name: string) => {
       done(printSchema(name));

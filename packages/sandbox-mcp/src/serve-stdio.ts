@@ -1,7 +1,7 @@
 import type { Readable, Writable } from "node:stream";
 import type { Abortable } from "@longshore/core";
-import type { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js";
 import { StdioServerTransport } from "@modelcontextprotocol/sdk/server/stdio.js";
+import type { SandboxMcpServer } from "./sandbox-mcp-server.ts";
 
 export interface ServeStdioOptions extends Abortable {
   /** @default process.stdin */
@@ -17,7 +17,7 @@ export interface ServeStdioOptions extends Abortable {
  * the input or by no longer reading, or when the signal says so; calls that run then are ended.
  */
 export async function serveStdio(
-  server: McpServer,
+  server: SandboxMcpServer,
   options: ServeStdioOptions = {},
 ): Promise<void> {
   const { input = process.stdin, output = process.stdout, maxMessageBytes, signal } = options;
@@ -29,7 +29,7 @@ export async function serveStdio(
   );
   const closed = new Promise<void>((resolve) => {
     // oxlint-disable-next-line unicorn/prefer-add-event-listener -- the SDK has no other way to hear of it
-    server.server.onclose = resolve;
+    transport.onclose = resolve;
   });
   const close = (): void => {
     server.close().catch(() => undefined); // it is closed already

@@ -129,7 +129,7 @@ describe("bash", () => {
     await using session = await connect();
     const result = await session.call("bash", {
       command: "echo begun; sleep 1000",
-      timeout_ms: 400,
+      timeout_ms: 1_500,
     });
     expect(result.isError).toBe(true);
     expect(textOf(result)).toMatch(/^TIMEOUT: .*\n--- stdout\nbegun\n$/);

@@ -1,4 +1,9 @@
-import { configJsonSchema, jobJsonSchemas, LongshoreError } from "@longshore/core";
+import {
+  configJsonSchema,
+  jobJsonSchemas,
+  LongshoreError,
+  sandboxJsonSchema,
+} from "@longshore/core";
 import { exitCodes } from "../exit-codes.ts";
 import { openTerminal } from "../terminal.ts";
 
@@ -6,6 +11,7 @@ import { openTerminal } from "../terminal.ts";
 export function printSchema(name: string): number {
   const schemas: Record<string, () => Record<string, unknown>> = {
     ...jobJsonSchemas,
+    sandbox: sandboxJsonSchema,
     config: configJsonSchema,
   };
   const schema = Object.hasOwn(schemas, name) ? schemas[name] : undefined;

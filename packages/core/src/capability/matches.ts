@@ -238,6 +238,7 @@ function* resourceReasons(
     ["runtime.limits.memory_mb", runtime?.limits?.memoryMb, memoryMb],
     ["runtime.limits.cpus", runtime?.limits?.cpus, cpus],
     ["runtime.sandbox.memory_mb", sandbox.memoryMb, memoryMb],
+    ["runtime.sandbox.cpus", sandbox.cpus, cpus],
     ["runtime.sandbox.vcpus", sandbox.vcpus, cpus],
   ];
   for (const [field, value, limit] of wanted) {
@@ -286,10 +287,15 @@ function isWithin(version: string, range: string): boolean {
 }
 
 /** The size of a sandbox keeps its wire names: its form belongs to whoever runs it. */
-function sandboxSize(sandbox: unknown): { readonly memoryMb?: unknown; readonly vcpus?: unknown } {
+function sandboxSize(sandbox: unknown): {
+  readonly memoryMb?: unknown;
+  readonly cpus?: unknown;
+  readonly vcpus?: unknown;
+} {
   if (typeof sandbox !== "object" || sandbox === null) return {};
   return {
     ...("memory_mb" in sandbox && { memoryMb: sandbox.memory_mb }),
+    ...("cpus" in sandbox && { cpus: sandbox.cpus }),
     ...("vcpus" in sandbox && { vcpus: sandbox.vcpus }),
   };
 }

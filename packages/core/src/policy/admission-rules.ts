@@ -97,6 +97,7 @@ export function checkAdmission(
   const mode = runtime?.mode ?? "handler";
   if (!rules.allowedModes.includes(mode)) throw modeRefusal(mode, rules);
   if (mode === "image" || runtime?.image !== undefined) checkImage(runtime?.image, rules);
+  checkSandbox(runtime?.sandbox, rules);
   checkLimits(document, rules);
   if (execution.deadline !== undefined && !(Date.parse(execution.deadline) > nowMs)) {
     throw refusal("DEADLINE_EXCEEDED", "execution.deadline has passed already.", {
@@ -155,15 +156,17 @@ function checkImage(image: string | undefined, rules: AdmissionRules): void {
 
 function checkLimits({ execution, runtime, payload }: JobDocument, { max }: AdmissionRules): void {
   const limits = runtime?.limits;
-  const sandbox = sandboxSize(runtime?.sandbox);
+  const sandbox = sandboxFields(runtime?.sandbox);
   const wanted: readonly (readonly [path: string, setting: keyof typeof max, value: unknown])[] = [
     ["execution.timeout_seconds", "timeoutSeconds", execution.timeoutSeconds],
     ["runtime.limits.max_runtime_seconds", "timeoutSeconds", limits?.maxRuntimeSeconds],
     ["runtime.limits.memory_mb", "memoryMb", limits?.memoryMb],
     ["runtime.limits.cpus", "cpus", limits?.cpus],
     ["runtime.limits.pids", "pids", limits?.pids],
-    ["runtime.sandbox.memory_mb", "memoryMb", sandbox.memoryMb],
-    ["runtime.sandbox.vcpus", "cpus", sandbox.vcpus],
+    ["runtime.sandbox.memory_mb", "memoryMb", sandbox["memory_mb"]],
+    ["runtime.sandbox.cpus", "cpus", sandbox["cpus"]],
+    ["runtime.sandbox.vcpus", "cpus", sandbox["vcpus"]],
+    ["runtime.sandbox.pids", "pids", sandbox["pids"]],
     ["payload.data", "payloadBytes", jsonBytes(payload.data)],
   ];
   for (const [path, setting, value] of wanted) {
@@ -180,15 +183,20 @@ function checkLimits({ execution, runtime, payload }: JobDocument, { max }: Admi
   }
 }
 
-/** The size of a sandbox, which keeps its wire names: its form belongs to whoever runs it. */
-function sandboxSize(sandbox: unknown): { readonly memoryMb: unknown; readonly vcpus: unknown } {
-  if (typeof sandbox !== "object" || sandbox === null) {
-    return { memoryMb: undefined, vcpus: undefined };
+/** A sandbox's image counts like the job's own, and what reaches the host is for nobody to ask from outside. */
+function checkSandbox(sandbox: unknown, rules: AdmissionRules): void {
+  const { image, mounts, ports } = sandboxFields(sandbox);
+  if (image !== undefined) checkImage(typeof image === "string" ? image : undefined, rules);
+  for (const [name, value] of Object.entries({ mounts, ports })) {
+    if (value === undefined || (Array.isArray(value) && value.length === 0)) continue;
+    const path = `runtime.sandbox.${name}`;
+    throw refusal("POLICY_DENIED", `${path} reaches the host, which a job may not.`, { path });
   }
-  return {
-    memoryMb: "memory_mb" in sandbox ? sandbox.memory_mb : undefined,
-    vcpus: "vcpus" in sandbox ? sandbox.vcpus : undefined,
-  };
+}
+
+/** The fields of a sandbox, which keep their wire names: its form belongs to whoever runs it. */
+function sandboxFields(sandbox: unknown): Readonly<Record<string, unknown>> {
+  return typeof sandbox === "object" && sandbox !== null ? { ...sandbox } : {};
 }
 
 function jsonBytes(data: unknown): number {

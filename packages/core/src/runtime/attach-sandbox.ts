@@ -72,16 +72,17 @@ export async function findSandbox(
   signal: AbortSignal | undefined,
 ): Promise<Sandbox | undefined> {
   const pod = await present(runtime.podSandboxStatus({ podSandboxId: id }, { signal }));
-  const container = await present(runtime.containerStatus({ containerId }, { signal }));
-  if (pod?.status.state !== "ready" || container?.status.state !== "running") return undefined;
-  // A prefix of an id finds a sandbox as well, but is no reference.
-  if (pod.status.id !== id || container.status.id !== containerId) return undefined;
+  const name = pod?.status.labels[sandboxLabels.name];
+  // A prefix of an id finds a sandbox as well, and so does the id of one that is not the facade's.
+  if (pod?.status.state !== "ready" || pod.status.id !== id || name === undefined) return undefined;
+  const containers = await runtime.listContainers({ podSandboxId: id }, { signal });
+  const container = containers.find((one) => one.id === containerId);
+  if (container?.state !== "running") return undefined;
   const limits = limitsOf(pod.status);
   if (limits.remainingMs !== undefined && limits.remainingMs <= 0) {
     await runtime.removePodSandbox({ podSandboxId: id });
     return undefined;
   }
-  const name = pod.status.labels[sandboxLabels.name] ?? pod.status.metadata.name;
   return sandboxHandle(runtime, { id, containerId, name, isCreated: false, keep: true, limits });
 }
 

@@ -1,6 +1,7 @@
 import { Readable } from "node:stream";
 import type { Abortable } from "../abortable.ts";
 import { isLongshoreError, LongshoreError } from "../errors/longshore-error.ts";
+import { execInSandbox } from "./exec-in-sandbox.ts";
 import { runCommand, startCommand } from "./run-command.ts";
 import type { CommandLimits, FinishedCommand, RunningCommand } from "./run-command.ts";
 import type { RuntimeClient } from "./runtime-client.ts";
@@ -24,9 +25,12 @@ export interface ContainerTools {
 }
 
 export function containerTools(runtime: RuntimeClient, containerId: string): ContainerTools {
+  const inside: Pick<RuntimeClient, "exec"> = {
+    exec: (request, options) => execInSandbox(runtime, request, options),
+  };
   const tools: ContainerTools = {
     async tool(cmd, { stdout = true, ...limits } = {}) {
-      return runCommand(runtime, { containerId, cmd, stdout }, limits).catch((error: unknown) => {
+      return runCommand(inside, { containerId, cmd, stdout }, limits).catch((error: unknown) => {
         throw missing(cmd, error);
       });
     },
@@ -37,7 +41,7 @@ export function containerTools(runtime: RuntimeClient, containerId: string): Con
     },
     start(cmd, { signal } = {}) {
       const limits = { signal, maxOutputBytes: 0, killsBackground: true };
-      return startCommand(runtime, { containerId, cmd }, limits);
+      return startCommand(inside, { containerId, cmd }, limits);
     },
     stream(path, cmd, { signal } = {}) {
       const left = new AbortController();

@@ -20,11 +20,19 @@ const maxLineLength = 1_048_576;
 /** Both outputs as text, in the order in which they arrive. Holds at most one chunk of each; leaving leaves both. */
 export function outputEvents(outputs: Outputs): AsyncGenerator<OutputEvent, undefined> {
   // Taken at once, not with the first step: whoever comes second hears of it where it happens.
-  const sources = (["stdout", "stderr"] as const).map((stream): Source => {
-    const iterator = outputs[stream][Symbol.asyncIterator]();
-    return { stream, iterator, decoder: new StringDecoder("utf8") };
-  });
-  return merged(sources);
+  const stdout = take("stdout", outputs);
+  try {
+    return merged([stdout, take("stderr", outputs)]);
+  } catch (error) {
+    // One output is nothing without the other: it must not wait for a reader that never comes.
+    void stdout.iterator.return?.();
+    throw error;
+  }
+}
+
+function take(stream: OutputName, outputs: Outputs): Source {
+  const iterator = outputs[stream][Symbol.asyncIterator]();
+  return { stream, iterator, decoder: new StringDecoder("utf8") };
 }
 
 async function* merged(sources: readonly Source[]): AsyncGenerator<OutputEvent, undefined> {

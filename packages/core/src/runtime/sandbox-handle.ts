@@ -97,6 +97,12 @@ export function sandboxHandle(runtime: RuntimeClient, options: HandleOptions): S
     expose: (port, expose) =>
       using(async () => {
         const exposed = await exposePort((call) => sandbox.connect(port, call), expose);
+        try {
+          check(); // it may have ended meanwhile
+        } catch (error) {
+          await exposed[Symbol.asyncDispose]();
+          throw error;
+        }
         ports.add(exposed);
         return {
           host: exposed.host,

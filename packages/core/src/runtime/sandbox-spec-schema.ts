@@ -129,12 +129,13 @@ const plan = renamePlan(sandboxSchema);
 
 /**
  * Checks a spec in its wire form, e.g. a job document's `runtime.sandbox`, and gives it API names. Unknown fields are
- * refused: one that limits must not be lost to a misspelling.
+ * refused: one that limits must not be lost to a misspelling. `backend` and `vcpus`, as older documents have them, are read as
+ * `runtime_handler` (`"auto"` is the default) and `cpus`.
  *
  * @throws {LongshoreError} `VALIDATION_ERROR`, every issue in `details.issues`
  */
 export function decodeSandboxSpec(wire: unknown): SandboxSpec {
-  const parsed = sandboxSchema.safeParse(wire);
+  const parsed = sandboxSchema.safeParse(withoutAliases(wire));
   if (!parsed.success) throw validationError(parsed.error);
   return rename(parsed.data, plan, "toApi") as SandboxSpec;
 }
@@ -168,6 +169,19 @@ export function checkSandboxSpec(spec: SandboxSpec): SandboxSpec {
 export function sandboxJsonSchema(): Record<string, unknown> {
   const { $schema, ...rest } = z.toJSONSchema(sandboxSchema, { io: "input" });
   return { $schema, $id: "urn:longshore:schema:sandbox:v1", ...rest };
+}
+
+function withoutAliases(wire: unknown): unknown {
+  if (typeof wire !== "object" || wire === null || Array.isArray(wire)) return wire;
+  const { backend, vcpus, ...fields } = wire as Record<string, unknown>;
+  // Both names at once are left as they are, and refused as a field that nobody knows.
+  if (backend !== undefined && "runtime_handler" in fields) return wire;
+  if (vcpus !== undefined && "cpus" in fields) return wire;
+  return {
+    ...fields,
+    ...(backend !== undefined && { runtime_handler: backend === "auto" ? "" : backend }),
+    ...(vcpus !== undefined && { cpus: vcpus }),
+  };
 }
 
 function withoutUndefined(value: unknown): unknown {

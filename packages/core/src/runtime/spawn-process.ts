@@ -1,6 +1,7 @@
 import { StringDecoder } from "node:string_decoder";
 import { LongshoreError } from "../errors/longshore-error.ts";
 import { CommandError } from "./command-error.ts";
+import { execInSandbox } from "./exec-in-sandbox.ts";
 import type { ExecRequest, ExecSession, InputWriter } from "./exec-session.ts";
 import { outputEvents, outputLines } from "./output-events.ts";
 import { startCommand, type FinishedCommand } from "./run-command.ts";
@@ -96,7 +97,7 @@ function checked(
         throw new TypeError("stdin and openStdin exclude each other: the input has one writer");
       }
       check?.();
-      return runtime.exec(request, options);
+      return execInSandbox(runtime, request, options);
     },
   };
 }

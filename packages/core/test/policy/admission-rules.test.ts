@@ -82,6 +82,24 @@ it("never lets in an image that could pass for an option, not even where all are
   });
 });
 
+it("checks the image of a sandbox like the job's own", () => {
+  const allowed = { allowedImages: ["debian:*"] };
+  expect(refusal(job(sandbox({ image: "debian:12" })), allowed)).toBeUndefined();
+  const denied = { code: "IMAGE_NOT_ALLOWED" };
+  expect(refusal(job(sandbox({ image: "alpine" })), allowed)).toMatchObject(denied);
+  expect(refusal(job(sandbox({ image: ["debian:12"] })), allowed)).toMatchObject(denied);
+});
+
+it.each(["mounts", "ports"])("lets no job ask for %s of its sandbox", (name) => {
+  expect(refusal(job(sandbox({ [name]: [] })), {})).toBeUndefined();
+  for (const value of [[{ port: 1 }], {}, "x"]) {
+    expect(refusal(job(sandbox({ [name]: value })), {})).toMatchObject({
+      code: "POLICY_DENIED",
+      details: { path: `runtime.sandbox.${name}` },
+    });
+  }
+});
+
 it("checks an image in whatever mode it is named", () => {
   const document = job({ runtime: { mode: "sandbox", image: "alpine" } });
   expect(refusal(document, { allowedModes: ["sandbox"] })).toMatchObject({
@@ -140,6 +158,8 @@ it.each<{
     max: { cpus: 1 },
     setting: "cpus",
   },
+  { path: "runtime.sandbox.cpus", input: sandbox({ cpus: 2 }), max: { cpus: 1 }, setting: "cpus" },
+  { path: "runtime.sandbox.pids", input: sandbox({ pids: 2 }), max: { pids: 1 }, setting: "pids" },
   {
     path: "payload.data",
     input: { data: { text: "é".repeat(60) } },

@@ -138,7 +138,8 @@ describe("ensureSandbox", () => {
     const second = await ensureSandbox(runtime, "box", { ...other, replace: true });
     expect(second.id).not.toBe(first.id);
     expect(await listSandboxes(runtime)).toHaveLength(1);
-    await expect(first.run(["true"])).rejects.toMatchObject({ code: "NOT_FOUND" });
+    await expect(first.run(["true"])).rejects.toMatchObject(gone);
+    await expect(first.files.read("/etc/hostname")).rejects.toMatchObject(gone);
   });
 
   it("makes a sandbox again whose holding process has ended", async () => {
@@ -209,6 +210,33 @@ describe("attachSandbox", () => {
     },
   );
 
+  it("finds neither a shortened id, nor another's container, nor a sandbox that is not the facade's", async () => {
+    await using host = await tempRuntime();
+    const { runtime, images } = host;
+    await using first = await openSandbox(runtime, { image: "base", images });
+    await using second = await openSandbox(runtime, { image: "base", images });
+    const { status } = await runtime.containerStatus({ containerId: first.containerId });
+    const metadata = { name: "pod", uid: "1", namespace: "default" };
+    const podSandboxId = await runtime.runPodSandbox({ config: { metadata } });
+    const config = { metadata: { name: "main" }, image: { image: status.imageId } };
+    const command = ["sleep", "1000"];
+    const containerId = await runtime.createContainer({
+      podSandboxId,
+      config: { ...config, command },
+      sandboxConfig: { metadata },
+    });
+    await runtime.startContainer({ containerId });
+    const kind = "longshore.sandbox.v1";
+    const references = [
+      { kind, id: first.id.slice(0, 20), containerId: first.containerId },
+      { kind, id: first.id, containerId: second.containerId },
+      { kind, id: podSandboxId, containerId },
+    ];
+    for (const reference of references) {
+      await expect(attachSandbox(runtime, reference)).rejects.toMatchObject(gone);
+    }
+  });
+
   it("passes on what is wrong with the runtime", async () => {
     await using host = await tempRuntime();
     const { runtime, images } = host;
@@ -252,7 +280,7 @@ describe("the time of a sandbox", () => {
   it("ends with its age, and its commands with it", async () => {
     await using host = await tempRuntime();
     const { runtime, images } = host;
-    const sandbox = await openSandbox(runtime, { image: "base", images, timeoutMs: 300 });
+    const sandbox = await openSandbox(runtime, { image: "base", images, timeoutMs: 1_500 });
     expect(await sandbox.spawn(["sleep", "1000"])).toMatchObject({ signal: "SIGKILL" });
     await expect(sandbox.run(["true"])).rejects.toMatchObject({ code: "SANDBOX_INVALID_STATE" });
     await vi.waitFor(async () => expect(await listSandboxes(runtime)).toEqual([]));
@@ -262,7 +290,7 @@ describe("the time of a sandbox", () => {
   it("counts from the making, for handles that come later too", async () => {
     await using host = await tempRuntime();
     const { runtime, images } = host;
-    const first = await openSandbox(runtime, { image: "base", images, timeoutMs: 400 });
+    const first = await openSandbox(runtime, { image: "base", images, timeoutMs: 1_500 });
     await first.detach();
     const second = await attachSandbox(runtime, first.toJSON());
     expect(await second.spawn(["sleep", "1000"])).toMatchObject({ signal: "SIGKILL" });

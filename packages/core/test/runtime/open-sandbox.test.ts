@@ -117,6 +117,43 @@ describe("openSandbox", () => {
     expect(await runtime.listPodSandbox()).toEqual([]);
   });
 
+  it.each(["pull", "sandbox", "container", "start"])(
+    "rejects with the reason when it is aborted before the step %s, and leaves nothing behind",
+    async (phase) => {
+      await using host = await tempRuntime();
+      const { runtime, images, directory } = host;
+      const abort = new AbortController();
+      const reason = new Error("enough");
+      const opening = openSandbox(runtime, {
+        image: "base",
+        images,
+        signal: abort.signal,
+        onProgress: (progress) => void (progress.phase === phase && abort.abort(reason)),
+      });
+      await expect(opening).rejects.toBe(reason);
+      expect(await runtime.listPodSandbox()).toEqual([]);
+      expect(await readdir(join(directory, "containers"))).toEqual([]);
+    },
+  );
+
+  it.each(["sandbox", "container", "start", "ready"])(
+    "leaves nothing behind when its caller throws at %s",
+    async (phase) => {
+      await using host = await tempRuntime();
+      const { runtime, images } = host;
+      const reason = new Error("seen enough");
+      const opening = openSandbox(runtime, {
+        image: "base",
+        images,
+        onProgress(progress) {
+          if (progress.phase === phase) throw reason;
+        },
+      });
+      await expect(opening).rejects.toBe(reason);
+      expect(await runtime.listPodSandbox()).toEqual([]);
+    },
+  );
+
   it("says which sandbox is left when it cannot be removed", async () => {
     await using host = await tempRuntime();
     const { runtime } = host;

@@ -125,6 +125,11 @@ describe("a process handle", () => {
     expect(() => twice.lines()).toThrow(/stdout is being read already/);
     expect(() => twice[Symbol.asyncIterator]()).toThrow(TypeError);
     expect(await first).toBe("a\n");
+    const half = host.sandbox.spawn(["echo", "a"]);
+    const other = text(half.stderr);
+    expect(() => half.lines()).toThrow(/stderr is being read already/);
+    expect(await other).toBe("");
+    expect(await half).toMatchObject({ stdout: "a\n" });
     const late = host.sandbox.spawn(["echo", "a"]);
     await late;
     await expect(text(late.stderr)).rejects.toThrow(TypeError);

@@ -93,6 +93,19 @@ describe("a sandbox spec", () => {
     expect(decodeSandboxSpec(JSON.parse(JSON.stringify(wire)))).toEqual(full);
   });
 
+  it("may have the names of older documents, but not both", () => {
+    const old = { image: "a", backend: "kata", vcpus: 2 };
+    expect(decodeSandboxSpec(old)).toEqual({ image: "a", runtimeHandler: "kata", cpus: 2 });
+    expect(decodeSandboxSpec({ image: "a", backend: "auto" }).runtimeHandler).toBe("");
+    for (const both of [
+      { ...old, cpus: 1 },
+      { ...old, runtime_handler: "runc" },
+    ]) {
+      expect(() => decodeSandboxSpec(both)).toThrow(/Unrecognized/);
+    }
+    expect(() => decodeSandboxSpec([old])).toThrow(/expected object/i);
+  });
+
   it("is published as a JSON Schema", () => {
     const file = new URL("../../schema/sandbox.v1.json", import.meta.url);
     expect(JSON.parse(readFileSync(file, "utf8"))).toEqual(sandboxJsonSchema());
