@@ -1,4 +1,4 @@
-import { readdir, readFile } from "node:fs/promises";
+import { access, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { NetworkLease } from "./lease-store.ts";
 import { aliasPrefix, type NetworkPlan } from "./network-plan.ts";
@@ -85,6 +85,16 @@ export function bridgeBatch(plan: NetworkPlan): string {
 /** Names of the host's interfaces that begin so. */
 export async function linksNamed(prefix: string): Promise<readonly string[]> {
   return (await readdir(interfaces)).filter((name) => name.startsWith(prefix));
+}
+
+/** Whether the host has an interface of this name. */
+export async function isLink(name: string): Promise<boolean> {
+  try {
+    await access(join(interfaces, name));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Whose the bridge is: what its alias says, or undefined when there is none. */

@@ -173,6 +173,28 @@ print(s.recv(100).decode().split('\\r\\n')[0])
       expect(later).toBe("200");
     });
 
+    it("holds it to as many requests when they share a connection", async () => {
+      const box = await world.open(nextId(), { allow: ["*"] });
+      const request = "GET http://api.example.com/stream HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n";
+      const before = world.server.lines.length;
+      const asked = box.raw(request.repeat(40));
+      await world.denied("limit");
+      await expect.poll(() => world.server.lines.length - before).toBe(8);
+      await world.net.network.tearDown(`box-${count}`);
+      await asked;
+    });
+
+    it("answers clients that offer h2c in HTTP/1.1", async () => {
+      const box = await world.open(nextId(), { allow: ["*"] });
+      const offer =
+        "Connection: Upgrade, HTTP2-Settings\\r\\nUpgrade: h2c\\r\\nHTTP2-Settings: AAMAAABk";
+      const answer = await box.raw(
+        `GET http://api.example.com/x HTTP/1.1\\r\\nHost: a\\r\\n${offer}\\r\\n\\r\\n`,
+      );
+      expect(answer).toMatch(/^HTTP\/1\.1 200 [\s\S]*"url":"\/x"[\s\S]*<closed>/);
+      expect(answer).not.toContain("h2c");
+    });
+
     it("says when a server cannot be reached", async () => {
       world.names.set("closed.example.com", [world.internet.secondAddress]);
       const box = await world.open(nextId(), { allow: ["*"] });
