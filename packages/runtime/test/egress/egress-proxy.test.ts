@@ -1,8 +1,10 @@
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
+import { createInterface } from "node:readline";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { cannotMakeNetworks, must, podConfig, run, within } from "../network/network-fixture.ts";
-import { tcpClient, udpClient, udpEcho } from "../network/peers.ts";
+import { inVain, tcpClient, tcpGreeter, udpClient, udpEcho } from "../network/peers.ts";
 import { egressWorld, type EgressWorld } from "./egress-fixture.ts";
 
 let world: EgressWorld;
@@ -449,19 +451,47 @@ s.sendall(b'frame\\n'); print(f.readline().decode().strip())
       const { internet } = world;
       await internet.start(["python3", "-c", udpEcho, internet.address, "53"]);
       const tcp = async (): Promise<string> =>
-        (await box.python(tcpClient, internet.address, "80")).stdout.trim();
+        (await box.python(tcpClient, internet.address, "80", inVain)).stdout.trim();
       expect(await tcp()).toBe("OSError");
       const [gateway = ""] = new URL(box.env["HTTP_PROXY"] ?? "").hostname.split(":");
       await must(...within(box.setup, "ip", "route", "add", "default", "via", gateway));
       expect(await tcp()).toBe("TimeoutError");
-      const dns = await box.python(udpClient, internet.address, "53", "question");
+      const dns = await box.python(udpClient, internet.address, "53", "question", inVain);
       expect(dns.stdout.trim()).toBe("TimeoutError");
-      expect((await box.python(udpClient, gateway, "53", "question")).stdout.trim()).toBe(
+      expect((await box.python(udpClient, gateway, "53", "question", inVain)).stdout.trim()).toBe(
         "TimeoutError",
       );
       const ping = await run(within(box.setup, "ping", "-c1", "-W1", internet.address));
       expect(ping.stdout).toContain("100% packet loss");
-      expect((await box.python(tcpClient, gateway, "22")).stdout.trim()).toBe("TimeoutError");
+      expect((await box.python(tcpClient, gateway, "22", inVain)).stdout.trim()).toBe(
+        "TimeoutError",
+      );
+    });
+
+    it("stay shut when the sandbox has host ports, which work", async () => {
+      const port = 18_975;
+      const id = nextId();
+      const setup = await world.net.open(
+        id,
+        podConfig({
+          egress: { allow: [] },
+          portMappings: [{ containerPort: 80, hostPort: port }],
+        }),
+      );
+      const [command = "", ...args] = within(setup, "python3", "-c", tcpGreeter, "0.0.0.0", "80");
+      const server = spawn(command, args, { stdio: ["ignore", "pipe", "inherit"] });
+      try {
+        await once(createInterface({ input: server.stdout }), "line");
+        const { internet } = world;
+        const remote = internet.on("python3", "-c", tcpClient, internet.hostAddress, String(port));
+        expect(await must(...remote)).toMatch(/^hello 10\./);
+        expect(await must("python3", "-c", tcpClient, "127.0.0.1", String(port))).toMatch(/^hello/);
+        const out = within(setup, "python3", "-c", tcpClient, internet.address, "80", inVain);
+        expect((await must(...out)).trim()).toBe("OSError");
+      } finally {
+        server.kill("SIGKILL");
+        await once(server, "close");
+      }
     });
 
     it("are shut: one sandbox cannot speak as another", async () => {
