@@ -10,3 +10,6 @@ export type { EgressOptions } from "./egress/egress-proxy.ts";
 export type { EgressLimits } from "./egress/egress-limits.ts";
 export type { ResolveHost } from "./egress/checked-lookup.ts";
 export type { EgressDecision, EgressDenialReason } from "./egress/decision-events.ts";
+export { connectRuntime, type ConnectRuntimeOptions } from "./remote/connect-runtime.ts";
+export { serveRuntime } from "./remote/serve-runtime.ts";
+export type { RuntimeServer, ServeRuntimeOptions } from "./remote/serve-runtime.ts";
