@@ -132,6 +132,17 @@ export async function createEgressProxy(options: EgressProxyOptions): Promise<Eg
     };
   };
 
+  /** What a hostile request makes throw must end its connection, not the host program. */
+  const guard = (socket: Duplex | ServerResponse, work: () => void): void => {
+    socket.on("error", () => socket.destroy());
+    try {
+      work();
+    } catch (error) {
+      logger.warn({ error }, "an egress request failed");
+      socket.destroy();
+    }
+  };
+
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
     const routed = route(request);
     if (!("target" in routed)) {
@@ -148,14 +159,14 @@ export async function createEgressProxy(options: EgressProxyOptions): Promise<Eg
   };
 
   server.on("request", (request, response) => {
-    answer(request, response);
+    guard(response, () => answer(request, response));
   });
 
-  server.on("upgrade", (request, socket, head) => {
-    socket.on("error", () => socket.destroy());
+  const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     if (request.headers.upgrade?.toLowerCase() !== "websocket") {
       // Whoever offers another protocol, e.g. h2c, may be answered in this one.
       const response = new ServerResponse(request);
+      response.on("error", () => response.destroy());
       response.shouldKeepAlive = false;
       response.assignSocket(socket as Socket);
       response.once("finish", () => socket.end());
@@ -165,10 +176,12 @@ export async function createEgressProxy(options: EgressProxyOptions): Promise<Eg
     const routed = route(request);
     if ("target" in routed) forwardUpgrade(routed.target, routed.path, { request, socket, head });
     else writeRawDenial(socket, routed);
+  };
+  server.on("upgrade", (request, socket, head) => {
+    guard(socket, () => upgrade(request, socket, head));
   });
 
-  server.on("connect", (request: IncomingMessage, client: Socket, head: Buffer) => {
-    client.on("error", () => client.destroy());
+  const connect = (request: IncomingMessage, client: Socket, head: Buffer): void => {
     const session = owners.get(client);
     const place = parseAuthority(request.url ?? "");
     if (session === undefined || place === undefined || tunnels.has(client)) {
@@ -183,6 +196,9 @@ export async function createEgressProxy(options: EgressProxyOptions): Promise<Eg
       return;
     }
     openTunnel({ session, ...place, rule: verdict.rule, client, head, serve });
+  };
+  server.on("connect", (request: IncomingMessage, client: Socket, head: Buffer) => {
+    guard(client, () => connect(request, client, head));
   });
 
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {

@@ -197,6 +197,47 @@ print(s.recv(100).decode().split('\\r\\n')[0])
       expect(answer).not.toContain("h2c");
     });
 
+    it("outlives every byte in headers and paths", async () => {
+      const box = await world.open(nextId(), { allow: ["*"] });
+      const { stdout } = await box.python(`
+import socket, os
+from urllib.parse import urlparse
+p = urlparse(os.environ['HTTP_PROXY'])
+codes = set()
+for b in list(range(256)):
+    for request in (b'GET http://api.example.com/ HTTP/1.1\\r\\nHost: a\\r\\nA: x' + bytes([b]) + b'y\\r\\n\\r\\n',
+                    b'GET http://api.example.com/x' + bytes([b]) + b'y HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n',
+                    b'GET http://api.example.com/ HTTP/1.1\\r\\nHost: a\\r\\nA' + bytes([b]) + b'B: y\\r\\n\\r\\n'):
+        s = socket.create_connection((p.hostname, p.port), 20)
+        s.sendall(request); codes.add(s.recv(12)[9:].decode()); s.close()
+print(sorted(codes))
+`);
+      expect(stdout.trim()).toBe("['200', '400']");
+    });
+
+    it.each([
+      ["a status of 99", "HTTP/1.1 099 Low\r\n\r\n"],
+      ["a status with control characters", "HTTP/1.1 200 a\u0001b\r\nContent-Length: 0\r\n\r\n"],
+      [
+        "a switch of protocols",
+        "HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+      ],
+      ["two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"],
+      ["an early end", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nab"],
+      ["long headers", `HTTP/1.1 200 OK\r\nA: ${"a".repeat(9_000)}\r\n\r\n`],
+      ["no HTTP", "220 hello\r\n"],
+      ["nothing", ""],
+    ])("outlives servers that answer %s", async (_, answer) => {
+      const box = await world.open(nextId(), { allow: ["*:8080"] });
+      const path = Buffer.from(answer, "latin1").toString("hex");
+      // Too long for a path: the server makes no difference between the two.
+      const url = `http://api.example.com:8080/${path.length > 6_000 ? path.slice(0, 7_000) : path}`;
+      const { stdout } = await box.curl("-i", url);
+      expect(stdout).toMatch(/^HTTP\/1\.1 (?:502|200) /);
+      const { stdout: next } = await box.curl("-o/dev/null", "-w%{http_code}", url);
+      expect(next).toMatch(/502|200/);
+    });
+
     it("says when a server cannot be reached", async () => {
       world.names.set("closed.example.com", [world.internet.secondAddress]);
       const box = await world.open(nextId(), { allow: ["*"] });

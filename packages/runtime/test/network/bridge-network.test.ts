@@ -18,7 +18,15 @@ import {
   within,
   withNetwork,
 } from "./network-fixture.ts";
-import { arpClaim, inVain, tcpClient, tcpGreeter, udpClient, udpEcho } from "./peers.ts";
+import {
+  arpClaim,
+  frameClaim,
+  inVain,
+  tcpClient,
+  tcpGreeter,
+  udpClient,
+  udpEcho,
+} from "./peers.ts";
 
 const servers = new Set<ChildProcess>();
 afterEach(async () => {
@@ -251,6 +259,17 @@ describe.skipIf(cannotMakeNetworks)("a bridge network (needs root)", () => {
       expect(await python(a, arpClaim, address)).toBe("sent");
     }
     expect(await must("ip", "neigh", "show", "dev", net.name)).toBe(before);
+    const macOfB =
+      /link\/ether (\S+)/.exec(await must(...within(b, "ip", "link", "show", "eth0")))?.[1] ?? "";
+    const portOfB = async (): Promise<string | undefined> =>
+      (await must("bridge", "fdb", "show", "br", net.name))
+        .split("\n")
+        .find((line) => line.startsWith(macOfB) && !line.includes("permanent"));
+    const port = await portOfB();
+    expect(port).toContain(macOfB);
+    expect(await python(a, frameClaim, macOfB, a.status?.ip ?? "")).toBe("sent");
+    expect(await python(a, udpClient, internet.address, "9000", "behind it")).toBe("behind it");
+    expect(await portOfB()).toBe(port);
     expect(before).toContain("PERMANENT");
     const after = await must(...within(c, "ip", "-o", "neigh", "show", b.status?.ip ?? ""));
     expect(after.split("lladdr ")[1]?.slice(0, 17)).toBe(

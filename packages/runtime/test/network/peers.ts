@@ -67,3 +67,16 @@ for op in (1, 2):
     s.send(frame + mac + ip + b'\\xff' * 6 + ip)
 print('sent')
 `;
+
+/** Sends an honest question by ARP in a frame that claims another's MAC. Arguments: MAC, own address. */
+export const frameClaim = `
+import socket, sys, fcntl, struct
+q = socket.socket()
+mac = fcntl.ioctl(q, 0x8927, struct.pack('256s', b'eth0'))[18:24]
+claimed = bytes.fromhex(sys.argv[1].replace(':', ''))
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); s.bind(('eth0', 0))
+ip = socket.inet_aton(sys.argv[2])
+head = b'\\xff' * 6 + claimed + b'\\x08\\x06' + struct.pack('!HHBBH', 1, 0x0800, 6, 4, 1)
+s.send(head + mac + ip + b'\\0' * 6 + ip)
+print('sent')
+`;
