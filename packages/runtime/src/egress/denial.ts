@@ -33,7 +33,7 @@ export function denialFor(reason: EgressDenialReason, host: string, port: number
     case "malformed":
       return { status: 400, reason, message: "the request cannot be read" };
     case "limit":
-      return { status: 429, reason, message: "this sandbox has too many connections" };
+      return { status: 429, reason, message: "this sandbox has too many connections or requests" };
     default:
       return reason satisfies never;
   }

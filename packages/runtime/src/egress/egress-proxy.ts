@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createServer, type IncomingMessage } from "node:http";
+import { createServer, ServerResponse, type IncomingMessage } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
@@ -13,7 +13,7 @@ import { checkEgressLimits, defaultEgressLimits, type EgressLimits } from "./egr
 import { normalizeHost, parseAuthority } from "./egress-rules.ts";
 import { createEgressSession, type EgressSession } from "./egress-session.ts";
 import { forwardRequest, forwardUpgrade, type ForwardTarget } from "./forward-request.ts";
-import { removeTrustFiles, writeTrustFiles, type TrustFiles } from "./trust-files.ts";
+import { writeTrustFiles, type TrustFiles } from "./trust-files.ts";
 import { openTunnel } from "./tunnel.ts";
 
 export interface EgressOptions {
@@ -50,7 +50,7 @@ export interface EgressProxy extends AsyncDisposable {
    */
   open(client: EgressClient): Promise<TrustFiles>;
   /** Ends its connections and forgets its secrets. Idempotent. */
-  close(sandboxId: string): Promise<void>;
+  close(sandboxId: string): void;
 }
 
 const maxConnections = 8_192;
@@ -132,25 +132,56 @@ export async function createEgressProxy(options: EgressProxyOptions): Promise<Eg
     };
   };
 
-  server.on("request", (request, response) => {
-    const routed = route(request);
-    if ("target" in routed) forwardRequest(routed.target, routed.path, { request, response });
-    else writeDenial(response, routed);
-  });
-
-  server.on("upgrade", (request, socket, head) => {
+  /** What a hostile request makes throw must end its connection, not the host program. */
+  const guard = (socket: Duplex | ServerResponse, work: () => void): void => {
     socket.on("error", () => socket.destroy());
+    try {
+      work();
+    } catch (error) {
+      logger.warn({ error }, "an egress request failed");
+      socket.destroy();
+    }
+  };
+
+  const answer = (request: IncomingMessage, response: ServerResponse): void => {
     const routed = route(request);
-    if (!("target" in routed)) writeRawDenial(socket, routed);
-    else if (request.headers.upgrade?.toLowerCase() !== "websocket") {
-      const { session, host, port } = routed.target;
-      session.events.tell({ host, port, reason: "protocol" });
-      writeRawDenial(socket, denialFor("protocol", host, port));
-    } else forwardUpgrade(routed.target, routed.path, { request, socket, head });
+    if (!("target" in routed)) {
+      writeDenial(response, routed);
+      return;
+    }
+    const { session, host, port } = routed.target;
+    if (session.admit(response)) {
+      forwardRequest(routed.target, routed.path, { request, response });
+      return;
+    }
+    session.events.tell({ host, port, reason: "limit" });
+    writeDenial(response, denialFor("limit", host, port));
+  };
+
+  server.on("request", (request, response) => {
+    guard(response, () => answer(request, response));
   });
 
-  server.on("connect", (request: IncomingMessage, client: Socket, head: Buffer) => {
-    client.on("error", () => client.destroy());
+  const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    if (request.headers.upgrade?.toLowerCase() !== "websocket") {
+      // Whoever offers another protocol, e.g. h2c, may be answered in this one.
+      const response = new ServerResponse(request);
+      response.on("error", () => response.destroy());
+      response.shouldKeepAlive = false;
+      response.assignSocket(socket as Socket);
+      response.once("finish", () => socket.end());
+      answer(request, response);
+      return;
+    }
+    const routed = route(request);
+    if ("target" in routed) forwardUpgrade(routed.target, routed.path, { request, socket, head });
+    else writeRawDenial(socket, routed);
+  };
+  server.on("upgrade", (request, socket, head) => {
+    guard(socket, () => upgrade(request, socket, head));
+  });
+
+  const connect = (request: IncomingMessage, client: Socket, head: Buffer): void => {
     const session = owners.get(client);
     const place = parseAuthority(request.url ?? "");
     if (session === undefined || place === undefined || tunnels.has(client)) {
@@ -165,6 +196,9 @@ export async function createEgressProxy(options: EgressProxyOptions): Promise<Eg
       return;
     }
     openTunnel({ session, ...place, rule: verdict.rule, client, head, serve });
+  };
+  server.on("connect", (request: IncomingMessage, client: Socket, head: Buffer) => {
+    guard(client, () => connect(request, client, head));
   });
 
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
@@ -181,15 +215,6 @@ export async function createEgressProxy(options: EgressProxyOptions): Promise<Eg
   server.listen({ host: address, port: 0 });
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
-
-  const close = async (sandboxId: string): Promise<void> => {
-    for (const [from, session] of sessions) {
-      if (session.sandboxId !== sandboxId) continue;
-      sessions.delete(from);
-      session.close();
-    }
-    await removeTrustFiles(join(directory, sandboxId));
-  };
 
   return {
     port,
@@ -211,7 +236,13 @@ export async function createEgressProxy(options: EgressProxyOptions): Promise<Eg
       sessions.set(from, session);
       return { env: [...proxyVariables(address), ...files.env], files: files.files };
     },
-    close,
+    close(sandboxId) {
+      for (const [from, session] of sessions) {
+        if (session.sandboxId !== sandboxId) continue;
+        sessions.delete(from);
+        session.close();
+      }
+    },
     async [Symbol.asyncDispose]() {
       for (const session of sessions.values()) session.close();
       sessions.clear();

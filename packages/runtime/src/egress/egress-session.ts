@@ -1,7 +1,7 @@
 import { Agent as HttpAgent } from "node:http";
 import { Agent as HttpsAgent } from "node:https";
 import { isIP, type LookupFunction } from "node:net";
-import type { Duplex } from "node:stream";
+import type { Duplex, Writable } from "node:stream";
 import type { EgressRules } from "@longshore/core";
 import type { CertificateAuthority } from "./certificate-authority.ts";
 import type { DecisionEvents, EgressDenialReason } from "./decision-events.ts";
@@ -29,6 +29,8 @@ export interface EgressSession {
   /** Connections of the sandbox to the proxy */
   readonly clientCount: number;
   judge(host: string, port: number): Verdict;
+  /** Counts a request until its answer is over. False when too many are under way: pipelining is no way around. */
+  admit(request: Writable): boolean;
   /** Ends the connection with the session. */
   own(socket: Duplex, side: "client" | "server"): void;
   close(): void;
@@ -53,6 +55,7 @@ export function createEgressSession(options: EgressSessionOptions): EgressSessio
   const swap = secretSwap(secrets, rules);
   const sockets = new Set<Duplex>();
   let clientCount = 0;
+  let requestCount = 0;
   const pool = { keepAlive: true, maxSockets: limits.maxConnections, maxFreeSockets: 16 };
   const httpAgent = new HttpAgent(pool);
   const httpsAgent = new HttpsAgent({
@@ -83,6 +86,14 @@ export function createEgressSession(options: EgressSessionOptions): EgressSessio
         return { isAllowed: false, reason: "address" };
       }
       return { isAllowed: true, rule };
+    },
+    admit(request) {
+      if (requestCount >= limits.maxConnections) return false;
+      requestCount += 1;
+      request.once("close", () => {
+        requestCount -= 1;
+      });
+      return true;
     },
     own(socket, side) {
       sockets.add(socket);

@@ -34,13 +34,24 @@ export function forwardRequest(
     return;
   }
   upstream.on("response", (answer) => {
-    response.writeHead(answer.statusCode ?? 502, answer.statusMessage ?? "", [
-      ...endToEndHeaders(answer),
-    ]);
+    try {
+      response.writeHead(answer.statusCode ?? 502, statusText(answer), [
+        ...endToEndHeaders(answer),
+      ]);
+    } catch {
+      // A status or header that Node's parser lets pass but that must not be written.
+      upstream.destroy();
+      writeDenial(response, unreadable(target));
+      return;
+    }
     response.flushHeaders();
     pipeline(answer, response, (error) => {
       if (error !== undefined && error !== null) response.destroy();
     });
+  });
+  upstream.on("close", () => {
+    // A server that switches protocols unasked ends so, without an error.
+    if (!response.headersSent) writeDenial(response, unreadable(target));
   });
   upstream.on("error", (error) => {
     writeDenial(response, explain(target, error));
@@ -66,7 +77,7 @@ export function forwardUpgrade(
   }
   socket.on("close", () => upstream.destroy());
   const writeHead = (answer: IncomingMessage, extra: readonly string[]): void => {
-    const line = `HTTP/1.1 ${answer.statusCode ?? 502} ${answer.statusMessage ?? ""}\r\n`;
+    const line = `HTTP/1.1 ${answer.statusCode ?? 502} ${statusText(answer)}\r\n`;
     socket.write(`${line}${headerLines([...endToEndHeaders(answer), ...extra])}\r\n`, "latin1");
   };
   upstream.on("upgrade", (answer, server, rest) => {
@@ -119,6 +130,15 @@ function startRequest(
     : httpRequest(options);
   upstream.on("timeout", () => upstream.destroy(new Error("nothing came for too long")));
   return upstream;
+}
+
+/** The server's words for its status, of printable characters. */
+function statusText({ statusMessage = "" }: IncomingMessage): string {
+  return statusMessage.replaceAll(/[^\t\x20-\x7e]/g, "?");
+}
+
+function unreadable({ host, port }: ForwardTarget): Denial {
+  return { status: 502, message: `the answer of ${host}:${port} cannot be read` };
 }
 
 /** What a failed request is told as. Tells the decision too when it was one. */

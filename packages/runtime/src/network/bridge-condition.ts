@@ -35,6 +35,7 @@ export async function missingForBridge(bridge: string): Promise<string> {
     subnet: parseSubnet("10.213.0.0/16"),
     subnet6: parseSubnet("fd00::/64"),
     mtu: 1_500,
+    kernelHasIpv6: true,
   });
   try {
     // Checks all rules with the kernel and changes nothing.

@@ -1,11 +1,18 @@
 import { mkdir, realpath } from "node:fs/promises";
-import { LongshoreError, silentLogger, type EventBus, type Logger } from "@longshore/core";
+import {
+  LongshoreError,
+  silentLogger,
+  type EventBus,
+  type Logger,
+  type PodSandboxConfig,
+} from "@longshore/core";
 import { openBridge, type LiveBridge } from "./live-bridge.ts";
 import { missingForBridge } from "./bridge-condition.ts";
 import { needsNetwork } from "./new-lease.ts";
 import type { NetworkAllowance } from "./network-rules.ts";
 import type { EgressOptions } from "../egress/egress-proxy.ts";
-import type { SandboxNetwork } from "./sandbox-network.ts";
+import { readNetworkState } from "./network-state.ts";
+import type { SandboxNetwork, SandboxNetworkSetup } from "./sandbox-network.ts";
 import { parseSubnet } from "./subnet.ts";
 
 export interface BridgeNetworkOptions {
@@ -77,6 +84,10 @@ export function bridgeNetwork(options: BridgeNetworkOptions): SandboxNetwork {
     return live;
   };
 
+  /** Whether there never was a sandbox here: then there is nothing to open the bridge for. */
+  const isUntouched = async (): Promise<boolean> =>
+    live === undefined && (await readNetworkState(directory)) === undefined;
+
   return {
     async condition() {
       const reason = await missingForBridge(name);
@@ -84,18 +95,24 @@ export function bridgeNetwork(options: BridgeNetworkOptions): SandboxNetwork {
     },
     async setUp(spec, { signal } = {}) {
       signal?.throwIfAborted();
-      if (spec.config.linux?.securityContext?.namespaceOptions?.network === "node") {
+      if (usesHostNetwork(spec.config)) {
         if (spec.config.egress === undefined) return {};
         throw needsNetwork("egress");
       }
       return (await getBridge()).setUp(spec, signal);
     },
     async tearDown(sandboxId) {
+      if (await isUntouched()) return;
       await (await getBridge()).tearDown(sandboxId);
     },
     async recover(known, { signal } = {}) {
       signal?.throwIfAborted();
-      return (await getBridge()).recover(known, signal);
+      const needBridge = known.filter(({ config }) => !usesHostNetwork(config));
+      const onHost = known.filter(({ config }) => usesHostNetwork(config));
+      const found = new Map<string, SandboxNetworkSetup>(onHost.map((it) => [it.sandboxId, {}]));
+      if (await isUntouched()) return found;
+      const recovered = await (await getBridge()).recover(needBridge, signal);
+      return new Map([...found, ...recovered]);
     },
     async [Symbol.asyncDispose]() {
       isDisposed = true;
@@ -103,4 +120,8 @@ export function bridgeNetwork(options: BridgeNetworkOptions): SandboxNetwork {
       await opened?.close();
     },
   };
+}
+
+function usesHostNetwork({ linux }: PodSandboxConfig): boolean {
+  return linux?.securityContext?.namespaceOptions?.network === "node";
 }

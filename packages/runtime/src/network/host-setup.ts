@@ -86,7 +86,9 @@ async function prepare(
   const routes6 = await listRoutes(programs.ip, "-6");
   const state = await chooseSubnets(options, [...routes, ...routes6]);
   const hasIpv6 = await wantsIpv6(options, routes6);
+  const kernelHasIpv6 = (await readSysctl("ipv6/conf/all/disable_ipv6")) !== "";
   const plan = networkPlan({
+    kernelHasIpv6,
     bridge: name,
     directory,
     subnet: parseSubnet(state.subnet),
@@ -116,7 +118,7 @@ async function makeBridge(plan: NetworkPlan, ip: string, isThere: boolean): Prom
   await writeSysctl(`ipv4/conf/${bridge}/route_localnet`, "1");
   await writeSysctl(`ipv4/conf/${bridge}/send_redirects`, "0");
   await writeSysctl(`ipv4/conf/${bridge}/accept_redirects`, "0");
-  if ((await readSysctl(`ipv6/conf/${bridge}/accept_ra`)) !== "") {
+  if (plan.kernelHasIpv6) {
     await writeSysctl(`ipv6/conf/${bridge}/accept_ra`, "0");
     await writeSysctl(`ipv6/conf/${bridge}/accept_redirects`, "0");
   }

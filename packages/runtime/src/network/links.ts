@@ -1,4 +1,4 @@
-import { readdir, readFile } from "node:fs/promises";
+import { access, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { NetworkLease } from "./lease-store.ts";
 import { aliasPrefix, type NetworkPlan } from "./network-plan.ts";
@@ -16,7 +16,7 @@ export function sandboxBatch(plan: NetworkPlan, lease: NetworkLease): string {
     "link set lo up",
     `link add eth0 mtu ${mtu} address ${mac} type veth peer name ${link} mtu ${mtu} netns /proc/${process.pid}/ns/net`,
     `addr add ${address}/${subnet.prefixLength} dev eth0`,
-    "link set eth0 addrgenmode none",
+    ...noAutomaticAddress(plan, "eth0"),
   ];
   if (address6 !== undefined) {
     lines.push(`addr add ${address6}/${subnet6?.prefixLength} dev eth0 nodad`);
@@ -42,7 +42,7 @@ export function sandboxBatch(plan: NetworkPlan, lease: NetworkLease): string {
 export function hostBatch(plan: NetworkPlan, lease: NetworkLease, mayReachOthers: boolean): string {
   const { link, mac, address, address6 } = plan.place(lease);
   const lines = [
-    `link set ${link} addrgenmode none`,
+    ...noAutomaticAddress(plan, link),
     `link set ${link} master ${plan.bridge}`,
     `link set ${link} type bridge_slave isolated ${mayReachOthers ? "off" : "on"}`,
     `link set ${link} up`,
@@ -73,7 +73,7 @@ export function addBridgeBatch({ bridge, bridgeAlias, bridgeMac, mtu }: NetworkP
 export function bridgeBatch(plan: NetworkPlan): string {
   const { bridge, gateway, gateway6, subnet, subnet6 } = plan;
   const lines = [
-    `link set ${bridge} addrgenmode none`,
+    ...noAutomaticAddress(plan, bridge),
     `addr replace ${gateway}/${subnet.prefixLength} dev ${bridge}`,
   ];
   if (subnet6 !== undefined) {
@@ -85,6 +85,16 @@ export function bridgeBatch(plan: NetworkPlan): string {
 /** Names of the host's interfaces that begin so. */
 export async function linksNamed(prefix: string): Promise<readonly string[]> {
   return (await readdir(interfaces)).filter((name) => name.startsWith(prefix));
+}
+
+/** Whether the host has an interface of this name. */
+export async function isLink(name: string): Promise<boolean> {
+  try {
+    await access(join(interfaces, name));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Whose the bridge is: what its alias says, or undefined when there is none. */
@@ -123,6 +133,10 @@ export function routedSubnets(routes: readonly IpRoute[], bridge: string): reado
         return [];
       }
     });
+}
+
+function noAutomaticAddress({ kernelHasIpv6 }: NetworkPlan, link: string): readonly string[] {
+  return kernelHasIpv6 ? [`link set ${link} addrgenmode none`] : [];
 }
 
 function batch(lines: readonly string[]): string {

@@ -8,13 +8,14 @@ import {
 } from "@longshore/core";
 import PQueue from "p-queue";
 import { createEgressProxy, type EgressProxy } from "../egress/egress-proxy.ts";
+import { removeTrustFiles } from "../egress/trust-files.ts";
 import type { BridgeNetworkOptions } from "./bridge-network.ts";
 import { createTurns } from "./turns.ts";
 import { checkPortIsFree } from "./host-ports.ts";
 import { newLease } from "./new-lease.ts";
 import { bridgePrograms, prepareHost, takeDownHost } from "./host-setup.ts";
 import { openLeaseStore, type NetworkLease } from "./lease-store.ts";
-import { hostBatch, linksNamed, removeLinkBatch, sandboxBatch } from "./links.ts";
+import { hostBatch, isLink, linksNamed, removeLinkBatch, sandboxBatch } from "./links.ts";
 import { reachableNameServers } from "./name-servers.ts";
 import { createNetns, isNetns, removeNetns } from "./netns-file.ts";
 import { lockNetwork } from "./network-lock.ts";
@@ -64,6 +65,7 @@ export async function openBridge(options: LiveBridgeOptions): Promise<LiveBridge
     await rules.rebuild(settings);
     const queue = new PQueue({ concurrency: parallelSetUps });
     const inTurn = createTurns();
+    const certificates = join(directory, "egress");
     let proxy: Promise<EgressProxy> | undefined;
 
     const namespaceOf = (sandboxId: string): string => join(namespaces, sandboxId);
@@ -73,7 +75,7 @@ export async function openBridge(options: LiveBridgeOptions): Promise<LiveBridge
       const started = await createEgressProxy({
         ...options.egress,
         address: plan.gateway,
-        directory: join(directory, "egress"),
+        directory: certificates,
         events: options.events,
         logger,
       });
@@ -113,23 +115,30 @@ export async function openBridge(options: LiveBridgeOptions): Promise<LiveBridge
       return { namespacePath, status, nameServers: [], env: session.env, files: session.files };
     };
 
+    const removeLink = async (lease: NetworkLease): Promise<void> => {
+      if (lease.index === undefined) return;
+      const { sandboxId } = lease;
+      const { link } = plan.place(lease);
+      await ip(removeLinkBatch(plan, lease), "-force").catch((error: unknown) => {
+        logger.debug({ sandboxId, error }, "part of a sandbox's link was gone already");
+      });
+      if (!(await isLink(link))) return;
+      throw new LongshoreError("IO_ERROR", `The link ${link} could not be removed.`, {
+        details: { sandboxId, link },
+      });
+    };
+
     /** Everything of a sandbox but its lease goes, whether it is there or not. */
     const undo = async (lease: NetworkLease): Promise<void> => {
       const { sandboxId } = lease;
-      if (proxy !== undefined) await (await proxy).close(sandboxId);
-      if (lease.index !== undefined) {
-        const { link } = plan.place(lease);
-        await ip(removeLinkBatch(plan, lease), "-force").catch((error: unknown) => {
-          logger.debug({ sandboxId, error }, "part of a sandbox's link was gone already");
-        });
-        if ((await linksNamed(link)).includes(link)) {
-          throw new LongshoreError("IO_ERROR", `The link ${link} could not be removed.`, {
-            details: { sandboxId, link },
-          });
-        }
-        await rules.remove(lease);
-      }
-      await removeNetns(namespaceOf(sandboxId), programs);
+      (await proxy?.catch(() => undefined))?.close(sandboxId);
+      await removeTrustFiles(join(certificates, sandboxId));
+      // Without its rules a link passes nothing, so their order does not matter.
+      await allDone([
+        removeLink(lease),
+        rules.remove(lease),
+        removeNetns(namespaceOf(sandboxId), programs),
+      ]);
     };
 
     const make = async (
@@ -142,10 +151,7 @@ export async function openBridge(options: LiveBridgeOptions): Promise<LiveBridge
         await createNetns(path, "link set lo up\n", programs);
         return describe(spec, lease);
       }
-      // Before the link: a sandbox whose rules are not there gets nothing through.
-      await rules.add(lease);
-      signal?.throwIfAborted();
-      await createNetns(path, sandboxBatch(plan, lease), programs);
+      await allDone([rules.add(lease), createNetns(path, sandboxBatch(plan, lease), programs)]);
       signal?.throwIfAborted();
       await ip(hostBatch(plan, lease, allow.has("sandboxes") && !lease.isEgressOnly));
       return describe(spec, lease);
@@ -199,7 +205,7 @@ export async function openBridge(options: LiveBridgeOptions): Promise<LiveBridge
       if (lease.index === undefined) return true;
       const { link } = plan.place(lease);
       const wantsEgress = spec.config.egress !== undefined;
-      return (await linksNamed(link)).includes(link) && lease.isEgressOnly === wantsEgress;
+      return (await isLink(link)) && lease.isEgressOnly === wantsEgress;
     };
 
     return {
@@ -225,15 +231,11 @@ export async function openBridge(options: LiveBridgeOptions): Promise<LiveBridge
           });
         }
         await sweep();
-        for (const { sandboxId, config } of known) {
-          const kind = config.linux?.securityContext?.namespaceOptions?.network;
-          if (kind === "node") found.set(sandboxId, {});
-        }
         return found;
       },
       async close() {
         await queue.onIdle();
-        if (proxy !== undefined) await (await proxy)[Symbol.asyncDispose]();
+        await (await proxy?.catch(() => undefined))?.[Symbol.asyncDispose]();
         try {
           if (store.leases.size === 0) {
             await sweep();
@@ -269,6 +271,13 @@ function checkId(sandboxId: string): void {
   throw new LongshoreError("VALIDATION_ERROR", "A sandbox's id is letters, digits, _ . and -.", {
     details: { field: "sandboxId", expected: sandboxIdPattern.source },
   });
+}
+
+/** Waits for all, also when one fails: what comes next must not overlap with any of them. */
+async function allDone(works: readonly Promise<void>[]): Promise<void> {
+  for (const outcome of await Promise.allSettled(works)) {
+    if (outcome.status === "rejected") throw outcome.reason;
+  }
 }
 
 /** Errors whose code already tells the caller what to do. */

@@ -14,6 +14,8 @@ export interface NetworkPlan {
   /** Begins the names of the host's ends of the sandboxes' links; no other network's begin so */
   readonly linkPrefix: string;
   readonly mtu: number;
+  /** Whether the kernel knows IPv6, used here or not */
+  readonly kernelHasIpv6: boolean;
   readonly subnet: Subnet;
   readonly subnet6: Subnet | undefined;
   readonly gateway: string;
@@ -36,6 +38,7 @@ export interface NetworkPlanOptions {
   readonly subnet: Subnet;
   readonly subnet6: Subnet | undefined;
   readonly mtu: number;
+  readonly kernelHasIpv6: boolean;
 }
 
 /** Identity of a network, known before its subnets are. */
@@ -49,7 +52,7 @@ export function networkIdentity(
 }
 
 export function networkPlan(options: NetworkPlanOptions): NetworkPlan {
-  const { bridge, directory, subnet, subnet6, mtu } = options;
+  const { bridge, directory, subnet, subnet6, mtu, kernelHasIpv6 } = options;
   const hash = identityHash(bridge, directory);
   // Locally administered; a fixed one keeps the neighbour entries of sandboxes true when the bridge is made again.
   const mac = (index: number): string => macAddress(hash, index);
@@ -58,6 +61,7 @@ export function networkPlan(options: NetworkPlanOptions): NetworkPlan {
     ...networkIdentity(bridge, directory),
     bridgeMac: mac(1),
     mtu,
+    kernelHasIpv6,
     subnet,
     subnet6,
     gateway: addressAt(subnet, 1),

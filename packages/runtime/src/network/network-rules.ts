@@ -76,7 +76,7 @@ function bridgeTable({ plan, allow }: RuleSettings): string {
   }
   chain source {
     iifname . ether saddr . ip saddr @sources4 accept
-    iifname . arp saddr ether . arp saddr ip @sources4 accept
+    iifname . arp saddr ether . arp saddr ip @sources4 iifname . ether saddr . arp saddr ip @sources4 accept
     icmpv6 type { nd-router-advert, nd-redirect } drop
     iifname . ether saddr . ip6 saddr @sources6 accept
     drop

@@ -1,4 +1,6 @@
 import { LongshoreError } from "@longshore/core";
+import { parseEgressRules } from "../egress/egress-rules.ts";
+import { secretSwap } from "../egress/secret-swap.ts";
 import { inUse, parsePortMappings, portsConflict } from "./host-ports.ts";
 import type { LeaseStore, NetworkLease } from "./lease-store.ts";
 import type { NetworkPlan } from "./network-plan.ts";
@@ -22,6 +24,10 @@ export function newLease(
     if (isEgressOnly) throw needsNetwork("egress");
     if (hostPorts.length > 0) throw needsNetwork("portMappings");
     return { sandboxId, hostPorts, isEgressOnly };
+  }
+  if (config.egress !== undefined) {
+    // Said before anything is made.
+    secretSwap(config.egress.secrets ?? [], parseEgressRules(config.egress.allow, "egress.allow"));
   }
   for (const port of hostPorts) {
     for (const other of store.leases.values()) {

@@ -1,8 +1,10 @@
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
+import { createInterface } from "node:readline";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { cannotMakeNetworks, must, podConfig, run, within } from "../network/network-fixture.ts";
-import { tcpClient, udpClient, udpEcho } from "../network/peers.ts";
+import { inVain, tcpClient, tcpGreeter, udpClient, udpEcho } from "../network/peers.ts";
 import { egressWorld, type EgressWorld } from "./egress-fixture.ts";
 
 let world: EgressWorld;
@@ -171,6 +173,69 @@ print(s.recv(100).decode().split('\\r\\n')[0])
         "http://api.example.com/",
       );
       expect(later).toBe("200");
+    });
+
+    it("holds it to as many requests when they share a connection", async () => {
+      const box = await world.open(nextId(), { allow: ["*"] });
+      const request = "GET http://api.example.com/stream HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n";
+      const before = world.server.lines.length;
+      const asked = box.raw(request.repeat(40));
+      await world.denied("limit");
+      await expect.poll(() => world.server.lines.length - before).toBe(8);
+      await world.net.network.tearDown(`box-${count}`);
+      await asked;
+    });
+
+    it("answers clients that offer h2c in HTTP/1.1", async () => {
+      const box = await world.open(nextId(), { allow: ["*"] });
+      const offer =
+        "Connection: Upgrade, HTTP2-Settings\\r\\nUpgrade: h2c\\r\\nHTTP2-Settings: AAMAAABk";
+      const answer = await box.raw(
+        `GET http://api.example.com/x HTTP/1.1\\r\\nHost: a\\r\\n${offer}\\r\\n\\r\\n`,
+      );
+      expect(answer).toMatch(/^HTTP\/1\.1 200 [\s\S]*"url":"\/x"[\s\S]*<closed>/);
+      expect(answer).not.toContain("h2c");
+    });
+
+    it("outlives every byte in headers and paths", async () => {
+      const box = await world.open(nextId(), { allow: ["*"] });
+      const { stdout } = await box.python(`
+import socket, os
+from urllib.parse import urlparse
+p = urlparse(os.environ['HTTP_PROXY'])
+codes = set()
+for b in list(range(256)):
+    for request in (b'GET http://api.example.com/ HTTP/1.1\\r\\nHost: a\\r\\nA: x' + bytes([b]) + b'y\\r\\n\\r\\n',
+                    b'GET http://api.example.com/x' + bytes([b]) + b'y HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n',
+                    b'GET http://api.example.com/ HTTP/1.1\\r\\nHost: a\\r\\nA' + bytes([b]) + b'B: y\\r\\n\\r\\n'):
+        s = socket.create_connection((p.hostname, p.port), 20)
+        s.sendall(request); codes.add(s.recv(12)[9:].decode()); s.close()
+print(sorted(codes))
+`);
+      expect(stdout.trim()).toBe("['200', '400']");
+    });
+
+    it.each([
+      ["a status of 99", "HTTP/1.1 099 Low\r\n\r\n"],
+      ["a status with control characters", "HTTP/1.1 200 a\u0001b\r\nContent-Length: 0\r\n\r\n"],
+      [
+        "a switch of protocols",
+        "HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+      ],
+      ["two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"],
+      ["an early end", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nab"],
+      ["long headers", `HTTP/1.1 200 OK\r\nA: ${"a".repeat(9_000)}\r\n\r\n`],
+      ["no HTTP", "220 hello\r\n"],
+      ["nothing", ""],
+    ])("outlives servers that answer %s", async (_, answer) => {
+      const box = await world.open(nextId(), { allow: ["*:8080"] });
+      const path = Buffer.from(answer, "latin1").toString("hex");
+      // Too long for a path: the server makes no difference between the two.
+      const url = `http://api.example.com:8080/${path.length > 6_000 ? path.slice(0, 7_000) : path}`;
+      const { stdout } = await box.curl("-i", url);
+      expect(stdout).toMatch(/^HTTP\/1\.1 (?:502|200) /);
+      const { stdout: next } = await box.curl("-o/dev/null", "-w%{http_code}", url);
+      expect(next).toMatch(/502|200/);
     });
 
     it("says when a server cannot be reached", async () => {
@@ -427,19 +492,47 @@ s.sendall(b'frame\\n'); print(f.readline().decode().strip())
       const { internet } = world;
       await internet.start(["python3", "-c", udpEcho, internet.address, "53"]);
       const tcp = async (): Promise<string> =>
-        (await box.python(tcpClient, internet.address, "80")).stdout.trim();
+        (await box.python(tcpClient, internet.address, "80", inVain)).stdout.trim();
       expect(await tcp()).toBe("OSError");
       const [gateway = ""] = new URL(box.env["HTTP_PROXY"] ?? "").hostname.split(":");
       await must(...within(box.setup, "ip", "route", "add", "default", "via", gateway));
       expect(await tcp()).toBe("TimeoutError");
-      const dns = await box.python(udpClient, internet.address, "53", "question");
+      const dns = await box.python(udpClient, internet.address, "53", "question", inVain);
       expect(dns.stdout.trim()).toBe("TimeoutError");
-      expect((await box.python(udpClient, gateway, "53", "question")).stdout.trim()).toBe(
+      expect((await box.python(udpClient, gateway, "53", "question", inVain)).stdout.trim()).toBe(
         "TimeoutError",
       );
       const ping = await run(within(box.setup, "ping", "-c1", "-W1", internet.address));
       expect(ping.stdout).toContain("100% packet loss");
-      expect((await box.python(tcpClient, gateway, "22")).stdout.trim()).toBe("TimeoutError");
+      expect((await box.python(tcpClient, gateway, "22", inVain)).stdout.trim()).toBe(
+        "TimeoutError",
+      );
+    });
+
+    it("stay shut when the sandbox has host ports, which work", async () => {
+      const port = 18_975;
+      const id = nextId();
+      const setup = await world.net.open(
+        id,
+        podConfig({
+          egress: { allow: [] },
+          portMappings: [{ containerPort: 80, hostPort: port }],
+        }),
+      );
+      const [command = "", ...args] = within(setup, "python3", "-c", tcpGreeter, "0.0.0.0", "80");
+      const server = spawn(command, args, { stdio: ["ignore", "pipe", "inherit"] });
+      try {
+        await once(createInterface({ input: server.stdout }), "line");
+        const { internet } = world;
+        const remote = internet.on("python3", "-c", tcpClient, internet.hostAddress, String(port));
+        expect(await must(...remote)).toMatch(/^hello 10\./);
+        expect(await must("python3", "-c", tcpClient, "127.0.0.1", String(port))).toMatch(/^hello/);
+        const out = within(setup, "python3", "-c", tcpClient, internet.address, "80", inVain);
+        expect((await must(...out)).trim()).toBe("OSError");
+      } finally {
+        server.kill("SIGKILL");
+        await once(server, "close");
+      }
     });
 
     it("are shut: one sandbox cannot speak as another", async () => {

@@ -62,6 +62,14 @@ const servers = [
   createHttps(strange, answer(8443)).listen(8443, address),
   createTcp((socket) => {
     socket.on("error", () => socket.destroy());
+    // Answers with the bytes that the path says in hexadecimal.
+    socket.once("data", (chunk: Buffer) => {
+      const path = /^\S+ \/(\S*)/.exec(chunk.toString("latin1"))?.[1] ?? "";
+      socket.end(Buffer.from(path, "hex"));
+    });
+  }).listen(8080, address),
+  createTcp((socket) => {
+    socket.on("error", () => socket.destroy());
     socket.write("220 banner\r\n");
     socket.pipe(socket);
   }).listen(22, address),

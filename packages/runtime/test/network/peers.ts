@@ -27,23 +27,26 @@ while True:
     print(a[0], d.decode(), flush=True)
 `;
 
-/** Connects and prints what comes, or the error's name. Arguments: address, port. */
+/** How long the two clients below wait when they are to get nothing, seconds. */
+export const inVain = "1.5";
+
+/** Connects and prints what comes, or the error's name. Arguments: address, port, seconds to wait. */
 export const tcpClient = `
 import socket, sys, errno
 try:
-    s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 1.5)
+    s = socket.create_connection((sys.argv[1], int(sys.argv[2])), float(sys.argv[3]) if len(sys.argv) > 3 else 20)
     print(s.recv(100).decode().strip())
 except Exception as e:
     print(type(e).__name__)
 `;
 
-/** Sends a datagram and prints the answer. Arguments: address, port, text, source address (or none). */
+/** Sends a datagram and prints the answer. Arguments: address, port, text, seconds, source address. */
 export const udpClient = `
 import socket, sys
 family = socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET
 s = socket.socket(family, socket.SOCK_DGRAM)
-if len(sys.argv) > 4: s.bind((sys.argv[4], 0))
-s.settimeout(1.5)
+if len(sys.argv) > 5: s.bind((sys.argv[5], 0))
+s.settimeout(float(sys.argv[4]) if len(sys.argv) > 4 else 20)
 try:
     s.sendto(sys.argv[3].encode(), (sys.argv[1], int(sys.argv[2])))
     print(s.recv(2000).decode())
@@ -62,5 +65,18 @@ ip = socket.inet_aton(sys.argv[1])
 for op in (1, 2):
     frame = b'\\xff' * 6 + mac + b'\\x08\\x06' + struct.pack('!HHBBH', 1, 0x0800, 6, 4, op)
     s.send(frame + mac + ip + b'\\xff' * 6 + ip)
+print('sent')
+`;
+
+/** Sends an honest question by ARP in a frame that claims another's MAC. Arguments: MAC, own address. */
+export const frameClaim = `
+import socket, sys, fcntl, struct
+q = socket.socket()
+mac = fcntl.ioctl(q, 0x8927, struct.pack('256s', b'eth0'))[18:24]
+claimed = bytes.fromhex(sys.argv[1].replace(':', ''))
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); s.bind(('eth0', 0))
+ip = socket.inet_aton(sys.argv[2])
+head = b'\\xff' * 6 + claimed + b'\\x08\\x06' + struct.pack('!HHBBH', 1, 0x0800, 6, 4, 1)
+s.send(head + mac + ip + b'\\0' * 6 + ip)
 print('sent')
 `;
