@@ -1,4 +1,8 @@
-import { describeRuntimeConformance, runtimeAbilities, type RuntimeAbility } from "@longshore/testkit";
+import {
+  describeRuntimeConformance,
+  runtimeAbilities,
+  type RuntimeAbility,
+} from "@longshore/testkit";
 import { tempEngine } from "./fixtures/temp-engine.ts";
 
 const has: ReadonlySet<RuntimeAbility> = new Set([
@@ -8,7 +12,6 @@ const has: ReadonlySet<RuntimeAbility> = new Set([
   "attach",
   "port forwarding",
   "limits in status",
-  "update resources",
   "metrics",
   "events",
   "runtime config",

@@ -42,9 +42,7 @@ export async function createContainer(
   const inner = anySignal(signal, sandbox.leaving.signal, engine.closing);
   const work = make(engine, sandbox, { config, reservation, signal: inner });
   sandbox.creating.add(work);
-  void work
-    .finally(() => sandbox.creating.delete(work))
-    .catch(() => undefined);
+  void work.finally(() => sandbox.creating.delete(work)).catch(() => undefined);
   return untilUndone(work, signal);
 }
 

@@ -48,11 +48,14 @@ async function start(
   const up = requireUp(sandbox);
   await persistContainer(engine, entry, { stage: "starting" });
   let driver: DriverContainer;
+  let startedAt = 0n;
   try {
     await holdAgain(engine, entry, signal);
     const log = await logOf(engine, entry);
     driver = await sandbox.driverTurn.run(() => {
       const attach = entry.pending.requests();
+      // Before, for a process may have ended when its start is told.
+      startedAt = nanosecondsFromMs(Date.now());
       return up.start(driverContainerSpec(engine, entry, { attach, log }), { signal });
     }, signal);
   } catch (error) {
@@ -69,7 +72,7 @@ async function start(
   await noteContainer(engine, entry, {
     stage: "kept",
     state: "running",
-    startedAt: nanosecondsFromMs(Date.now()),
+    startedAt,
     ...(driver.user !== undefined && { user: driver.user }),
   });
   await entry.pending.begin(driver.sessions);

@@ -33,7 +33,7 @@ export async function findTail(file: FileHandle, wanted: number): Promise<Tail> 
 /** Where lines begin, the last one first, down to 0. */
 async function* lineStarts(file: FileHandle, size: number): AsyncIterable<number> {
   const buffer = Buffer.allocUnsafe(chunkBytes);
-  for (let end = size; end > 0; ) {
+  for (let end = size; end > 0;) {
     const start = Math.max(0, end - chunkBytes);
     await file.read(buffer, 0, end - start, start);
     for (let at = end - 1; at >= start; at -= 1) {

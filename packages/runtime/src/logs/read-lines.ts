@@ -28,7 +28,11 @@ export function lineReader(file: FileHandle, offset = 0): LineReader {
       position += bytesRead;
       const bytes = Buffer.concat([rest, buffer.subarray(0, bytesRead)]);
       let start = 0;
-      for (let end = bytes.indexOf(newlineByte); end !== -1; end = bytes.indexOf(newlineByte, start)) {
+      for (
+        let end = bytes.indexOf(newlineByte);
+        end !== -1;
+        end = bytes.indexOf(newlineByte, start)
+      ) {
         const line = bytes.subarray(start, end);
         start = end + 1;
         if (!isPassing) yield line;

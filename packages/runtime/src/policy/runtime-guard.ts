@@ -80,7 +80,11 @@ export function runtimeGuard(runtime: Runtime, policy: Policy, who: PolicySubjec
     async onContainer({ containerId }, action, options) {
       const [found] = await runtime.listContainers({ id: checked(containerId) }, options);
       const id = found?.id ?? containerId;
-      await requireOn({ object: `container:${id}`, sandboxId: found?.podSandboxId }, action, options);
+      await requireOn(
+        { object: `container:${id}`, sandboxId: found?.podSandboxId },
+        action,
+        options,
+      );
       return { containerId: id };
     },
   };
