@@ -128,7 +128,11 @@ describe("a container that is half made", () => {
     const sandboxConfig = podConfig();
     const podSandboxId = await runtime.runPodSandbox({ config: sandboxConfig });
     held.arm();
-    const made = runtime.createContainer({ podSandboxId, config: containerConfig(), sandboxConfig });
+    const made = runtime.createContainer({
+      podSandboxId,
+      config: containerConfig(),
+      sandboxConfig,
+    });
     made.catch(() => undefined);
     await held.reached;
     await runtime.removePodSandbox({ podSandboxId });
@@ -139,29 +143,32 @@ describe("a container that is half made", () => {
 });
 
 describe("a container that is being started", () => {
-  it.each(["start", "started"] as const)("is created again after an abort at: %s", async (where) => {
-    const held = gate();
-    await using engine = await tempEngine(heldAt(where, held));
-    const { runtime } = engine;
-    const { podSandboxId } = await launch(runtime);
-    const containerId = await runtime.createContainer({
-      podSandboxId,
-      config: containerConfig(),
-      sandboxConfig: podConfig(),
-    });
-    await using session = await runtime.attach({ containerId });
-    held.arm();
-    const stop = new AbortController();
-    const started = runtime.startContainer({ containerId }, { signal: stop.signal });
-    started.catch(() => undefined);
-    await held.reached;
-    stop.abort(new Error("enough"));
-    await expect(started).rejects.toBe(stop.signal.reason);
-    expect((await runtime.containerStatus({ containerId })).status.state).toBe("created");
-    await runtime.startContainer({ containerId });
-    expect((await runtime.containerStatus({ containerId })).status.state).toBe("running");
-    await session[Symbol.asyncDispose]();
-  });
+  it.each(["start", "started"] as const)(
+    "is created again after an abort at: %s",
+    async (where) => {
+      const held = gate();
+      await using engine = await tempEngine(heldAt(where, held));
+      const { runtime } = engine;
+      const { podSandboxId } = await launch(runtime);
+      const containerId = await runtime.createContainer({
+        podSandboxId,
+        config: containerConfig(),
+        sandboxConfig: podConfig(),
+      });
+      await using session = await runtime.attach({ containerId });
+      held.arm();
+      const stop = new AbortController();
+      const started = runtime.startContainer({ containerId }, { signal: stop.signal });
+      started.catch(() => undefined);
+      await held.reached;
+      stop.abort(new Error("enough"));
+      await expect(started).rejects.toBe(stop.signal.reason);
+      expect((await runtime.containerStatus({ containerId })).status.state).toBe("created");
+      await runtime.startContainer({ containerId });
+      expect((await runtime.containerStatus({ containerId })).status.state).toBe("running");
+      await session[Symbol.asyncDispose]();
+    },
+  );
 
   it("gives way to its removal, though the driver hangs", async () => {
     const held = gate();

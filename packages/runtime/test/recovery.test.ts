@@ -5,7 +5,13 @@ import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
 import { readContainerLog } from "../src/index.ts";
 import { killMarked } from "./fixtures/marked-processes.ts";
-import { enginePlace, launch, podConfig, tempEngine, type EnginePlace } from "./fixtures/temp-engine.ts";
+import {
+  enginePlace,
+  launch,
+  podConfig,
+  tempEngine,
+  type EnginePlace,
+} from "./fixtures/temp-engine.ts";
 
 interface Left {
   readonly steady: Ids;
@@ -31,7 +37,13 @@ async function doomedEngine(
   const path = join(import.meta.dirname, "fixtures", "doomed-engine.ts");
   const child = spawn(
     process.execPath,
-    ["--conditions=@longshore/source", "--disable-warning=ExperimentalWarning", path, place.directory, when],
+    [
+      "--conditions=@longshore/source",
+      "--disable-warning=ExperimentalWarning",
+      path,
+      place.directory,
+      when,
+    ],
     { stdio: ["ignore", "pipe", "inherit"] },
   );
   const [text] = await once(child.stdout, "data");
@@ -94,7 +106,7 @@ describe("an engine that was killed", () => {
     await runtime.startContainer({ containerId: left.created });
     const raw = await runtime.execSync({
       containerId: left.created,
-      cmd: ["sh", "-c", "test -n \"$RAW\" && echo set"],
+      cmd: ["sh", "-c", 'test -n "$RAW" && echo set'],
     });
     expect(Buffer.from(raw.stdout).toString()).toBe("set\n");
     await runtime.execSync({ ...steady, cmd: ["sh", "-c", ": > stop"] });
