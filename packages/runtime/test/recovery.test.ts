@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { describe, expect, it, vi } from "vitest";
 import { readContainerLog } from "../src/index.ts";
 import { killMarked } from "./fixtures/marked-processes.ts";
@@ -34,7 +35,7 @@ async function doomedEngine(
   place: EnginePlace,
   when: string,
 ): Promise<{ readonly child: ChildProcess; readonly left: Left }> {
-  const path = join(import.meta.dirname, "fixtures", "doomed-engine.ts");
+  const path = fileURLToPath(new URL("fixtures/doomed-engine.ts", import.meta.url));
   const child = spawn(
     process.execPath,
     [

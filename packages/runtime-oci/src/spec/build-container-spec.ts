@@ -8,6 +8,7 @@ import { containerDevices } from "./devices.ts";
 import { hiddenPaths } from "./hidden-paths.ts";
 import { containerNamespaces } from "./namespaces.ts";
 import type { OciLinux, OciSpec } from "./oci-spec.ts";
+import { podNamespaces } from "./pod-namespaces.ts";
 import { ociResources } from "./resources.ts";
 import { refuseSelinux } from "./security-labels.ts";
 import { invalid, unsupported } from "./spec-error.ts";
@@ -23,7 +24,7 @@ import { checkSysctls } from "./sysctls.ts";
 export async function buildContainerSpec(input: ContainerSpecInput): Promise<OciSpec> {
   const { sandbox, config, host } = input;
   const context = config.linux?.securityContext;
-  const options: NamespaceOption = context?.namespaceOptions ?? {};
+  const options = podNamespaces(sandbox, config);
   refuseSelinux(config, host);
   checkHostPath("rootPath", input.rootPath);
   const user = containerUser(context, input.process.user);

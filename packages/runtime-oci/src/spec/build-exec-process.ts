@@ -1,14 +1,15 @@
-import type { ContainerConfig, ProcessSpec } from "@longshore/core";
+import type { NamespaceOption, ProcessSpec } from "@longshore/core";
 import { containerCapabilities, ociCapabilities } from "./capabilities.ts";
 import type { ProcessInput } from "./container-spec-input.ts";
+import { isMapped, userMappings } from "./namespaces.ts";
 import type { OciProcess } from "./oci-spec.ts";
+import { podNamespaces } from "./pod-namespaces.ts";
 import { checkArguments, checkWorkingDirectory, processEnvironment } from "./process-strings.ts";
 import { readAccounts, resolveUser } from "./resolve-user.ts";
 import { clampOomScoreAdj } from "./resources.ts";
 import { clampRlimits } from "./rlimits.ts";
 import { appArmorProfile } from "./security-labels.ts";
 import { invalid } from "./spec-error.ts";
-import { containerNamespaces, isMapped } from "./namespaces.ts";
 
 /**
  * A further process of a running container, as `exec --process` takes it: with the container's rights, and the user that
@@ -20,9 +21,14 @@ export async function buildExecProcess(input: ProcessInput): Promise<OciProcess>
   const { sandbox, config, process, rootPath, host } = input;
   const context = config.linux?.securityContext;
   refusePrivileged(input);
-  const { home, ...user } = resolveUser(await readAccounts(rootPath), process.user ?? "0", context);
-  checkMapped(config, user);
-  const hasHostNetwork = context?.namespaceOptions?.network === "node";
+  const [accounts, cwd] = await Promise.all([
+    readAccounts(rootPath),
+    checkWorkingDirectory(process.workingDir, rootPath),
+  ]);
+  const { home, ...user } = resolveUser(accounts, process.user ?? "0", context);
+  const namespaces = podNamespaces(sandbox, config);
+  checkMapped(namespaces, user);
+  const hasHostNetwork = namespaces.network === "node";
   const profile = appArmorProfile(config, host);
   return {
     ...terminal(process),
@@ -33,7 +39,7 @@ export async function buildExecProcess(input: ProcessInput): Promise<OciProcess>
       hostname: (hasHostNetwork ? undefined : sandbox.hostname) || host.hostname,
       tty: process.tty,
     }),
-    cwd: await checkWorkingDirectory(process.workingDir, rootPath),
+    cwd,
     capabilities: ociCapabilities(containerCapabilities(context, host.boundingCapabilities)),
     noNewPrivileges: context?.noNewPrivs ?? false,
     oomScoreAdj: clampOomScoreAdj(config.linux?.resources?.oomScoreAdj, host),
@@ -50,11 +56,10 @@ function refusePrivileged({ sandbox, config }: ProcessInput): void {
 }
 
 function checkMapped(
-  config: ContainerConfig,
+  { usernsOptions }: NamespaceOption,
   { uid, gid, additionalGids }: OciProcess["user"],
 ): void {
-  const options = config.linux?.securityContext?.namespaceOptions ?? {};
-  const { idMappings } = containerNamespaces({ usernsOptions: options.usernsOptions }, {}, false);
+  const idMappings = userMappings(usernsOptions);
   if (idMappings === undefined) return;
   if (
     !isMapped(idMappings.uids, uid) ||

@@ -25,7 +25,11 @@ export async function containerMounts(
   const context = input.config.linux?.securityContext;
   const asked = await userMounts(input.config, input.rootPath, input.host);
   const own = [
-    ...defaultMounts({ namespaces, isPrivileged: context?.privileged === true }),
+    ...defaultMounts({
+      namespaces,
+      isPrivileged: context?.privileged === true,
+      canRecurse: input.host.runtime.recursiveReadOnly,
+    }),
     ...(await sandboxFiles(input)),
   ];
   const isReplaced = ({ destination }: OciMount): boolean =>

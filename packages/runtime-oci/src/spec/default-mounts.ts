@@ -5,6 +5,8 @@ import type { OciMount } from "./oci-spec.ts";
 export interface DefaultMountOptions {
   readonly namespaces: ContainerNamespaces;
   readonly isPrivileged: boolean;
+  /** Whether the runtime knows the mount option `rro` */
+  readonly canRecurse: boolean;
 }
 
 /** Group `tty` in every distribution, which owns terminals. */
@@ -12,12 +14,11 @@ const ttyGid = 5;
 const kernelFiles = ["nosuid", "noexec", "nodev"];
 
 /** `/proc`, `/dev`, `/sys` and what belongs in them; kernel settings can be written by a privileged container only. */
-export function defaultMounts({
-  namespaces,
-  isPrivileged,
-}: DefaultMountOptions): readonly OciMount[] {
+export function defaultMounts(options: DefaultMountOptions): readonly OciMount[] {
+  const { namespaces, isPrivileged, canRecurse } = options;
   const { hasHostNetwork, hasHostPid, hasHostIpc, idMappings } = namespaces;
   const access = isPrivileged ? "rw" : "ro";
+  const boundAccess = !isPrivileged && canRecurse ? "rro" : access;
   const hasUserNamespace = idMappings !== undefined;
   const hasTtyGroup = idMappings === undefined || isMapped(idMappings.gids, ttyGid);
   return [
@@ -32,7 +33,7 @@ export function defaultMounts({
       options: ["nosuid", "strictatime", "mode=755", "size=65536k"],
     },
     hasUserNamespace && hasHostNetwork
-      ? bind("/sys", "/sys", ["rbind", ...kernelFiles, access])
+      ? bind("/sys", "/sys", ["rbind", ...kernelFiles, boundAccess])
       : { destination: "/sys", type: "sysfs", source: "sysfs", options: [...kernelFiles, access] },
     {
       destination: "/dev/pts",
@@ -55,9 +56,10 @@ export function defaultMounts({
           source: "shm",
           options: [...kernelFiles, "mode=1777", "size=65536k"],
         },
-    hasUserNamespace && hasHostIpc
-      ? bind("/dev/mqueue", "/dev/mqueue", ["rbind", ...kernelFiles])
-      : { destination: "/dev/mqueue", type: "mqueue", source: "mqueue", options: kernelFiles },
+    // Nor the host's message queues; and whether the host has a mount of them to bind, nobody knows.
+    ...(hasUserNamespace && hasHostIpc
+      ? []
+      : [{ destination: "/dev/mqueue", type: "mqueue", source: "mqueue", options: kernelFiles }]),
     {
       destination: "/sys/fs/cgroup",
       type: "cgroup",

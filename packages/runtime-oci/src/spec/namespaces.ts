@@ -68,7 +68,12 @@ export function isMapped(mappings: readonly OciIdMapping[], id: number): boolean
   return mappings.some(({ containerID, size }) => id >= containerID && id < containerID + size);
 }
 
-function userMappings(options: UserNamespace | undefined): IdMappings | undefined {
+/**
+ * The mappings of a user namespace, absent when none is asked for.
+ *
+ * @throws {LongshoreError} `VALIDATION_ERROR` for mappings that are not exactly one with container id 0
+ */
+export function userMappings(options: UserNamespace | undefined): IdMappings | undefined {
   if (options === undefined || options.mode === "node") return undefined;
   if (options.mode !== "pod") {
     throw invalid("usernsOptions.mode", "A user namespace is the pod's or the host's.");

@@ -21,7 +21,7 @@ export const canRun =
   (process.getuid?.() === 0 && ["/usr/sbin/runc", "/bin/busybox"].every(exists));
 
 /** What a container's process did. */
-export interface ContainerRun {
+interface ContainerRun {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdir, readFile, symlink, unlink, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, symlink, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseMountInfo, type MountInfo } from "../../src/spec/mount-info.ts";
@@ -75,9 +75,12 @@ describe.skipIf(!canRun)("mounts that runc makes (need root, runc and busybox)",
     await unlink(join(bundle.rootPath, "etc/resolv.conf")).catch(() => undefined);
     await symlink("../run/resolve/stub.conf", join(bundle.rootPath, "etc/resolv.conf"));
     const file = join(data, "file");
-    const { stdout } = await bundle.run("cat /etc/hosts /etc/resolv.conf /etc/hostname; ls /dev/shm", {
-      input: { files: { hosts: file, resolvConf: file, hostname: file, shm: join(data) } },
-    });
+    const { stdout } = await bundle.run(
+      "cat /etc/hosts /etc/resolv.conf /etc/hostname; ls /dev/shm",
+      {
+        input: { files: { hosts: file, resolvConf: file, hostname: file, shm: join(data) } },
+      },
+    );
     expect(stdout).toBe(`${"of the host".repeat(3)}file\nsub\nx\n`);
   });
 
@@ -183,5 +186,21 @@ describe.skipIf(!canRun)("mounts that runc makes (need root, runc and busybox)",
     expect(await run("rw")).toEqual(["read", "write", "read", "write"]);
     // /dev is the container's own, so a write makes a file there.
     expect(await run()).toEqual(["write"]);
+  });
+
+  it("stay inside where an image has links for /proc, /sys and /dev", async () => {
+    const started: Record<string, boolean> = {};
+    for (const name of ["proc", "sys", "dev"]) {
+      await rename(join(bundle.rootPath, name), join(bundle.rootPath, "kept"));
+      await symlink("../../../../../../../etc", join(bundle.rootPath, name));
+      const { stdout, stderr } = await bundle.run("test -c /etc/null && echo inside");
+      const isStarted = stdout === "inside\n";
+      if (!isStarted) expect(stderr).toContain("must be mounted on ordinary directory");
+      started[name] = isStarted;
+      await unlink(join(bundle.rootPath, name));
+      await rename(join(bundle.rootPath, "kept"), join(bundle.rootPath, name));
+    }
+    // A link for /dev leads to the image's own /etc.
+    expect(started).toEqual({ proc: false, sys: false, dev: true });
   });
 });

@@ -1,4 +1,5 @@
 import { execFile, execFileSync } from "node:child_process";
+import { readdirSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -120,7 +121,7 @@ describe.skipIf(!canRun)("a process that runc starts (needs root, runc and busyb
     expect(stdout.split("\0")).toEqual(
       expect.arrayContaining([...env, "HOSTNAME=pod-1", "HOME=/root"]),
     );
-    const pwd = await bundle.run("pwd; hostname; echo \"$1\"", {
+    const pwd = await bundle.run('pwd; hostname; echo "$1"', {
       process: {
         argv: ["/bin/sh", "-c", 'pwd; hostname; printf "%s|" "$@"', "--rm", "-it", "a b", "$(id)"],
         workingDir: "/made/here",
@@ -225,6 +226,26 @@ describe.skipIf(!canRun)("a process that runc starts (needs root, runc and busyb
     for (const namespace of own.trim().split("\n")) {
       expect(separate.stdout).not.toContain(namespace);
     }
+  });
+
+  it("shares all but users with the host as root of a user namespace", async () => {
+    const mapping = [{ containerId: 0, hostId: 100_000, length: 65_536 }];
+    const usernsOptions = { mode: "pod", uids: mapping, gids: mapping } as const;
+    const namespaceOptions = { network: "node", ipc: "node", pid: "node", usernsOptions } as const;
+    const { stdout, stderr } = await bundle.run(
+      `head -c 1 /proc/interrupts | wc -c; test -e /proc/2 && echo pids; ls /sys/class/net
+       for file in /proc/sys/kernel/hostname /sys/x; do (: > $file) 2>&1 | grep -c Read-only; done`,
+      { security: { namespaceOptions } },
+    );
+    expect(stderr).toBe("");
+    expect(stdout.split("\n")).toEqual([
+      "0",
+      "pids",
+      ...readdirSync("/sys/class/net"),
+      "1",
+      "1",
+      "",
+    ]);
   });
 
   it("has a terminal of the size asked for", async () => {

@@ -8,8 +8,24 @@ import type { SpecOptions } from "./spec-input.ts";
 
 /** Numbers of system calls on this architecture, as strace(1) knows them. */
 const numbers: Readonly<Record<string, Readonly<Record<string, number>>>> = {
-  x64: { clone: 56, personality: 135, unshare: 272, socket: 41, add_key: 248, mount: 165, chroot: 161 },
-  arm64: { clone: 220, personality: 92, unshare: 97, socket: 198, add_key: 217, mount: 40, chroot: 51 },
+  x64: {
+    clone: 56,
+    personality: 135,
+    unshare: 272,
+    socket: 41,
+    add_key: 248,
+    mount: 165,
+    chroot: 161,
+  },
+  arm64: {
+    clone: 220,
+    personality: 92,
+    unshare: 97,
+    socket: 198,
+    add_key: 217,
+    mount: 40,
+    chroot: 51,
+  },
 };
 /** The same on all. */
 const newer = { io_uring_setup: 425, clone3: 435, unknown: 4_000 };
@@ -38,7 +54,7 @@ describe.skipIf(!canRun)("the filter of system calls (needs root, runc and busyb
         "/usr/bin/perl",
         "-e",
         // A new process ends at once, so that only one answers.
-        'my ($n, @a) = map { $_ + 0 } @ARGV; my $r = syscall($n, @a); exit 0 if $r == 0 && ($n == 56 || $n == 220); print $r == -1 ? $! + 0 : 0',
+        "my ($n, @a) = map { $_ + 0 } @ARGV; my $r = syscall($n, @a); exit 0 if $r == 0 && ($n == 56 || $n == 220); print $r == -1 ? $! + 0 : 0",
         String(number),
         ...args.map(String),
       ],
@@ -57,24 +73,64 @@ describe.skipIf(!canRun)("the filter of system calls (needs root, runc and busyb
   };
 
   it.each([
-    ["an unknown call", "unknown", [], "ENOSYS"],
-    ["clone3, whose flags a filter cannot see", "clone3", [0, 0], "ENOSYS"],
-    ["io_uring", "io_uring_setup", [1, 0], "EPERM"],
-    ["keys, which have no namespace", "add_key", [0, 0, 0, 0, 0], "EPERM"],
-    ["a mount", "mount", [0, 0, 0, 0, 0], "EPERM"],
-    ["a new user namespace by unshare", "unshare", [CLONE_NEWUSER], "EPERM"],
-    ["a new namespace among other flags", "unshare", [CLONE_NEWUSER + CLONE_FILES], "EPERM"],
-    ["a new time namespace by unshare", "unshare", [CLONE_NEWTIME], "EPERM"],
-    ["unshare of what is no namespace", "unshare", [CLONE_FILES], "ok"],
-    ["a new user namespace by clone", "clone", [CLONE_NEWUSER + 17, 0, 0, 0, 0], "EPERM"],
-    ["a new process", "clone", [17, 0, 0, 0, 0], "ok"],
-    ["sockets to the hypervisor", "socket", [40, 1, 0], "EAFNOSUPPORT"],
-    ["sockets to the kernel's cryptography", "socket", [38, 5, 0], "EAFNOSUPPORT"],
-    ["sockets of the network", "socket", [2, 1, 0], "ok"],
-    ["sockets of the machine", "socket", [1, 1, 0], "ok"],
-    ["fixed addresses", "personality", [0x4_00_00], "ENOSYS"],
-    ["asking for the personality", "personality", [0xff_ff_ff_ff], "ok"],
-  ])("answers %s as it should", async (_, name, args, answer) => {
+    { what: "an unknown call", name: "unknown", args: [], answer: "ENOSYS" },
+    {
+      what: "clone3, whose flags a filter cannot see",
+      name: "clone3",
+      args: [0, 0],
+      answer: "ENOSYS",
+    },
+    { what: "io_uring", name: "io_uring_setup", args: [1, 0], answer: "EPERM" },
+    {
+      what: "keys, which have no namespace",
+      name: "add_key",
+      args: [0, 0, 0, 0, 0],
+      answer: "EPERM",
+    },
+    { what: "a mount", name: "mount", args: [0, 0, 0, 0, 0], answer: "EPERM" },
+    {
+      what: "a new user namespace by unshare",
+      name: "unshare",
+      args: [CLONE_NEWUSER],
+      answer: "EPERM",
+    },
+    {
+      what: "a new namespace among other flags",
+      name: "unshare",
+      args: [CLONE_NEWUSER + CLONE_FILES],
+      answer: "EPERM",
+    },
+    {
+      what: "a new time namespace by unshare",
+      name: "unshare",
+      args: [CLONE_NEWTIME],
+      answer: "EPERM",
+    },
+    { what: "unshare of what is no namespace", name: "unshare", args: [CLONE_FILES], answer: "ok" },
+    {
+      what: "a new user namespace by clone",
+      name: "clone",
+      args: [CLONE_NEWUSER + 17, 0, 0, 0, 0],
+      answer: "EPERM",
+    },
+    { what: "a new process", name: "clone", args: [17, 0, 0, 0, 0], answer: "ok" },
+    { what: "sockets to the hypervisor", name: "socket", args: [40, 1, 0], answer: "EAFNOSUPPORT" },
+    {
+      what: "sockets to the kernel's cryptography",
+      name: "socket",
+      args: [38, 5, 0],
+      answer: "EAFNOSUPPORT",
+    },
+    { what: "sockets of the network", name: "socket", args: [2, 1, 0], answer: "ok" },
+    { what: "sockets of the machine", name: "socket", args: [1, 1, 0], answer: "ok" },
+    { what: "fixed addresses", name: "personality", args: [0x4_00_00], answer: "ENOSYS" },
+    {
+      what: "asking for the personality",
+      name: "personality",
+      args: [0xff_ff_ff_ff],
+      answer: "ok",
+    },
+  ])("answers $what with $answer", async ({ name, args, answer }) => {
     expect(await call(name, args)).toBe(answer);
   });
 

@@ -60,7 +60,12 @@ export function specInput(rootPath: string, options: SpecOptions = {}): Containe
     sandbox: {
       metadata: { name: "pod", uid: "u1", namespace: "default" },
       hostname: "pod-1",
-      linux: { securityContext: { privileged: options.security?.privileged ?? false } },
+      linux: {
+        securityContext: {
+          privileged: options.security?.privileged ?? false,
+          namespaceOptions: options.security?.namespaceOptions,
+        },
+      },
       ...options.sandbox,
     },
     config: {

@@ -62,7 +62,7 @@ export interface ContainerEntry {
 }
 
 /** A stop that others can join, and make shorter. */
-export interface StopInProgress {
+interface StopInProgress {
   readonly done: Promise<void>;
   /** No effect when the container would be killed earlier anyway. */
   killWithin(timeoutMs: number): void;
