@@ -106,6 +106,36 @@ describe("an engine", () => {
     expect((await runtime.containerStatus(ids)).status.exitCode).toBe(137);
   });
 
+  it("passes signals on, and tells those who wait how a container ended", async () => {
+    await using engine = await tempEngine();
+    const { runtime } = engine;
+    const ids = await launch(runtime, {
+      command: ["sh", "-c", "trap 'exit 6' HUP; : > ready; while :; do sleep 0.02; done"],
+    });
+    await runtime.execSync({
+      ...ids,
+      cmd: ["sh", "-c", "until [ -e ready ]; do sleep 0.01; done"],
+    });
+    const waiting = runtime.waitContainer(ids);
+    const stop = new AbortController();
+    const aborted = runtime.waitContainer(ids, { signal: stop.signal });
+    stop.abort(new Error("enough"));
+    await expect(aborted).rejects.toBe(stop.signal.reason);
+    await runtime.signalContainer({ ...ids, signal: "SIGHUP" });
+    expect(await waiting).toMatchObject({ state: "exited", exitCode: 6 });
+    expect(await runtime.waitContainer(ids)).toMatchObject({ exitCode: 6 });
+    await runtime.signalContainer({ ...ids, signal: "SIGTERM" });
+    const created = await runtime.createContainer({
+      ...ids,
+      config: containerConfig(),
+      sandboxConfig: podConfig(),
+    });
+    const removed = runtime.waitContainer({ containerId: created });
+    removed.catch(() => undefined);
+    await runtime.removeContainer({ containerId: created });
+    await expect(removed).rejects.toMatchObject({ code: "NOT_FOUND" });
+  });
+
   it("changes all limits or none", async () => {
     await using engine = await tempEngine();
     const { runtime } = engine;

@@ -40,6 +40,7 @@ async function remove(engine: Engine, entry: ContainerEntry): Promise<void> {
     sandbox.demands.delete(id);
     engine.registry.containers.delete(id);
     entry.reservation[Symbol.dispose]();
+    entry.over.resolve();
     engine.admission.change(sandbox.id, sandboxDemand(sandbox.record, sandbox.demands.values()));
     announceContainer(engine, "deleted", entry);
   });

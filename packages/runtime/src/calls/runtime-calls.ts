@@ -32,6 +32,7 @@ import {
   podSandboxStats,
 } from "./stats.ts";
 import { containerInfo, podSandboxInfo, status, version } from "./status.ts";
+import { signalContainer, waitContainer } from "./signal-container.ts";
 import { stopContainer } from "./stop-container.ts";
 import { removeSandboxEntry, stopSandboxEntry } from "./stop-sandbox.ts";
 
@@ -126,6 +127,8 @@ export function trackedCalls(engine: Engine, cgroupDriver: "systemd" | "cgroupfs
       const matches = matchesContainer(registry, filter);
       return [...registry.containers.values()].filter(matches).map(toContainer);
     }),
+    signalContainer: bound(signalContainer),
+    waitContainer: bound(waitContainer),
     updateContainerResources: bound(updateContainerResources),
     reopenContainerLog: bound(reopenContainerLog),
     checkpointContainer: bound(checkpointContainer),

@@ -55,6 +55,8 @@ export interface ContainerEntry {
   driver?: DriverContainer | undefined;
   /** Resolves when the end of its first process is written down */
   ended?: Promise<void> | undefined;
+  /** Resolves when it has exited, or is gone */
+  readonly over: PromiseWithResolvers<void>;
   stopping?: StopInProgress | undefined;
   removing?: Promise<void> | undefined;
   isGone: boolean;

@@ -17,11 +17,11 @@ type Container<Request> = ContainerRef & Request;
  * | call | object | action |
  * | --- | --- | --- |
  * | version, status, lists, configuration, metrics | `worker:*` | query |
- * | status and statistics of one | `sandbox:{id}`, `container:{id}` | query |
+ * | status, end and statistics of one | `sandbox:{id}`, `container:{id}` | query |
  * | run a sandbox | `sandbox:*` | execute |
  * | create a container | `container:*` and `sandbox:{id}` | execute |
  * | start, exec, attach, files, forward a port | `container:{id}`, `sandbox:{id}` | execute |
- * | stop, remove, pause, limits, logs, checkpoint | `sandbox:{id}`, `container:{id}` | manage; execute for its owner |
+ * | stop, signal, remove, pause, limits, logs, checkpoint | `sandbox:{id}`, `container:{id}` | manage; execute for its owner |
  * | commit | the container, and `image:{reference}` | manage, and write |
  * | events | `event:worker.*.*` | subscribe |
  * | update the runtime's configuration | `worker:*` | manage |
@@ -96,6 +96,8 @@ export function policedRuntime(runtime: Runtime, policy: Policy, who: PolicySubj
     },
     startContainer: container("execute", runtime.startContainer),
     stopContainer: container("manage", runtime.stopContainer),
+    signalContainer: container("manage", runtime.signalContainer),
+    waitContainer: container("query", runtime.waitContainer),
     removeContainer: container("manage", runtime.removeContainer),
     containerStatus: container("query", runtime.containerStatus),
     async listContainers(filter, options) {
