@@ -69,8 +69,7 @@ async function stop(engine: Engine, entry: ContainerEntry, patience: Patience): 
   }
   patience.end();
   // Also when the first process is gone: others of the container may be left.
-  await driver.signal("SIGKILL");
-  if (await within(ended, killPatienceMs)) return;
+  if (await within(Promise.all([driver.signal("SIGKILL"), ended]), killPatienceMs)) return;
   throw new LongshoreError(
     "EXECUTION_ERROR",
     `The container ${entry.id} is not gone ${killPatienceMs} ms after SIGKILL.`,

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { LongshoreError, type Logger } from "@longshore/core";
 import { decodeContainer, encodeContainer, type ContainerRecord } from "./container-record.ts";
@@ -41,7 +41,6 @@ export interface RecordStore {
 }
 
 const idPattern = /^[0-9a-f]{64}$/;
-const temporaryName = /^\.[0-9a-f-]{36}\.tmp/;
 const recordName = "record.json";
 const driverName = "driver";
 /** Whoever a container's root is mapped to must get through to its own files; the records are for nobody else. */
@@ -57,7 +56,6 @@ export function recordStore(directory: string, logger: Logger): RecordStore {
     const abandoned: StoredState["abandoned"][number][] = [];
     for (const name of await readdir(directory)) {
       const path = join(directory, name);
-      if (temporaryName.test(name)) await rm(path, { force: true });
       if (!idPattern.test(name)) continue;
       const ids = (await namesIn(containers(name))).filter((id) => idPattern.test(id));
       const record = await read(path, decodeSandbox, logger);
