@@ -83,7 +83,6 @@ async function settleUnknown(engine: Engine, entry: ContainerEntry): Promise<voi
   if (sandbox.sandbox === undefined && !sandbox.record.isTornDown) throw unreachable(sandbox);
   await sandbox.driverTurn.run(async () => driver?.remove());
   await noteContainer(engine, entry, {
-    stage: "kept",
     state: "exited",
     exitCode: 255,
     reason: "Error",

@@ -20,7 +20,6 @@ export function watchExit(engine: Engine, entry: ContainerEntry, driver: DriverC
 async function settle(engine: Engine, entry: ContainerEntry, exit: DriverExit): Promise<void> {
   if (engine.isClosed() || entry.record.state === "exited") return;
   await noteContainer(engine, entry, {
-    stage: entry.record.stage === "removing" ? "removing" : "kept",
     state: "exited",
     isPaused: false,
     exitCode: exit.exitCode,

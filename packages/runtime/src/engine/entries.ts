@@ -59,6 +59,7 @@ export interface ContainerEntry {
   readonly over: PromiseWithResolvers<void>;
   stopping?: StopInProgress | undefined;
   removing?: Promise<void> | undefined;
+  isStarting: boolean;
   isGone: boolean;
   cpu?: CpuReading | undefined;
 }

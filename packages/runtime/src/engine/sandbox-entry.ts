@@ -46,6 +46,7 @@ export function containerEntry(
     pending: pendingSessions(),
     over,
     isHeld: false,
+    isStarting: false,
     isGone: false,
   };
 }

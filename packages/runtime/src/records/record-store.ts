@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { LongshoreError, type Logger } from "@longshore/core";
 import { decodeContainer, encodeContainer, type ContainerRecord } from "./container-record.ts";
@@ -81,12 +81,11 @@ export function recordStore(directory: string, logger: Logger): RecordStore {
       await mkdir(join(sandbox(record.id), driverName), { mode });
       await mkdir(containers(record.id), { mode });
       await writeDurably(join(sandbox(record.id), recordName), encodeSandbox(record));
-      await syncDirectory(sandbox(record.id));
       await syncDirectory(directory);
     },
     writeSandbox: (record) =>
       writeDurably(join(sandbox(record.id), recordName), encodeSandbox(record)),
-    removeSandbox: (id) => removeTree(sandbox(id)),
+    removeSandbox: (id) => remove(sandbox(id)),
     async makeContainerDirectory(sandboxId, id) {
       await mkdir(container(sandboxId, id), { mode });
       await mkdir(join(container(sandboxId, id), driverName), { mode });
@@ -97,10 +96,16 @@ export function recordStore(directory: string, logger: Logger): RecordStore {
         join(container(record.sandboxId, record.id), recordName),
         encodeContainer(record),
       ),
-    removeContainer: (sandboxId, id) => removeTree(container(sandboxId, id)),
+    removeContainer: (sandboxId, id) => remove(container(sandboxId, id)),
     sandboxDirectory: (id) => join(sandbox(id), driverName),
     containerDirectory: (sandboxId, id) => join(container(sandboxId, id), driverName),
   };
+}
+
+/** The record goes first: what is left after a crash belongs to nobody, and is removed at the next start. */
+async function remove(path: string): Promise<void> {
+  await rm(join(path, recordName), { force: true });
+  await removeTree(path);
 }
 
 /** `undefined` for what is missing or makes no sense: then it was never finished, or somebody else damaged it. */
