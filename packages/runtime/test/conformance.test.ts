@@ -12,7 +12,6 @@ const has: ReadonlySet<RuntimeAbility> = new Set([
   "attach",
   "port forwarding",
   "limits in status",
-  "update resources",
   "metrics",
   "events",
   "runtime config",

@@ -12,7 +12,7 @@ export interface Demand {
 /** The dimensions of a demand. */
 export const dimensions = ["cpuMillis", "memoryBytes", "pids"] as const;
 
-export const noDemand: Demand = { cpuMillis: 0, memoryBytes: 0, pids: 0 };
+const noDemand: Demand = { cpuMillis: 0, memoryBytes: 0, pids: 0 };
 
 /** The kernel's period when none is set, µs; see `cpu.max` in the kernel's cgroup-v2 documentation */
 const defaultPeriodUs = 100_000;

@@ -24,7 +24,7 @@ export async function attach(
   const entry = engine.registry.getContainer(request.containerId);
   const wanted = wantedStreams(entry, request);
   // While it is started neither is right: not a session from the first byte on, and not one of a running process.
-  if (entry.record.stage === "starting") await entry.turn.run(async () => undefined, signal);
+  if (entry.isStarting) await entry.turn.run(async () => undefined, signal);
   const session = await join(engine, entry, { wanted, signal });
   return wanted.stdin && entry.record.config.stdinOnce === true ? endingInput(session) : session;
 }

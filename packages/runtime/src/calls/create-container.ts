@@ -96,7 +96,6 @@ async function make(engine: Engine, sandbox: SandboxEntry, making: Making): Prom
       imageId: image.id,
       imageRef: image.repoDigests[0] ?? image.id,
       createdAt: nanosecondsFromMs(Date.now()),
-      stage: "kept",
       state: "created",
       startedAt: 0n,
       finishedAt: 0n,

@@ -20,12 +20,9 @@ export async function exec(
   { signal }: Abortable = {},
 ): Promise<ExecSession> {
   signal?.throwIfAborted();
-  const { containerId, tty = false, stdin = false, stdout = true, stderr = !tty } = request;
+  const { containerId, tty = false, stdout = true, stderr = !tty } = request;
   const entry = engine.registry.getContainer(containerId);
   if (tty && stderr) throw invalid("stderr", "must not be asked for with a terminal.");
-  if (!stdin && !stdout && !stderr) {
-    throw invalid("stdout", "at least one of stdin, stdout and stderr must be asked for.");
-  }
   const spec = execProcess(entry, request);
   const inner = anySignal(
     signal,

@@ -1,14 +1,5 @@
 import type { LinuxContainerResources } from "@longshore/core";
-import { invalid } from "../engine/check-fields.ts";
-
-const integers = [
-  "cpuPeriod",
-  "cpuQuota",
-  "cpuShares",
-  "memoryLimitInBytes",
-  "oomScoreAdj",
-  "memorySwapLimitInBytes",
-] as const;
+import { checkResources } from "../engine/check-resources.ts";
 
 /**
  * Limits after an update: what is absent or 0 stays as it was.
@@ -19,16 +10,7 @@ export function mergeResources(
   before: LinuxContainerResources = {},
   change: LinuxContainerResources = {},
 ): LinuxContainerResources {
-  for (const field of integers) {
-    const value = change[field];
-    if (value !== undefined && !Number.isSafeInteger(value)) {
-      throw invalid(`linux.${field}`, "must be a whole number.");
-    }
-    const isSigned = field === "oomScoreAdj" || field === "cpuQuota";
-    if (value !== undefined && value < 0 && !isSigned) {
-      throw invalid(`linux.${field}`, "must be 0 or more.");
-    }
-  }
+  checkResources("linux", change);
   const { unified, hugepageLimits, ...plain } = change;
   const set = Object.entries(plain).filter(
     ([, value]) => value !== undefined && value !== 0 && value !== "",

@@ -2,7 +2,6 @@ import { LongshoreError } from "@longshore/core";
 import { announceContainer } from "../engine/announce.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { ContainerEntry } from "../engine/entries.ts";
-import { noteContainer } from "../engine/persist.ts";
 import { unreachable } from "../engine/requirements.ts";
 import { sandboxDemand } from "../engine/sandbox-demand.ts";
 import { fileOwners } from "./container-files.ts";
@@ -28,7 +27,6 @@ async function remove(engine: Engine, entry: ContainerEntry): Promise<void> {
   );
   await stopContainerEntry(engine, entry, 0);
   await entry.turn.run(async () => {
-    await noteContainer(engine, entry, { stage: "removing" });
     entry.pending.end();
     await sandbox.driverTurn.run(async () => entry.driver?.remove());
     for (const owner of fileOwners(entry.record)) await engine.images.releaseRootfs(owner);
@@ -40,6 +38,7 @@ async function remove(engine: Engine, entry: ContainerEntry): Promise<void> {
     sandbox.demands.delete(id);
     engine.registry.containers.delete(id);
     entry.reservation[Symbol.dispose]();
+    entry.over.resolve();
     engine.admission.change(sandbox.id, sandboxDemand(sandbox.record, sandbox.demands.values()));
     announceContainer(engine, "deleted", entry);
   });

@@ -24,7 +24,6 @@ import { exec } from "./exec.ts";
 import { listMetricDescriptors, listPodSandboxMetrics } from "./metrics.ts";
 import { removeContainerEntry } from "./remove-container.ts";
 import { runPodSandbox } from "./run-sandbox.ts";
-import { signalContainer } from "./signal-container.ts";
 import { startContainer } from "./start-container.ts";
 import {
   containerStats,
@@ -33,9 +32,9 @@ import {
   podSandboxStats,
 } from "./stats.ts";
 import { containerInfo, podSandboxInfo, status, version } from "./status.ts";
+import { signalContainer, waitContainer } from "./signal-container.ts";
 import { stopContainer } from "./stop-container.ts";
 import { removeSandboxEntry, stopSandboxEntry } from "./stop-sandbox.ts";
-import { waitContainer } from "./wait-container.ts";
 
 /** A {@link RuntimeClient} with all its abilities, over the drivers it was given; checkpoints are refused. */
 export type Runtime = Required<RuntimeClient>;
@@ -110,8 +109,6 @@ export function trackedCalls(engine: Engine, cgroupDriver: "systemd" | "cgroupfs
     createContainer: bound(createContainer),
     startContainer: bound(startContainer),
     stopContainer: bound(stopContainer),
-    signalContainer: bound(signalContainer),
-    waitContainer: bound(waitContainer),
     removeContainer: track(async ({ containerId }, { signal } = {}) => {
       signal?.throwIfAborted();
       const entry = registry.findContainer(containerId);
@@ -130,6 +127,8 @@ export function trackedCalls(engine: Engine, cgroupDriver: "systemd" | "cgroupfs
       const matches = matchesContainer(registry, filter);
       return [...registry.containers.values()].filter(matches).map(toContainer);
     }),
+    signalContainer: bound(signalContainer),
+    waitContainer: bound(waitContainer),
     updateContainerResources: bound(updateContainerResources),
     reopenContainerLog: bound(reopenContainerLog),
     checkpointContainer: bound(checkpointContainer),

@@ -9,7 +9,7 @@ import {
 import { announceContainer } from "../engine/announce.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { ContainerEntry } from "../engine/entries.ts";
-import { noteContainer, persistContainer } from "../engine/persist.ts";
+import { noteContainer } from "../engine/persist.ts";
 import { requireUp, unreachable, wrapped } from "../engine/requirements.ts";
 import { anySignal, untilUndone } from "../engine/turn-queue.ts";
 import { holdFiles, prepareLog } from "./container-files.ts";
@@ -25,7 +25,15 @@ export async function startContainer(
   engine.closing.throwIfAborted();
   const entry = engine.registry.getContainer(containerId);
   await untilUndone(
-    entry.turn.run(() => start(engine, entry, signal), signal),
+    entry.turn.run(async () => {
+      // Not written down: a driver that has it after a crash says so, and else nothing of it is there.
+      entry.isStarting = true;
+      try {
+        await start(engine, entry, signal);
+      } finally {
+        entry.isStarting = false;
+      }
+    }, signal),
     signal,
   );
 }
@@ -46,30 +54,28 @@ async function start(
     );
   }
   const up = requireUp(sandbox);
-  await persistContainer(engine, entry, { stage: "starting" });
   let driver: DriverContainer;
+  let startedAt = 0n;
   try {
     await holdAgain(engine, entry, signal);
     const log = await logOf(engine, entry);
     driver = await sandbox.driverTurn.run(() => {
       const attach = entry.pending.requests();
+      // Before, for a process may have ended when its start is told.
+      startedAt = nanosecondsFromMs(Date.now());
       return up.start(driverContainerSpec(engine, entry, { attach, log }), { signal });
     }, signal);
   } catch (error) {
-    if (signal.aborted) {
-      // Nothing of it stays, so that it may be tried again.
-      await noteContainer(engine, entry, { stage: "kept" });
-      throw signal.reason;
-    }
+    // Nothing of it stays, so that it may be tried again.
+    if (signal.aborted) throw signal.reason;
     const failure = wrapped(error, "EXECUTION_ERROR");
     await fail(engine, entry, failure);
     throw failure;
   }
   entry.driver = driver;
   await noteContainer(engine, entry, {
-    stage: "kept",
     state: "running",
-    startedAt: nanosecondsFromMs(Date.now()),
+    startedAt,
     ...(driver.user !== undefined && { user: driver.user }),
   });
   await entry.pending.begin(driver.sessions);
@@ -79,7 +85,6 @@ async function start(
 
 async function fail(engine: Engine, entry: ContainerEntry, { message }: Error): Promise<void> {
   await noteContainer(engine, entry, {
-    stage: "kept",
     state: "exited",
     exitCode: 128,
     reason: "StartError",

@@ -68,7 +68,7 @@ export async function listPodSandboxStats(
   );
 }
 
-export async function readSandbox(
+async function readSandbox(
   entry: SandboxEntry,
   signal: AbortSignal | undefined,
 ): Promise<PodSandboxStats> {

@@ -69,8 +69,7 @@ async function stop(engine: Engine, entry: ContainerEntry, patience: Patience): 
   }
   patience.end();
   // Also when the first process is gone: others of the container may be left.
-  await driver.signal("SIGKILL");
-  if (await within(ended, killPatienceMs)) return;
+  if (await within(Promise.all([driver.signal("SIGKILL"), ended]), killPatienceMs)) return;
   throw new LongshoreError(
     "EXECUTION_ERROR",
     `The container ${entry.id} is not gone ${killPatienceMs} ms after SIGKILL.`,
@@ -84,7 +83,6 @@ async function settleUnknown(engine: Engine, entry: ContainerEntry): Promise<voi
   if (sandbox.sandbox === undefined && !sandbox.record.isTornDown) throw unreachable(sandbox);
   await sandbox.driverTurn.run(async () => driver?.remove());
   await noteContainer(engine, entry, {
-    stage: "kept",
     state: "exited",
     exitCode: 255,
     reason: "Error",

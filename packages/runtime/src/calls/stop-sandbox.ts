@@ -42,7 +42,6 @@ async function settle(engine: Engine, entry: ContainerEntry): Promise<void> {
   if (state === "exited") return;
   const neverStarted = state === "created";
   await noteContainer(engine, entry, {
-    stage: "kept",
     state: "exited",
     finishedAt: nanosecondsFromMs(Date.now()),
     exitCode: neverStarted ? 128 : 255,
@@ -67,7 +66,6 @@ async function remove(engine: Engine, entry: SandboxEntry): Promise<void> {
   await stopSandboxEntry(engine, entry);
   await Promise.all([...entry.containers.values()].map((one) => removeContainerEntry(engine, one)));
   if (engine.registry.sandboxes.get(id) !== entry) return;
-  await persistSandbox(engine, entry, { stage: "removing" });
   await engine.records.removeSandbox(id);
   engine.registry.sandboxes.delete(id);
   entry.reservation[Symbol.dispose]();

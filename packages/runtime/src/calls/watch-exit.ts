@@ -1,4 +1,9 @@
-import { nanosecondsFromMs, type DriverContainer, type DriverExit } from "@longshore/core";
+import {
+  nanosecondsFromMs,
+  type DriverContainer,
+  type DriverExit,
+  type Nanoseconds,
+} from "@longshore/core";
 import { announceContainer } from "../engine/announce.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { ContainerEntry } from "../engine/entries.ts";
@@ -15,12 +20,11 @@ export function watchExit(engine: Engine, entry: ContainerEntry, driver: DriverC
 async function settle(engine: Engine, entry: ContainerEntry, exit: DriverExit): Promise<void> {
   if (engine.isClosed() || entry.record.state === "exited") return;
   await noteContainer(engine, entry, {
-    stage: entry.record.stage === "removing" ? "removing" : "kept",
     state: "exited",
     isPaused: false,
     exitCode: exit.exitCode,
     reason: reasonOf(exit),
-    finishedAt: exit.finishedAt > 0n ? exit.finishedAt : nanosecondsFromMs(Date.now()),
+    finishedAt: later(exit.finishedAt || nanosecondsFromMs(Date.now()), entry.record.startedAt),
   });
   announceContainer(engine, "stopped", entry);
 }
@@ -33,6 +37,11 @@ async function lose(engine: Engine, entry: ContainerEntry, error: unknown): Prom
     state: "unknown",
     message: error instanceof Error ? error.message.slice(0, 4_096) : "Its end cannot be learned.",
   });
+}
+
+/** No container ends before it begins, whatever the clock was set to meanwhile. */
+function later(a: Nanoseconds, b: Nanoseconds): Nanoseconds {
+  return a > b ? a : b;
 }
 
 function reasonOf({ exitCode, isOomKilled }: DriverExit): string {

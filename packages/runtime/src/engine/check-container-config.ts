@@ -1,5 +1,6 @@
 import type { ContainerConfig, Mount, PodSandboxConfig } from "@longshore/core";
 import { checkCount, checkMap, checkPath, checkText, invalid, ownCopy } from "./check-fields.ts";
+import { checkResources } from "./check-resources.ts";
 import { checkNamespaces } from "./check-sandbox-config.ts";
 
 /**
@@ -39,6 +40,7 @@ export function checkContainerConfig(
   for (const [index, mount] of (config.mounts ?? []).entries()) {
     checkMount(`config.mounts[${index}]`, mount);
   }
+  checkResources("config.linux.resources", linux?.resources);
   const context = linux?.securityContext;
   if (context?.privileged === true && sandbox.linux?.securityContext?.privileged !== true) {
     throw invalid("config.linux.securityContext.privileged", "needs a sandbox that is privileged.");

@@ -8,6 +8,7 @@ import {
   invalid,
   ownCopy,
 } from "./check-fields.ts";
+import { checkResources } from "./check-resources.ts";
 
 /**
  * A copy of a sandbox's configuration that makes sense.
@@ -33,6 +34,8 @@ export function checkSandboxConfig(given: PodSandboxConfig): PodSandboxConfig {
     checkPort("config.portMappings.hostPort", hostPort, 0);
   }
   checkOptionalText("config.linux.cgroupParent", linux?.cgroupParent);
+  checkResources("config.linux.resources", linux?.resources);
+  checkResources("config.linux.overhead", linux?.overhead);
   const context = linux?.securityContext;
   if (context?.runAsGroup !== undefined && context.runAsUser === undefined) {
     throw invalid("config.linux.securityContext.runAsGroup", "needs runAsUser as well.");

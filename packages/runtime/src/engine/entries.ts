@@ -55,14 +55,17 @@ export interface ContainerEntry {
   driver?: DriverContainer | undefined;
   /** Resolves when the end of its first process is written down */
   ended?: Promise<void> | undefined;
+  /** Resolves when it has exited, or is gone */
+  readonly over: PromiseWithResolvers<void>;
   stopping?: StopInProgress | undefined;
   removing?: Promise<void> | undefined;
+  isStarting: boolean;
   isGone: boolean;
   cpu?: CpuReading | undefined;
 }
 
 /** A stop that others can join, and make shorter. */
-export interface StopInProgress {
+interface StopInProgress {
   readonly done: Promise<void>;
   /** No effect when the container would be killed earlier anyway. */
   killWithin(timeoutMs: number): void;

@@ -29,6 +29,7 @@ export function persistContainer(
     const record = { ...entry.record, ...change };
     await engine.records.writeContainer(record);
     entry.record = record;
+    if (record.state === "exited") entry.over.resolve();
   });
 }
 
@@ -43,6 +44,7 @@ export async function noteContainer(
   } catch (error) {
     engine.logger.error({ containerId: entry.id, error }, "a container's record was not written");
     entry.record = { ...entry.record, ...change };
+    if (entry.record.state === "exited") entry.over.resolve();
   }
 }
 

@@ -1,6 +1,5 @@
 import { nanosecondsFromMs, type DriverSandboxSpec, type RecoveredSandbox } from "@longshore/core";
-import { removeContainerEntry } from "../calls/remove-container.ts";
-import { removeSandboxEntry, stopSandboxEntry, watchSandbox } from "../calls/stop-sandbox.ts";
+import { stopSandboxEntry, watchSandbox } from "../calls/stop-sandbox.ts";
 import { fileOwners } from "../calls/container-files.ts";
 import { holdAgain } from "../calls/start-container.ts";
 import { watchExit } from "../calls/watch-exit.ts";
@@ -22,8 +21,8 @@ import {
 } from "./sandbox-entry.ts";
 
 /**
- * Takes over what an earlier engine left: what runs is found again, what was half made is undone, what was half removed is
- * removed, and what belongs to nobody goes.
+ * Takes over what an earlier engine left: what runs is found again, what was half made is undone, and what belongs to
+ * nobody goes.
  */
 export async function recover(
   engine: Engine,
@@ -134,13 +133,8 @@ async function adopt(
       continue;
     }
     container.driver = driver;
-    const { state, stage } = container.record;
-    if (state === "running" || state === "unknown" || stage === "starting") {
-      await resume(engine, container);
-    } else if (state === "created") {
-      await driver.remove();
-      container.driver = undefined;
-    }
+    // One that is only created was being started.
+    if (container.record.state !== "exited") await resume(engine, container);
   }
   for (const container of entry.containers.values()) {
     if (container.driver === undefined) await settleUnknown(engine, container);
@@ -152,7 +146,6 @@ async function resume(engine: Engine, container: ContainerEntry): Promise<void> 
   const { driver, record } = container;
   if (driver === undefined) return;
   await noteContainer(engine, container, {
-    stage: record.stage === "removing" ? "removing" : "kept",
     state: "running",
     message: undefined,
     startedAt: record.startedAt > 0n ? record.startedAt : nanosecondsFromMs(Date.now()),
@@ -173,25 +166,20 @@ async function resume(engine: Engine, container: ContainerEntry): Promise<void> 
 
 /** The driver knows nothing of it. */
 async function settleUnknown(engine: Engine, container: ContainerEntry): Promise<void> {
-  const { state, stage } = container.record;
-  if (state === "exited" || (state === "created" && stage !== "starting")) return;
-  const wasStarting = stage === "starting";
+  const { state } = container.record;
+  if (state === "exited" || state === "created") return;
   await noteContainer(engine, container, {
-    stage: stage === "removing" ? "removing" : "kept",
     state: "exited",
-    exitCode: wasStarting ? 128 : 255,
-    reason: wasStarting ? "StartError" : "Error",
-    message: wasStarting
-      ? "The runtime ended while the container was started."
-      : "It ended while the runtime was down, and its exit code is not known.",
+    exitCode: 255,
+    reason: "Error",
+    message: "It ended while the runtime was down, and its exit code is not known.",
     finishedAt: nanosecondsFromMs(Date.now()),
   });
 }
 
 async function lose(engine: Engine, entry: SandboxEntry): Promise<void> {
   for (const container of entry.containers.values()) {
-    const { state, stage } = container.record;
-    if (state !== "running" && stage !== "starting") continue;
+    if (container.record.state !== "running") continue;
     await noteContainer(engine, container, {
       state: "unknown",
       message: `The runtime handler "${entry.record.driver}" does not answer.`,
@@ -199,18 +187,15 @@ async function lose(engine: Engine, entry: SandboxEntry): Promise<void> {
   }
 }
 
-/** What was under way goes on: removals, and putting away what is dead. */
+/** Puts away what is dead, and holds the files of what lives. */
 async function finish(engine: Engine, entry: SandboxEntry, signal: AbortSignal): Promise<void> {
   const { id, record } = entry;
   try {
     if (record.stage !== "ready") entry.leaving.abort();
-    if (record.stage === "removing") return await removeSandboxEntry(engine, entry);
     if (record.stage === "notready") await stopSandboxEntry(engine, entry);
     for (const container of entry.containers.values()) {
-      if (container.record.stage === "removing") await removeContainerEntry(engine, container);
-      else if (container.record.state !== "exited" && entry.isReady) {
-        await holdAgain(engine, container, signal);
-      }
+      if (container.record.state === "exited" || !entry.isReady) continue;
+      await holdAgain(engine, container, signal);
     }
   } catch (error) {
     signal.throwIfAborted();

@@ -33,6 +33,8 @@ export function containerEntry(
   sandbox: SandboxEntry,
   reservation: Reservation,
 ): ContainerEntry {
+  const over = Promise.withResolvers<void>();
+  if (record.state === "exited") over.resolve();
   return {
     id: record.id,
     sandbox,
@@ -42,7 +44,9 @@ export function containerEntry(
     writeTurn: turnQueue(),
     leaving: new AbortController(),
     pending: pendingSessions(),
+    over,
     isHeld: false,
+    isStarting: false,
     isGone: false,
   };
 }

@@ -1,5 +1,5 @@
 import { performance } from "node:perf_hooks";
-import { nanosecondsFromMs, type Nanoseconds } from "@longshore/core";
+import type { Nanoseconds } from "@longshore/core";
 
 /** The time of day with the steps of the finer clock, and never earlier than the call before. */
 export function logClock(): () => Nanoseconds {
@@ -7,7 +7,7 @@ export function logClock(): () => Nanoseconds {
   return () => {
     // Date follows when somebody sets the clock; the fraction comes from the monotonic one.
     const fraction = performance.now() % 1;
-    const now = nanosecondsFromMs(Date.now()) + BigInt(Math.trunc(fraction * 1e6));
+    const now = BigInt(Date.now()) * 1_000_000n + BigInt(Math.trunc(fraction * 1e6));
     last = now > last ? now : last + 1n;
     return last;
   };

@@ -17,7 +17,7 @@ type Container<Request> = ContainerRef & Request;
  * | call | object | action |
  * | --- | --- | --- |
  * | version, status, lists, configuration, metrics | `worker:*` | query |
- * | status and statistics of one, waiting for its end | `sandbox:{id}`, `container:{id}` | query |
+ * | status, end and statistics of one | `sandbox:{id}`, `container:{id}` | query |
  * | run a sandbox | `sandbox:*` | execute |
  * | create a container | `container:*` and `sandbox:{id}` | execute |
  * | start, exec, attach, files, forward a port | `container:{id}`, `sandbox:{id}` | execute |

@@ -19,8 +19,6 @@ export interface ContainerRecord {
   readonly imageId: string;
   readonly imageRef: string;
   readonly createdAt: Nanoseconds;
-  /** `starting`: the driver is at work; `removing`: it has no way back. Both are shown as what came before. */
-  readonly stage: "kept" | "starting" | "removing";
   readonly state: ContainerState;
   readonly startedAt: Nanoseconds;
   readonly finishedAt: Nanoseconds;

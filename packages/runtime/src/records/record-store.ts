@@ -41,7 +41,6 @@ export interface RecordStore {
 }
 
 const idPattern = /^[0-9a-f]{64}$/;
-const temporaryName = /^\.[0-9a-f-]{36}\.tmp/;
 const recordName = "record.json";
 const driverName = "driver";
 /** Whoever a container's root is mapped to must get through to its own files; the records are for nobody else. */
@@ -57,7 +56,6 @@ export function recordStore(directory: string, logger: Logger): RecordStore {
     const abandoned: StoredState["abandoned"][number][] = [];
     for (const name of await readdir(directory)) {
       const path = join(directory, name);
-      if (temporaryName.test(name)) await rm(path, { force: true });
       if (!idPattern.test(name)) continue;
       const ids = (await namesIn(containers(name))).filter((id) => idPattern.test(id));
       const record = await read(path, decodeSandbox, logger);
@@ -83,12 +81,11 @@ export function recordStore(directory: string, logger: Logger): RecordStore {
       await mkdir(join(sandbox(record.id), driverName), { mode });
       await mkdir(containers(record.id), { mode });
       await writeDurably(join(sandbox(record.id), recordName), encodeSandbox(record));
-      await syncDirectory(sandbox(record.id));
       await syncDirectory(directory);
     },
     writeSandbox: (record) =>
       writeDurably(join(sandbox(record.id), recordName), encodeSandbox(record)),
-    removeSandbox: (id) => removeTree(sandbox(id)),
+    removeSandbox: (id) => remove(sandbox(id)),
     async makeContainerDirectory(sandboxId, id) {
       await mkdir(container(sandboxId, id), { mode });
       await mkdir(join(container(sandboxId, id), driverName), { mode });
@@ -99,10 +96,16 @@ export function recordStore(directory: string, logger: Logger): RecordStore {
         join(container(record.sandboxId, record.id), recordName),
         encodeContainer(record),
       ),
-    removeContainer: (sandboxId, id) => removeTree(container(sandboxId, id)),
+    removeContainer: (sandboxId, id) => remove(container(sandboxId, id)),
     sandboxDirectory: (id) => join(sandbox(id), driverName),
     containerDirectory: (sandboxId, id) => join(container(sandboxId, id), driverName),
   };
+}
+
+/** The record goes first: what is left after a crash belongs to nobody, and is removed at the next start. */
+async function remove(path: string): Promise<void> {
+  await rm(join(path, recordName), { force: true });
+  await removeTree(path);
 }
 
 /** `undefined` for what is missing or makes no sense: then it was never finished, or somebody else damaged it. */

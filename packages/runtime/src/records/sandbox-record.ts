@@ -11,8 +11,8 @@ export interface SandboxRecord {
   /** Name of the driver that made it */
   readonly driver: string;
   readonly createdAt: Nanoseconds;
-  /** `creating` and `removing` end in nothing, `ready` and `notready` are shown */
-  readonly stage: "creating" | "ready" | "notready" | "removing";
+  /** `creating` ends in nothing, the others are shown */
+  readonly stage: "creating" | "ready" | "notready";
   /** Whether driver and network have given back what they held; a sandbox that is `notready` may still hold it */
   readonly isTornDown: boolean;
   readonly network?: SandboxNetworkSetup | undefined;

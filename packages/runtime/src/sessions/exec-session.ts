@@ -53,7 +53,7 @@ export function lost(error: unknown): Error {
   });
 }
 
-export async function discard(source: AsyncIterable<Uint8Array>): Promise<void> {
+async function discard(source: AsyncIterable<Uint8Array>): Promise<void> {
   for await (const _ of source);
 }
 

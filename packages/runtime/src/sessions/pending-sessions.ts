@@ -36,7 +36,7 @@ export function pendingSessions(): PendingSessions {
       });
     },
     requests() {
-      asked = waiting;
+      asked = [...waiting];
       return asked.map(({ request }) => request);
     },
     async begin(sessions) {
