@@ -11,6 +11,7 @@ import type { ContainerContext } from "./container-context.ts";
 import { containerStats } from "./container-stats.ts";
 import type { ControlledMonitor } from "./control-monitor.ts";
 import { execInContainer } from "./exec-in-container.ts";
+import { isFrozen } from "./is-frozen.ts";
 import { removeContainer } from "./remove-container.ts";
 import { signalNumber } from "./signal-numbers.ts";
 import { updateResources } from "./update-resources.ts";
@@ -84,12 +85,12 @@ export function driverContainer(
     async pause(options) {
       options?.signal?.throwIfAborted();
       checkRunning();
-      await freeze("pause", "paused");
+      await freeze("pause");
     },
     async resume(options) {
       options?.signal?.throwIfAborted();
       checkRunning();
-      await freeze("resume", "not paused");
+      await freeze("resume");
     },
     async stats(options) {
       options?.signal?.throwIfAborted();
@@ -107,12 +108,9 @@ export function driverContainer(
     },
   };
 
-  async function freeze(command: "pause" | "resume", done: string): Promise<void> {
-    try {
-      await runRuntime(runtime, [command, spec.id]);
-    } catch (error) {
-      // The OCI runtime calls it an error when there is nothing to do.
-      if (!(error instanceof LongshoreError) || !error.message.includes(done)) throw error;
-    }
+  async function freeze(command: "pause" | "resume"): Promise<void> {
+    // The OCI runtime calls it an error when there is nothing to do.
+    if ((await isFrozen(context)) === (command === "pause")) return;
+    await runRuntime(runtime, [command, spec.id]);
   }
 }

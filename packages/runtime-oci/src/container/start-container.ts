@@ -5,6 +5,7 @@ import { launchMonitor, monitorFailure } from "../monitor/launch-monitor.ts";
 import { attachSession, processStreams, streamBits } from "../monitor/session.ts";
 import { runtimeCommand, runtimeError } from "../runtime/run-runtime.ts";
 import type { OciSpec } from "../spec/oci-spec.ts";
+import { checkRootfs } from "./check-container.ts";
 import { containerCgroup, overlayTarget, plainRoot, type ContainerContext } from "./container-context.ts";
 import { writeContainerRecord } from "./container-record.ts";
 import { containerSpec } from "./container-spec.ts";
@@ -25,6 +26,7 @@ export async function startContainer(
 ): Promise<DriverContainer> {
   const { sandbox, spec } = context;
   signal?.throwIfAborted();
+  checkRootfs(spec.rootfs);
   const wanted = (spec.attach ?? []).map((request) => wantedStreams(spec.process, request));
   await writeContainerRecord(sandbox.spec.directory, spec);
   try {
