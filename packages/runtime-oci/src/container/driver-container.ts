@@ -4,6 +4,7 @@ import {
   type DriverContainer,
   type LinuxContainerUser,
 } from "@longshore/core";
+import { release } from "../cgroup/release.ts";
 import { connectMonitor } from "../monitor/launch-monitor.ts";
 import { attachSession, processStreams, streamBits } from "../monitor/session.ts";
 import { runRuntime } from "../runtime/run-runtime.ts";
@@ -37,7 +38,13 @@ export function driverContainer(
     hasEnded = true;
     sandbox.pids.delete(spec.id);
   };
-  monitor.exit.then(forget, forget);
+  monitor.exit.then(forget, async () => {
+    forget();
+    // Without its monitor nobody would hear of its end, nor write its log; `remove` tries again.
+    await release({ hierarchies: runtime.hierarchies, cgroup: context.cgroup, directories: [] }).catch(
+      () => undefined,
+    );
+  });
 
   const checkRunning = (): void => {
     if (!hasEnded) return;

@@ -55,8 +55,9 @@ export async function execInContainer(
       }
     });
     const { connection, stdin, stdout, stderr } = streams;
+    started.promise.catch(() => undefined);
     void connection.closed.then(() => {
-      started.reject(monitorGone());
+      started.reject(new LongshoreError("SANDBOX_INVALID_STATE", "The container has ended."));
       exit.reject(monitorGone());
     });
     const onAbort = (): void => started.reject(signal?.reason);
