@@ -6,7 +6,15 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { DriverContainerSpec, DriverSandboxSpec } from "@longshore/core";
 import { ociDriver } from "../src/oci-driver.ts";
-import { canRun, command, logText, openMachine, run, text, type TestMachine } from "./fixtures/test-machine.ts";
+import {
+  canRun,
+  command,
+  logText,
+  openMachine,
+  run,
+  text,
+  type TestMachine,
+} from "./fixtures/test-machine.ts";
 
 const program = fileURLToPath(new URL("fixtures/host-program.ts", import.meta.url));
 
@@ -106,7 +114,9 @@ describe.skipIf(!canRun)("sandboxes after the death of their program (needs root
     const spec = await machine.containerSpec("sleep 333; true");
     const container = await made.start(spec);
     const { stdout } = await run("ps", ["-eo", "pid,args"]);
-    const monitor = stdout.split("\n").find((line) => line.includes(`longshore-monitor ${spec.id}`));
+    const monitor = stdout
+      .split("\n")
+      .find((line) => line.includes(`longshore-monitor ${spec.id}`));
     process.kill(Number(monitor?.trim().split(" ")[0]), "SIGKILL");
     await expect(container.exit).rejects.toMatchObject({ code: "RUNTIME_UNAVAILABLE" });
     const recovered = await machine.driver.recover([sandbox]);

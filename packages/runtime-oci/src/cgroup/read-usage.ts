@@ -164,12 +164,10 @@ function parsePsi(text: string | undefined): PsiStats | undefined {
   if (text === undefined) return undefined;
   const line = (kind: "some" | "full"): PsiData => {
     const fields = new Map(
-      (text.split("\n").find((each) => each.startsWith(kind)) ?? "")
-        .split(" ")
-        .map((field) => {
-          const [name = "", value] = field.split("=");
-          return [name, value] as const;
-        }),
+      (text.split("\n").find((each) => each.startsWith(kind)) ?? "").split(" ").map((field) => {
+        const [name = "", value] = field.split("=");
+        return [name, value] as const;
+      }),
     );
     const value = (name: string): number => Number(fields.get(name) ?? 0);
     return {

@@ -35,7 +35,11 @@ export async function release(options: ReleaseOptions): Promise<void> {
     if (await hasMembers(members)) words.unshift(`kill=${members}`);
   }
   if (words.length > 0) {
-    await runPerl(releaseProgram, [String(patienceSeconds), ...words], "end the sandbox's processes");
+    await runPerl(
+      releaseProgram,
+      [String(patienceSeconds), ...words],
+      "end the sandbox's processes",
+    );
   }
   if (hierarchies === undefined || cgroup === undefined) return;
   await Promise.all(cgroupDirectories(hierarchies, cgroup).map(removeCgroup));

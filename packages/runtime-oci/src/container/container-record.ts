@@ -48,6 +48,7 @@ function decodeBytes(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return value;
   const entries = Object.entries(value);
   const [first] = entries;
-  if (entries.length === 1 && first?.[0] === bytesKey) return Buffer.from(String(first[1]), "base64");
+  if (entries.length === 1 && first?.[0] === bytesKey)
+    return Buffer.from(String(first[1]), "base64");
   return Object.fromEntries(entries.map(([key, item]) => [key, decodeBytes(item)]));
 }

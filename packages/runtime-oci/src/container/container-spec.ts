@@ -13,10 +13,7 @@ import type { ContainerContext } from "./container-context.ts";
  * @param rootPath where its root filesystem can be looked at; where it will be is in the context
  * @throws {LongshoreError} `VALIDATION_ERROR`, `RUNTIME_NOT_SUPPORTED`
  */
-export async function containerSpec(
-  context: ContainerContext,
-  rootPath: string,
-): Promise<OciSpec> {
+export async function containerSpec(context: ContainerContext, rootPath: string): Promise<OciSpec> {
   const { sandbox, spec, config, cgroup } = context;
   const { directory } = sandbox.spec;
   const hasHostIpc = config.linux?.securityContext?.namespaceOptions?.ipc === "node";
@@ -72,14 +69,21 @@ function isReadonly({ spec: { rootfs } }: ContainerContext): boolean {
 
 function namespacePaths({ sandbox, config }: ContainerContext): NamespacePaths {
   const { directory, networkNamespace } = sandbox.spec;
-  const { pid = "pod", ipc, network, targetId } =
-    config.linux?.securityContext?.namespaceOptions ?? {};
+  const {
+    pid = "pod",
+    ipc,
+    network,
+    targetId,
+  } = config.linux?.securityContext?.namespaceOptions ?? {};
   const made = sandboxNamespaces(sandbox.spec);
   if ((network === "node") !== (made.network === "node")) {
     throw invalid("namespaceOptions.network", "The network is the sandbox's, for every container.");
   }
   if ((ipc === "node") !== (made.ipc === "node")) {
-    throw invalid("namespaceOptions.ipc", "The IPC namespace is the sandbox's, for every container.");
+    throw invalid(
+      "namespaceOptions.ipc",
+      "The IPC namespace is the sandbox's, for every container.",
+    );
   }
   const file = (name: string): string => join(directory, "ns", name);
   return {
@@ -92,11 +96,17 @@ function namespacePaths({ sandbox, config }: ContainerContext): NamespacePaths {
     if (pid === "target") {
       const target = sandbox.pids.get(targetId ?? "");
       if (target !== undefined) return `/proc/${target}/ns/pid`;
-      throw invalid("namespaceOptions.targetId", "The target is no running container of the sandbox.");
+      throw invalid(
+        "namespaceOptions.targetId",
+        "The target is no running container of the sandbox.",
+      );
     }
     if (pid !== "pod") return undefined;
     if ((made.pid ?? "pod") === "pod") return file("pid");
-    throw invalid("namespaceOptions.pid", "The sandbox was made without a process namespace to share.");
+    throw invalid(
+      "namespaceOptions.pid",
+      "The sandbox was made without a process namespace to share.",
+    );
   }
 }
 

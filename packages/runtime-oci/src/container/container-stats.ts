@@ -14,9 +14,9 @@ export async function containerStats(
 }
 
 /** What the container wrote over its image; absent when it cannot write. */
-async function writableLayer({ spec: { rootfs } }: ContainerContext): Promise<
-  FilesystemUsage | undefined
-> {
+async function writableLayer({
+  spec: { rootfs },
+}: ContainerContext): Promise<FilesystemUsage | undefined> {
   const path = rootfs.kind === "overlay" ? rootfs.upper?.upperDir : undefined;
   if (path === undefined) return undefined;
   const { bytes, inodes } = await countFiles(path);

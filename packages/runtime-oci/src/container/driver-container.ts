@@ -41,9 +41,11 @@ export function driverContainer(
   monitor.exit.then(forget, async () => {
     forget();
     // Without its monitor nobody would hear of its end, nor write its log; `remove` tries again.
-    await release({ hierarchies: runtime.hierarchies, cgroup: context.cgroup, directories: [] }).catch(
-      () => undefined,
-    );
+    await release({
+      hierarchies: runtime.hierarchies,
+      cgroup: context.cgroup,
+      directories: [],
+    }).catch(() => undefined);
   });
 
   const checkRunning = (): void => {
@@ -68,9 +70,11 @@ export function driverContainer(
     async attach(request, options) {
       const wanted = wantedStreams(spec.process, request);
       checkRunning();
-      const socket = await connectMonitor(spec.directory, "monitor.sock", options).catch((cause) => {
-        throw new LongshoreError("SANDBOX_INVALID_STATE", "The container has ended.", { cause });
-      });
+      const socket = await connectMonitor(spec.directory, "monitor.sock", options).catch(
+        (cause) => {
+          throw new LongshoreError("SANDBOX_INVALID_STATE", "The container has ended.", { cause });
+        },
+      );
       const streams = processStreams(socket, wanted);
       streams.connection.send("A", Buffer.of(streamBits(wanted)));
       return attachSession(streams, spec.process.tty);

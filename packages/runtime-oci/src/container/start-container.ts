@@ -6,7 +6,12 @@ import { attachSession, processStreams, streamBits } from "../monitor/session.ts
 import { runtimeCommand, runtimeError } from "../runtime/run-runtime.ts";
 import type { OciSpec } from "../spec/oci-spec.ts";
 import { checkRootfs } from "./check-container.ts";
-import { containerCgroup, overlayTarget, plainRoot, type ContainerContext } from "./container-context.ts";
+import {
+  containerCgroup,
+  overlayTarget,
+  plainRoot,
+  type ContainerContext,
+} from "./container-context.ts";
 import { writeContainerRecord } from "./container-record.ts";
 import { containerSpec } from "./container-spec.ts";
 import { controlMonitor } from "./control-monitor.ts";

@@ -21,7 +21,11 @@ export async function updateResources(
   if (cgroup === undefined) {
     throw unsupported("resources", "Limits need a cgroup, and this container has none.");
   }
-  await runRuntime(sandbox.runtime, ["update", "--resources", "-", spec.id], JSON.stringify(limits));
+  await runRuntime(
+    sandbox.runtime,
+    ["update", "--resources", "-", spec.id],
+    JSON.stringify(limits),
+  );
 }
 
 function unsupported(field: string, message: string): LongshoreError {

@@ -86,7 +86,10 @@ export function openConnection(
       answers.set(number, waiting);
       const head = Buffer.alloc(4);
       head.writeUInt32BE(number);
-      send(type, Buffer.concat([head, typeof words === "string" ? Buffer.from(words) : shorts(words)]));
+      send(
+        type,
+        Buffer.concat([head, typeof words === "string" ? Buffer.from(words) : shorts(words)]),
+      );
       await waiting.promise;
     },
     closed: closed.promise,

@@ -1,4 +1,9 @@
-import { LongshoreError, type Abortable, type DriverSandbox, type DriverSandboxSpec } from "@longshore/core";
+import {
+  LongshoreError,
+  type Abortable,
+  type DriverSandbox,
+  type DriverSandboxSpec,
+} from "@longshore/core";
 import { connectMonitor } from "../monitor/launch-monitor.ts";
 import type { RuntimeContext } from "../runtime/runtime-context.ts";
 import { driverSandbox, initSocket } from "./driver-sandbox.ts";
@@ -22,7 +27,11 @@ export async function prepareSandbox(
   check(spec);
   const cgroup = runtime.hierarchies === undefined ? undefined : cgroupPath(spec);
   const context: SandboxContext = { runtime, spec, cgroup, pids: new Map() };
-  await writeSandboxRecord(runtime.stateDirectory, { id: spec.id, directory: spec.directory, cgroup });
+  await writeSandboxRecord(runtime.stateDirectory, {
+    id: spec.id,
+    directory: spec.directory,
+    cgroup,
+  });
   try {
     await writeSandboxFiles(spec);
     await makeNamespaces(runtime, spec, cgroup);

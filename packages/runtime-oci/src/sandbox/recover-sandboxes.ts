@@ -18,7 +18,12 @@ import type { RuntimeContext } from "../runtime/runtime-context.ts";
 import type { OciSpec } from "../spec/oci-spec.ts";
 import { driverSandbox, initSocket } from "./driver-sandbox.ts";
 import { sandboxNamespaces, type SandboxContext } from "./sandbox-context.ts";
-import { isOthers, readSandboxRecords, writeSandboxRecord, type SandboxRecord } from "./sandbox-record.ts";
+import {
+  isOthers,
+  readSandboxRecords,
+  writeSandboxRecord,
+  type SandboxRecord,
+} from "./sandbox-record.ts";
 import { takeDown } from "./take-down.ts";
 import { mountedPaths } from "../cgroup/release.ts";
 
@@ -108,7 +113,10 @@ async function readUser(directory: string): Promise<LinuxContainerUser | undefin
 }
 
 /** Enough of a sandbox that nobody knows to take it down. */
-function forgotten(runtime: RuntimeContext, { id, directory, cgroup }: SandboxRecord): SandboxContext {
+function forgotten(
+  runtime: RuntimeContext,
+  { id, directory, cgroup }: SandboxRecord,
+): SandboxContext {
   const config = { metadata: { name: id, uid: id, namespace: "" } };
   return { runtime, spec: { id, directory, config }, cgroup, pids: new Map() };
 }

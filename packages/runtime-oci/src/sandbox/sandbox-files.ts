@@ -24,7 +24,8 @@ async function hostsFile(spec: DriverSandboxSpec): Promise<string> {
   ];
   const { hostname } = config;
   if (hostname) {
-    const addresses = network === undefined ? ["127.0.0.1"] : [network.ip, ...network.additionalIps];
+    const addresses =
+      network === undefined ? ["127.0.0.1"] : [network.ip, ...network.additionalIps];
     for (const address of addresses) if (address !== "") lines.push(`${address}\t${hostname}`);
   }
   return `${lines.join("\n")}\n`;

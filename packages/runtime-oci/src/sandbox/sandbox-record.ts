@@ -14,7 +14,7 @@ export interface SandboxRecord {
 }
 
 /** A process as it can be told apart after its number was given to another one. */
-export interface ProcessIdentity {
+interface ProcessIdentity {
   readonly pid: number;
   /** Clock ticks between the start of the machine and its own */
   readonly startTime: string;
@@ -28,7 +28,7 @@ const recordSchema = z.object({
 });
 
 /** A process; `undefined` when it is gone. See proc_pid_stat(5), field 22. */
-export async function processIdentity(pid: number): Promise<ProcessIdentity | undefined> {
+async function processIdentity(pid: number): Promise<ProcessIdentity | undefined> {
   let text: string;
   try {
     text = await readFile(`/proc/${pid}/stat`, "latin1");

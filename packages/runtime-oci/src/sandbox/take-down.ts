@@ -30,8 +30,8 @@ export async function takeDown(context: SandboxContext): Promise<void> {
     directories: [join(spec.directory, "ns"), join(spec.directory, "shm")],
   });
   await Promise.all(
-    ["ns", "shm", "containers", "init.sock", "hosts", "resolv.conf", "hostname"].map(
-      async (name) => rm(join(spec.directory, name), { recursive: true, force: true }),
+    ["ns", "shm", "containers", "init.sock", "hosts", "resolv.conf", "hostname"].map(async (name) =>
+      rm(join(spec.directory, name), { recursive: true, force: true }),
     ),
   );
   await removeSandboxRecord(runtime.stateDirectory, spec.id);
