@@ -5,13 +5,14 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { DriverContainer, DriverSandbox } from "@longshore/core";
 import { canRun, command, openMachine, text, type TestMachine } from "./fixtures/test-machine.ts";
 
-describe.skipIf(!canRun)("commands in containers (needs root, runc and busybox)", () => {
+const title = "commands in containers through %s (needs root, runc, crun and busybox)";
+describe.skipIf(!canRun).each(["runc", "crun"])(title, (binary) => {
   let machine: TestMachine;
   let sandbox: DriverSandbox;
   let container: DriverContainer;
   let directory: string;
   beforeAll(async () => {
-    machine = await openMachine();
+    machine = await openMachine(binary);
     sandbox = await machine.prepare();
     const spec = await machine.containerSpec("sleep 1000");
     directory = spec.directory;
@@ -133,11 +134,15 @@ describe.skipIf(!canRun)("commands in containers (needs root, runc and busybox)"
 
   it("gives a terminal of the size asked for, and tells it of changes", async () => {
     const process = await container.exec(
-      command("stty size; read x; stty size; echo got $x; exit 5", {
-        tty: true,
-        stdin: true,
-        terminalSize: { width: 77, height: 33 },
-      }),
+      // crun starts a command before its terminal has a size.
+      command(
+        "until [ \"$(stty size)\" = '33 77' ]; do :; done 2>/dev/null; stty size; read x; stty size; echo got $x; exit 5",
+        {
+          tty: true,
+          stdin: true,
+          terminalSize: { width: 77, height: 33 },
+        },
+      ),
     );
     const reader = process.stdout[Symbol.asyncIterator]();
     const first = await reader.next();
