@@ -21,7 +21,11 @@ export async function buildExecProcess(input: ProcessInput): Promise<OciProcess>
   const { sandbox, config, process, rootPath, host } = input;
   const context = config.linux?.securityContext;
   refusePrivileged(input);
-  const { home, ...user } = resolveUser(await readAccounts(rootPath), process.user ?? "0", context);
+  const [accounts, cwd] = await Promise.all([
+    readAccounts(rootPath),
+    checkWorkingDirectory(process.workingDir, rootPath),
+  ]);
+  const { home, ...user } = resolveUser(accounts, process.user ?? "0", context);
   const namespaces = podNamespaces(sandbox, config);
   checkMapped(namespaces, user);
   const hasHostNetwork = namespaces.network === "node";
@@ -35,7 +39,7 @@ export async function buildExecProcess(input: ProcessInput): Promise<OciProcess>
       hostname: (hasHostNetwork ? undefined : sandbox.hostname) || host.hostname,
       tty: process.tty,
     }),
-    cwd: await checkWorkingDirectory(process.workingDir, rootPath),
+    cwd,
     capabilities: ociCapabilities(containerCapabilities(context, host.boundingCapabilities)),
     noNewPrivileges: context?.noNewPrivs ?? false,
     oomScoreAdj: clampOomScoreAdj(config.linux?.resources?.oomScoreAdj, host),

@@ -53,7 +53,12 @@ export async function openInRoot(root: string, path: string): Promise<RootEntry>
       if (++links > maxLinks) {
         throw invalid("rootfs", `Too many symbolic links on the way to ${path} in the image.`);
       }
-      const target = await readlink(`/proc/self/fd/${parent.fd}/${name}`);
+      const target = await readLink(parent, name);
+      if (target === undefined) {
+        // It is something else by now: look again, as often as there may be links.
+        pending.push(name);
+        continue;
+      }
       if (target.startsWith("/")) await ascend(0);
       pending.push(...target.split("/").toReversed());
     }
@@ -120,10 +125,22 @@ async function openChild(parent: FileHandle, name: string): Promise<FileHandle |
   try {
     return await open(`/proc/self/fd/${parent.fd}/${name}`, O_PATH | constants.O_NOFOLLOW);
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : undefined;
-    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    if (isOneOf(error, ["ENOENT", "ENOTDIR"])) return undefined;
     throw error;
   }
+}
+
+async function readLink(parent: FileHandle, name: string): Promise<string | undefined> {
+  try {
+    return await readlink(`/proc/self/fd/${parent.fd}/${name}`);
+  } catch (error) {
+    if (isOneOf(error, ["EINVAL", "ENOENT"])) return undefined;
+    throw error;
+  }
+}
+
+function isOneOf(error: unknown, codes: readonly string[]): boolean {
+  return error instanceof Error && "code" in error && codes.includes(String(error.code));
 }
 
 async function closeAll(handles: FileHandle[]): Promise<void> {

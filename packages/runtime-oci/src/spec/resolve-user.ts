@@ -33,8 +33,9 @@ export interface Accounts {
  * @throws {LongshoreError} `VALIDATION_ERROR` when a file is not a regular one inside the root, or too large
  */
 export async function readAccounts(rootPath: string): Promise<Accounts> {
-  const passwd = await readInRoot(rootPath, "/etc/passwd", maxFileBytes);
-  const group = await readInRoot(rootPath, "/etc/group", maxFileBytes);
+  const [passwd, group] = await Promise.all(
+    ["/etc/passwd", "/etc/group"].map(async (path) => readInRoot(rootPath, path, maxFileBytes)),
+  );
   return { users: parsePasswd(passwd ?? ""), groups: parseGroup(group ?? "") };
 }
 

@@ -17,16 +17,7 @@ export function ociResources(
   const memory = memoryLimits(resources, host);
   const cpu = cpuLimits(resources, host);
   const { pids, unified } = unifiedLimits(resources.unified ?? {}, host);
-  const hugepageLimits = (resources.hugepageLimits ?? []).map(({ pageSize, limit }) => {
-    requireController(host, "hugepageLimits", ["hugetlb"]);
-    if (!/^\d+(KB|MB|GB)$/.test(pageSize)) {
-      throw invalid(
-        "hugepageLimits",
-        `A page size is like "2MB", not ${JSON.stringify(pageSize)}.`,
-      );
-    }
-    return { pageSize, limit: checkRange("hugepageLimits", limit, [0, Number.MAX_SAFE_INTEGER]) };
-  });
+  const hugepageLimits = hugepages(resources, host);
   return {
     devices,
     ...(Object.keys(memory).length > 0 && { memory }),
@@ -53,6 +44,7 @@ function memoryLimits(
 ): NonNullable<OciResources["memory"]> {
   if (isUnset(limit) && isUnset(swap)) return {};
   requireController(host, "memoryLimitInBytes", ["memory"]);
+  if (isUnset(limit) && swap === -1) return host.hasSwapLimit ? { swap } : {};
   if (isUnset(limit)) {
     throw invalid("memorySwapLimitInBytes", "A limit of memory and swap needs one of memory too.");
   }
@@ -66,6 +58,26 @@ function memoryLimits(
     throw unsupported("memorySwapLimitInBytes", "This kernel does not count swap by container.");
   }
   return { limit, swap };
+}
+
+function hugepages(
+  { hugepageLimits = [] }: LinuxContainerResources,
+  host: HostFacts,
+): NonNullable<OciResources["hugepageLimits"]> {
+  // The kubelet writes a 0 for every size that it was not asked about, whether or not it can be kept.
+  const wanted = hugepageLimits.filter(
+    ({ limit }) => limit !== 0 || host.controllers.has("hugetlb"),
+  );
+  return wanted.map(({ pageSize, limit }) => {
+    requireController(host, "hugepageLimits", ["hugetlb"]);
+    if (!/^\d+(KB|MB|GB)$/.test(pageSize)) {
+      throw invalid(
+        "hugepageLimits",
+        `A page size is like "2MB", not ${JSON.stringify(pageSize)}.`,
+      );
+    }
+    return { pageSize, limit: checkRange("hugepageLimits", limit, [0, Number.MAX_SAFE_INTEGER]) };
+  });
 }
 
 function cpuLimits(

@@ -51,8 +51,8 @@ export async function userMounts(
 }
 
 /**
- * Where a mount at a container path ends up. What lies in `/dev` and `/sys` is the runtime's, not the image's, so there the
- * image's links say nothing; `/proc` must stay the kernel's.
+ * Where a mount at a container path ends up. `/proc` must stay the kernel's. What lies in `/dev` and `/sys` is the runtime's:
+ * there links of the image say nothing, and none may lead there, or `/etc/hosts` could take the place of `/dev/null`.
  *
  * @throws {LongshoreError} `VALIDATION_ERROR`
  */
@@ -63,13 +63,16 @@ export async function resolveTarget(
 ): Promise<string> {
   const wanted = parseContainerPath(field, path);
   await using entry = await openInRoot(rootPath, wanted);
-  const resolved = ["/dev", "/sys"].some((own) => isWithin(own, wanted)) ? wanted : entry.path;
-  if (
-    [wanted, resolved, entry.path].some((target) => target === "/" || isWithin("/proc", target))
-  ) {
+  const isRuntimes = isWithinAny(["/dev", "/sys"], wanted);
+  const forbidden = isRuntimes ? ["/proc"] : ["/proc", "/dev", "/sys"];
+  if ([wanted, entry.path].some((target) => target === "/" || isWithinAny(forbidden, target))) {
     throw invalid(field, `Nothing can be mounted at ${JSON.stringify(path.slice(0, 256))}.`);
   }
-  return resolved;
+  return isRuntimes ? wanted : entry.path;
+}
+
+function isWithinAny(directories: readonly string[], path: string): boolean {
+  return directories.some((directory) => isWithin(directory, path));
 }
 
 async function resolveHostPath({ hostPath, image }: Mount): Promise<string> {

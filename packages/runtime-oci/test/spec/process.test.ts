@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { buildContainerSpec } from "../../src/spec/build-container-spec.ts";
 import { buildExecProcess } from "../../src/spec/build-exec-process.ts";
 import { refusal } from "./refusal.ts";
-import { plentifulHost, specInput, type SpecOptions } from "./spec-input.ts";
+import { plainHost, plentifulHost, specInput, type SpecOptions } from "./spec-input.ts";
 import { tempDir, type TempDir } from "./temp-dir.ts";
 
 let root: TempDir;
@@ -138,6 +138,14 @@ describe("a configuration", () => {
     expect(await refusal(() => spec({ security: { runAsGroup: 5 } }))).toBe(
       "VALIDATION_ERROR runAsGroup",
     );
+  });
+
+  it("hides other cgroups with version 2, and none with privileges or version 1", async () => {
+    const types = async (options: SpecOptions) =>
+      (await spec(options)).linux.namespaces.map(({ type }) => type);
+    expect(await types({})).toContain("cgroup");
+    expect(await types({ security: { privileged: true } })).not.toContain("cgroup");
+    expect(await types({ host: plainHost })).not.toContain("cgroup");
   });
 
   it("denies all devices but those of the runtime", async () => {

@@ -91,6 +91,16 @@ describe("limits of a container", () => {
     ).toBe("RUNTIME_NOT_SUPPORTED memorySwapLimitInBytes");
   });
 
+  it("of 0 huge pages are left out where nothing keeps them, and written elsewhere", () => {
+    const resources = { hugepageLimits: [{ pageSize: "2MB", limit: 0 }] };
+    expect(limits(resources, plainHost)).toEqual({ devices: [] });
+    expect(limits(resources)).toMatchObject(resources);
+  });
+
+  it("of swap can be taken away by themselves", () => {
+    expect(limits({ memorySwapLimitInBytes: -1 })).toMatchObject({ memory: { swap: -1 } });
+  });
+
   it("of processes are kept with cgroup version 1 too", () => {
     expect(limits({ unified: { "pids.max": "7" } }, plainHost)).toMatchObject({
       pids: { limit: 7 },

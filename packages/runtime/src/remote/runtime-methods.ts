@@ -1,12 +1,13 @@
 import type { RuntimeClient } from "@longshore/core";
 
 type MethodName = Exclude<keyof RuntimeClient, typeof Symbol.asyncDispose>;
+type MethodForm = "plain" | "request" | "session" | "connection" | "items" | "absent";
 
 /**
  * How each method of a runtime travels: `plain` ones take options only, `request` ones a message and options; the others
  * open streams. `files` stays behind: the facade reaches files by commands then.
  */
-export const runtimeMethods = {
+export const runtimeMethods: Readonly<Record<MethodName, MethodForm>> = {
   version: "plain",
   status: "request",
   runPodSandbox: "request",
@@ -43,15 +44,10 @@ export const runtimeMethods = {
   getContainerEvents: "items",
   runtimeConfig: "plain",
   updateRuntimeConfig: "request",
-} as const satisfies Record<
-  MethodName,
-  "plain" | "request" | "session" | "connection" | "items" | "absent"
->;
-
-export type RemoteMethod = keyof typeof runtimeMethods;
+};
 
 /** The form of a method by its name, which may be anything. */
-export function methodForm(name: string): (typeof runtimeMethods)[RemoteMethod] | undefined {
-  const forms: Readonly<Record<string, (typeof runtimeMethods)[RemoteMethod]>> = runtimeMethods;
+export function methodForm(name: string): MethodForm | undefined {
+  const forms: Readonly<Record<string, MethodForm>> = runtimeMethods;
   return Object.hasOwn(forms, name) ? forms[name] : undefined;
 }
