@@ -34,6 +34,7 @@ const systemPackages = {
   python3: ["python3"],
   "qemu-utils": ["qemu-img"],
   "redis-server": ["redis-server"],
+  crun: ["crun"],
   runc: ["runc"],
   skopeo: ["skopeo"],
   umoci: ["umoci"],

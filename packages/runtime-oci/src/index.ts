@@ -11,3 +11,4 @@ export type * from "./spec/oci-spec.ts";
 export { parseRuntimeFeatures, type RuntimeFeatures } from "./spec/runtime-features.ts";
 export type { CapabilityName } from "./spec/capability-names.ts";
 export { ociDriver, type OciDriverOptions } from "./oci-driver.ts";
+export { probeRuntime, type RuntimeProbe } from "./runtime/probe-runtime.ts";

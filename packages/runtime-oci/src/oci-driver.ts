@@ -57,7 +57,8 @@ export function ociDriver(options: OciDriverOptions = {}): SandboxDriver {
     name,
     capabilities,
     async probe(probeOptions) {
-      return probeRuntime({ binary, stateDirectory }, probeOptions);
+      const { available, version = "", reason, fix } = await probeRuntime(binary, probeOptions);
+      return available ? { isAvailable: true, version } : { isAvailable: false, reason, fix };
     },
     async prepare(spec, prepareOptions) {
       return prepareSandbox(await context(), spec, prepareOptions);

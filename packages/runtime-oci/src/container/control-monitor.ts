@@ -24,23 +24,13 @@ export function controlMonitor(socket: Socket, directory: string): ControlledMon
   const started = Promise.withResolvers<number | { readonly failure: string }>();
   const exit = Promise.withResolvers<DriverExit>();
   const connection = openConnection(socket, (type, body) => {
-    switch (type) {
-      case "m":
-        mounted.resolve();
-        break;
-      case "p":
-        started.resolve(Number(body.toString("latin1")));
-        break;
-      case "f":
-        started.resolve({ failure: body.toString() });
-        break;
-      case "x": {
-        const record = parseExitRecord(body.toString());
-        if (record === undefined) exit.reject(monitorGone());
-        else exit.resolve(record);
-        break;
-      }
-      default:
+    if (type === "m") mounted.resolve();
+    else if (type === "p") started.resolve(Number(body.toString("latin1")));
+    else if (type === "f") started.resolve({ failure: body.toString() });
+    else if (type === "x") {
+      const record = parseExitRecord(body.toString());
+      if (record === undefined) exit.reject(monitorGone());
+      else exit.resolve(record);
     }
   });
   for (const { promise } of [mounted, started, exit]) promise.catch(() => undefined);
@@ -68,7 +58,7 @@ export function controlMonitor(socket: Socket, directory: string): ControlledMon
 }
 
 /** How a container's process ended, as its monitor wrote it down. */
-export async function readExitRecord(directory: string): Promise<DriverExit | undefined> {
+async function readExitRecord(directory: string): Promise<DriverExit | undefined> {
   const text = await readFile(join(directory, "exit.json"), "utf8").catch(() => "");
   return parseExitRecord(text);
 }

@@ -4,6 +4,7 @@ import {
   type DriverContainer,
   type LinuxContainerUser,
 } from "@longshore/core";
+import { release } from "../cgroup/release.ts";
 import { connectMonitor } from "../monitor/launch-monitor.ts";
 import { attachSession, processStreams, streamBits } from "../monitor/session.ts";
 import { runRuntime } from "../runtime/run-runtime.ts";
@@ -11,6 +12,7 @@ import type { ContainerContext } from "./container-context.ts";
 import { containerStats } from "./container-stats.ts";
 import type { ControlledMonitor } from "./control-monitor.ts";
 import { execInContainer } from "./exec-in-container.ts";
+import { isFrozen } from "./is-frozen.ts";
 import { removeContainer } from "./remove-container.ts";
 import { signalNumber } from "./signal-numbers.ts";
 import { updateResources } from "./update-resources.ts";
@@ -36,7 +38,15 @@ export function driverContainer(
     hasEnded = true;
     sandbox.pids.delete(spec.id);
   };
-  monitor.exit.then(forget, forget);
+  monitor.exit.then(forget, async () => {
+    forget();
+    // Without its monitor nobody would hear of its end, nor write its log; `remove` tries again.
+    await release({
+      hierarchies: runtime.hierarchies,
+      cgroup: context.cgroup,
+      directories: [],
+    }).catch(() => undefined);
+  });
 
   const checkRunning = (): void => {
     if (!hasEnded) return;
@@ -86,12 +96,12 @@ export function driverContainer(
     async pause(options) {
       options?.signal?.throwIfAborted();
       checkRunning();
-      await freeze("pause", "paused");
+      await freeze("pause");
     },
     async resume(options) {
       options?.signal?.throwIfAborted();
       checkRunning();
-      await freeze("resume", "not paused");
+      await freeze("resume");
     },
     async stats(options) {
       options?.signal?.throwIfAborted();
@@ -109,12 +119,9 @@ export function driverContainer(
     },
   };
 
-  async function freeze(command: "pause" | "resume", done: string): Promise<void> {
-    try {
-      await runRuntime(runtime, [command, spec.id]);
-    } catch (error) {
-      // The OCI runtime calls it an error when there is nothing to do.
-      if (!(error instanceof LongshoreError) || !error.message.includes(done)) throw error;
-    }
+  async function freeze(command: "pause" | "resume"): Promise<void> {
+    // The OCI runtime calls it an error when there is nothing to do.
+    if ((await isFrozen(context)) === (command === "pause")) return;
+    await runRuntime(runtime, [command, spec.id]);
   }
 }

@@ -41,7 +41,7 @@ export async function execInContainer(
   exit.promise.catch(() => undefined);
   await writeFile(file, JSON.stringify(process), { mode: 0o600 });
   try {
-    const socket = await connectMonitor(directory, "monitor.sock", { signal }).catch((cause) => {
+    const socket = await connectMonitor(directory, "monitor.sock").catch((cause) => {
       throw new LongshoreError("SANDBOX_INVALID_STATE", "The container has ended.", { cause });
     });
     const wanted = { stdin: spec.stdin, stdout: true, stderr: !spec.tty };
@@ -55,19 +55,23 @@ export async function execInContainer(
       }
     });
     const { connection, stdin, stdout, stderr } = streams;
+    started.promise.catch(() => undefined);
     void connection.closed.then(() => {
-      started.reject(monitorGone());
+      started.reject(new LongshoreError("SANDBOX_INVALID_STATE", "The container has ended."));
       exit.reject(monitorGone());
     });
     const onAbort = (): void => started.reject(signal?.reason);
     signal?.addEventListener("abort", onAbort, { once: true });
     try {
+      signal?.throwIfAborted();
       const tty = spec.tty ? "1" : "";
       connection.send("X", [name, streamBits(wanted), tty].join("\0"));
       if (spec.tty && spec.terminalSize !== undefined) await streams.resize(spec.terminalSize);
       await started.promise;
     } catch (error) {
       await connection.close();
+      // What the monitor does about it is done when it has answered.
+      await orders.ask("k", name).catch(() => undefined);
       throw error;
     } finally {
       signal?.removeEventListener("abort", onAbort);

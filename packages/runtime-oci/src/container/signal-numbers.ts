@@ -18,7 +18,7 @@ export function signalNumber(name: SignalName): number {
   const known: Readonly<Record<string, number>> = constants.signals;
   const number = Object.hasOwn(known, name) ? known[name] : undefined;
   if (number !== undefined) return number;
-  throw new LongshoreError("VALIDATION_ERROR", `"${String(name).slice(0, 32)}" is no signal.`, {
+  throw new LongshoreError("VALIDATION_ERROR", `"${name.slice(0, 32)}" is no signal.`, {
     details: { field: "signal" },
   });
 }

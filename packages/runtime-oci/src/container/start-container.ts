@@ -5,6 +5,7 @@ import { launchMonitor, monitorFailure } from "../monitor/launch-monitor.ts";
 import { attachSession, processStreams, streamBits } from "../monitor/session.ts";
 import { runtimeCommand, runtimeError } from "../runtime/run-runtime.ts";
 import type { OciSpec } from "../spec/oci-spec.ts";
+import { checkRootfs } from "./check-container.ts";
 import {
   containerCgroup,
   overlayTarget,
@@ -30,6 +31,7 @@ export async function startContainer(
 ): Promise<DriverContainer> {
   const { sandbox, spec } = context;
   signal?.throwIfAborted();
+  checkRootfs(spec.rootfs);
   const wanted = (spec.attach ?? []).map((request) => wantedStreams(spec.process, request));
   await writeContainerRecord(sandbox.spec.directory, spec);
   try {
@@ -101,7 +103,7 @@ export function processUser({ process: { user } }: Pick<OciSpec, "process">): {
 
 function monitorSettings(context: ContainerContext): Record<string, string | number | undefined> {
   const { sandbox, spec, cgroup } = context;
-  const { hierarchies, kind, hidesUnified } = sandbox.runtime;
+  const { hierarchies, hidesUnified } = sandbox.runtime;
   const { rootfs, log, process } = spec;
   const oomFile = hierarchies?.version === 2 ? "memory.events" : "memory.oom_control";
   const memory = containerCgroup(context, "memory");
@@ -115,13 +117,7 @@ function monitorSettings(context: ContainerContext): Record<string, string | num
     logFiles: log?.maxFiles ?? 1,
     tree: cgroup === undefined ? undefined : containerCgroup(context, "freezer"),
     oom: memory && join(memory, oomFile),
-    // "freezer:" names the one hierarchy of version 1 in which the process gets a cgroup of its own.
-    execCgroup:
-      cgroup === undefined || !kind.hasExecCgroups
-        ? undefined
-        : hierarchies?.version === 2
-          ? "/"
-          : "freezer:/",
+    ...execSettings(context),
     hideUnified: hidesUnified ? 1 : 0,
     ...(rootfs.kind === "overlay" &&
       plainRoot(rootfs) === undefined && {
@@ -131,4 +127,17 @@ function monitorSettings(context: ContainerContext): Record<string, string | num
         work: rootfs.upper?.workDir ?? "",
       }),
   };
+}
+
+/** How an executed process gets a cgroup of its own, by which it is killed with all that it started. */
+function execSettings(context: ContainerContext): Record<string, string | number | undefined> {
+  const { hierarchies, kind } = context.sandbox.runtime;
+  if (hierarchies?.version === 2) {
+    return { execTree: containerCgroup(context, "freezer"), execCgroup: "/" };
+  }
+  if (kind.execCgroups === "inherited") {
+    return { execTree: containerCgroup(context, "unified"), execJoins: 1 };
+  }
+  // It names the one hierarchy of version 1 that the processes are killed by.
+  return { execTree: containerCgroup(context, "freezer"), execCgroup: "freezer:/" };
 }

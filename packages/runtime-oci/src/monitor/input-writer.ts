@@ -26,7 +26,9 @@ export function processInput({ send, sendEnd }: ProcessInputOptions): ProcessInp
 
   const writeAll = async (bytes: Buffer): Promise<void> => {
     let rest = bytes;
-    while (rest.length > 0 && !isClosed) {
+    while (rest.length > 0) {
+      // What nobody reads any more is dropped.
+      if (isClosed) return;
       if (room === 0) {
         const { promise, resolve } = Promise.withResolvers<void>();
         wake = resolve;

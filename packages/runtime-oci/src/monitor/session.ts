@@ -34,22 +34,11 @@ export function processStreams(
   onOther: (type: FrameType, body: Buffer) => void = () => undefined,
 ): ProcessStreams {
   const connection = openConnection(socket, (type, body) => {
-    switch (type) {
-      case "1":
-        stdout.push(body);
-        break;
-      case "2":
-        stderr.push(body);
-        break;
-      case "c":
-        stdin.onTaken(body.readUInt32BE(0));
-        break;
-      case "z":
-        endOf(body.toString("latin1") === "1" ? "1" : "2");
-        break;
-      default:
-        onOther(type, body);
-    }
+    if (type === "1") stdout.push(body);
+    else if (type === "2") stderr.push(body);
+    else if (type === "c") stdin.onTaken(body.readUInt32BE(0));
+    else if (type === "z") endOf(body.toString("latin1") === "1" ? "1" : "2");
+    else onOther(type, body);
   });
   const open = new Set<"1" | "2">();
   const outputEnded = Promise.withResolvers<void>();

@@ -59,7 +59,7 @@ sub log_output { my ($stream, $data) = @_;
   substr($text, $end) = "";
   my $entries = "";
   if (length $text) {
-    if ($text =~ /[^\n]{$max_part}[^\n]/) {
+    if ($text =~ /^[^\n]{$max_part}[^\n]/m) {
       for my $line (split /\n/, $text, -1) { $entries .= parts($head, \$line) . "${"$"}{head}F $line\n"; }
       # split sees one more, empty line after the last line end.
       substr($entries, -(length($head) + 3)) = ""; }

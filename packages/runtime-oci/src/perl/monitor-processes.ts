@@ -26,6 +26,8 @@ sub start_process { my ($p, $wants_input, @command) = @_;
   if (!$pid) {
     $SIG{$_} = "DEFAULT" for qw(PIPE HUP INT TERM CHLD);
     open(STDIN, "<&", $in); open(STDOUT, ">&", $out); open(STDERR, ">&", $err);
+    # Where the OCI runtime cannot say it, the process inherits its cgroup.
+    if ($setting{execJoins} && $p != $main) { spew("$p->{tree}/cgroup.procs", $$) or fail("join a cgroup"); }
     hide_unified() if $setting{hideUnified};
     exec { $command[0] } @command or do { print STDERR "$command[0]: $!"; kill 9, $$; } }
   $p->{asked} = 1; $p->{starter} = $pid; $p->{oom_before} = oom_kills();
@@ -46,13 +48,16 @@ sub begin { return if $main->{asked};
 sub execute { my ($c, $body) = @_;
   my ($name, $wants, $tty) = split /\0/, $body;
   return drop($c) if $c->{process} || $process{$name} || $name !~ /^exec-[a-z0-9]{1,40}$/;
-  my $tree = length $setting{execCgroup} ? "$setting{tree}/$name" : undef;
+  my $tree = length($setting{execTree} // "") ? "$setting{execTree}/$name" : undef;
   my $p = { name => $name, clients => {}, queue => [], out => {}, tty => $tty, owner => $c, tree => $tree, asked => 1 };
   attach_client($c, $p, $wants);
   return failed($p, "The container is not running.") if !$main->{running} || $main->{ended};
-  if ($tree) { mkdir $tree, 0755 or return failed($p, "$tree: $!"); }
+  if ($tree) {
+    my $path = "";
+    for my $part (split m{/}, $setting{execTree}) { $path .= $part; mkdir $path, 0755 if length $path; $path .= "/"; }
+    mkdir $tree, 0755 or return failed($p, "$tree: $!"); }
   start_process($p, $wants & 1, @runtime, "exec", "--detach", "--pid-file", "$name.pid", "--process", "$name.json",
-    $tree ? ("--cgroup", "$setting{execCgroup}$name") : (), $tty ? ("--console-socket", "$name.sock") : (), $setting{id}); }
+    length($setting{execCgroup} // "") ? ("--cgroup", "$setting{execCgroup}$name") : (), $tty ? ("--console-socket", "$name.sock") : (), $setting{id}); }
 
 sub reap {
   my $without_waiting = 1;

@@ -72,13 +72,15 @@ const numbers: Readonly<Record<string, number>> = {
 const prologue = String.raw`
 use strict;
 our %n = split /[=,]/, shift @ARGV;
+# As texts they would be joined letter by letter where bits are.
+$_ += 0 for values %n;
 sub fail { my ($step, $more) = @_; my $errno = $! + 0;
   print STDERR "$errno\0$step\0", $more // ""; exit 1; }
 # The arguments stay the caller's own: the kernel writes into some.
 sub call { my $name = shift; return syscall($n{$name} + 0, @_); }
 sub later { return $! == $n{EAGAIN} || $! == $n{EINTR}; }
 sub unblock { my ($file) = @_; my $set_flags = 4; my $get_flags = 3;
-  fcntl($file, $set_flags, fcntl($file, $get_flags, 0) | $n{O_NONBLOCK}); }
+  fcntl($file, $set_flags, (0 + fcntl($file, $get_flags, 0)) | $n{O_NONBLOCK}); }
 sub slurp { my ($path) = @_;
   open(my $file, "<", $path) or return undef;
   local $/; return scalar <$file>; }

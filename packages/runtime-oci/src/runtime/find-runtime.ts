@@ -37,6 +37,17 @@ export async function openRuntime(options: OpenRuntimeOptions): Promise<RuntimeC
   await findPerl();
   const binary = await locate(options.binary, kind);
   const hierarchies = process.geteuid?.() === 0 ? await findHierarchies() : undefined;
+  if (
+    kind.execCgroups === "inherited" &&
+    hierarchies?.version === 1 &&
+    !hierarchies.mountPoints.has("unified")
+  ) {
+    throw new LongshoreError(
+      "RUNTIME_NOT_SUPPORTED",
+      `${kind.name} gives executed commands no cgroup of their own on a machine with only version 1.`,
+      { details: { fix: "use runc, or boot with version 2 of cgroups" } },
+    );
+  }
   const features = await run(binary, ["features"]).then(
     ({ stdout }) => stdout,
     () => "",

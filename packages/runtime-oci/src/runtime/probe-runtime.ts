@@ -1,15 +1,119 @@
 import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { promisify } from "node:util";
-import type { Abortable, DriverAvailability } from "@longshore/core";
+import { isLongshoreError, type Abortable } from "@longshore/core";
 import { openRuntime } from "./find-runtime.ts";
+import { runRuntime } from "./run-runtime.ts";
+import type { RuntimeContext } from "./runtime-context.ts";
 
 const run = promisify(execFile);
 
+/** What an OCI runtime can do on this machine, tried out. */
+export interface RuntimeProbe {
+  /** An OCI runtime's name, or path */
+  readonly binary: string;
+  readonly available: boolean;
+  readonly version?: string | undefined;
+  /** What works, or what is missing */
+  readonly reason: string;
+  /** The way to get what is missing */
+  readonly fix?: string | undefined;
+}
+
+/**
+ * Runs a program in a container, and says what else the machine offers to containers. Never rejects for a lack of anything.
+ */
 export async function probeRuntime(
-  { binary, stateDirectory }: { readonly binary: string; readonly stateDirectory: string },
+  binary: string,
   { signal }: Abortable = {},
-): Promise<DriverAvailability> {
-  const context = await openRuntime({ binary, name: binary, stateDirectory });
-  const { stdout } = await run(context.binary, ["--version"], { signal });
-  return { isAvailable: true, version: /version (\S+)/.exec(stdout)?.[1] ?? "" };
+): Promise<RuntimeProbe> {
+  signal?.throwIfAborted();
+  const directory = await mkdtemp(join(tmpdir(), "longshore-probe-"));
+  try {
+    const context = await openRuntime({ binary, name: binary, stateDirectory: directory });
+    const { stdout } = await run(context.binary, ["--version"], { signal });
+    const version = /version (\S+)/.exec(stdout)?.[1] ?? "unknown";
+    if (!context.host.isRoot) {
+      return {
+        binary,
+        available: false,
+        version,
+        reason: "this driver needs root for namespaces, mounts and cgroups",
+        fix: "run the program as root",
+      };
+    }
+    if (context.hierarchies === undefined) {
+      return {
+        binary,
+        available: false,
+        version,
+        reason: "no cgroups are mounted, or version 1 without its freezer",
+        fix: "mount -t cgroup2 none /sys/fs/cgroup",
+      };
+    }
+    await tryContainer(context, directory);
+    return { binary, available: true, version, reason: `${version}, ${offers(context)}` };
+  } catch (error) {
+    signal?.throwIfAborted();
+    const fix = isLongshoreError(error) ? error.details?.["fix"] : undefined;
+    return {
+      binary,
+      available: false,
+      reason: error instanceof Error ? error.message : String(error),
+      ...(typeof fix === "string" && { fix }),
+    };
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+function offers({ host, hidesUnified }: RuntimeContext): string {
+  const limits = [...host.controllers].filter((name) =>
+    /^(cpu|memory|pids|cpuset|hugetlb)$/.test(name),
+  );
+  return [
+    `cgroups ${host.cgroupVersion} with ${limits.toSorted().join(", ") || "no limits"}`,
+    host.hasSeccomp ? "seccomp" : "no seccomp",
+    host.appArmorProfiles === undefined ? "no AppArmor" : "AppArmor",
+    ...(hidesUnified ? ["hidden from the second cgroup mount"] : []),
+  ].join(", ");
+}
+
+/** Programs of the host, read-only. */
+const hostDirectories = ["/usr", "/bin", "/lib", "/lib64"];
+
+/** Runs a program that every Linux has. */
+async function tryContainer(context: RuntimeContext, directory: string): Promise<void> {
+  const bundle = join(directory, "bundle");
+  const id = `longshore-probe-${randomBytes(6).toString("hex")}`;
+  const kernelFiles = ["nosuid", "noexec", "nodev"];
+  const namespaces = ["pid", "mount", "ipc", "uts", "network"].map((type) => ({ type }));
+  const root = join(bundle, "rootfs");
+  await mkdir(root, { recursive: true });
+  const binds = hostDirectories
+    .filter((path) => existsSync(path))
+    .map((path) => ({
+      destination: path,
+      type: "bind",
+      source: path,
+      options: ["rbind", "ro", "nosuid", "nodev"],
+    }));
+  await writeFile(
+    join(bundle, "config.json"),
+    JSON.stringify({
+      ociVersion: "1.0.2",
+      root: { path: root, readonly: true },
+      process: { user: { uid: 0, gid: 0 }, args: ["/bin/true"], cwd: "/", env: [] },
+      mounts: [
+        { destination: "/proc", type: "proc", source: "proc", options: kernelFiles },
+        ...binds,
+      ],
+      linux: { namespaces, cgroupsPath: `/${id}` },
+    }),
+  );
+  await runRuntime(context, ["run", "--bundle", bundle, id]);
 }

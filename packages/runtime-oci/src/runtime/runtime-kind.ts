@@ -3,8 +3,11 @@ export interface RuntimeKind {
   readonly name: "runc" | "crun" | "runsc";
   /** Options before the command, given the directory for its state */
   readonly globalOptions: (stateDirectory: string) => readonly string[];
-  /** Whether an executed process gets a cgroup of its own, below the container's */
-  readonly hasExecCgroups: boolean;
+  /**
+   * How an executed process gets a cgroup of its own with version 1 of cgroups: by an option, or in the hierarchy of version 2
+   * beside it, which the runtime leaves alone
+   */
+  readonly execCgroups: "option" | "inherited";
   /** Whether it stops at machines that mount version 2 of cgroups beside version 1 */
   readonly refusesHybridCgroups: boolean;
   readonly debianPackage: string;
@@ -14,14 +17,14 @@ export const runtimeKinds: readonly RuntimeKind[] = [
   {
     name: "runc",
     globalOptions: (state) => ["--root", state],
-    hasExecCgroups: true,
+    execCgroups: "option",
     refusesHybridCgroups: false,
     debianPackage: "runc",
   },
   {
     name: "crun",
     globalOptions: (state) => ["--root", state],
-    hasExecCgroups: true,
+    execCgroups: "inherited",
     refusesHybridCgroups: true,
     debianPackage: "crun",
   },

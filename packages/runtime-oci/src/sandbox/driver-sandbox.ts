@@ -1,5 +1,4 @@
 import type { Socket } from "node:net";
-import { join } from "node:path";
 import { LongshoreError, type DriverContainerSpec, type DriverSandbox } from "@longshore/core";
 import { checkContainer } from "../container/check-container.ts";
 import { containerContext } from "../container/container-context.ts";
@@ -75,8 +74,3 @@ function checkId({ id }: DriverContainerSpec): void {
 
 /** The socket of a sandbox's process 1. */
 export const initSocket = "init.sock";
-
-/** File that stands for a namespace of the sandbox. */
-export function namespaceFile({ directory }: { readonly directory: string }, name: string): string {
-  return join(directory, "ns", name);
-}

@@ -1,4 +1,4 @@
-import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { z } from "zod";
 
@@ -14,7 +14,7 @@ export interface SandboxRecord {
 }
 
 /** A process as it can be told apart after its number was given to another one. */
-export interface ProcessIdentity {
+interface ProcessIdentity {
   readonly pid: number;
   /** Clock ticks between the start of the machine and its own */
   readonly startTime: string;
@@ -28,7 +28,7 @@ const recordSchema = z.object({
 });
 
 /** A process; `undefined` when it is gone. See proc_pid_stat(5), field 22. */
-export async function processIdentity(pid: number): Promise<ProcessIdentity | undefined> {
+async function processIdentity(pid: number): Promise<ProcessIdentity | undefined> {
   let text: string;
   try {
     text = await readFile(`/proc/${pid}/stat`, "latin1");
@@ -83,15 +83,12 @@ function parseRecord(text: string, name: string): SandboxRecord | undefined {
   }
 }
 
-/** Readers see the old content or the new; it is on the disk when this resolves. */
+/**
+ * Readers see the old content or the new, also when this program is killed meanwhile. It need not be on the disk: after the
+ * machine was down there is nothing left that it could speak of.
+ */
 export async function replaceFile(path: string, content: string): Promise<void> {
   const part = `${path}.part`;
-  const file = await open(part, "w", 0o600);
-  try {
-    await file.writeFile(content);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
+  await writeFile(part, content, { mode: 0o600 });
   await rename(part, path);
 }
