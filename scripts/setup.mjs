@@ -24,6 +24,7 @@ const systemPackages = {
   iproute2: ["ip", "tc"],
   "libarchive-tools": ["bsdtar"],
   mmdebstrap: ["mmdebstrap"],
+  nftables: ["nft"],
   openssl: ["openssl"],
   python3: ["python3"],
   "qemu-utils": ["qemu-img"],
