@@ -14,6 +14,7 @@ import {
   type RuntimeClient,
 } from "@longshore/core";
 import { runCommand } from "../../src/runtime/run-command.ts";
+import { attachHub, type AttachHub } from "./attach-hub.ts";
 import type { DirectoryImages } from "./directory-images.ts";
 import { startHostProcess, type HostProcess } from "./host-process.ts";
 
@@ -37,6 +38,7 @@ interface ContainerRecord {
   readonly rootfs: string;
   readonly createdAtMs: number;
   readonly sessions: Set<HostProcess>;
+  readonly hub: AttachHub;
   isStarting: boolean;
   state: ContainerState;
   main?: HostProcess;
@@ -82,6 +84,7 @@ export function processRuntime({ directory, images }: ProcessRuntimeOptions): Ru
   };
   const remove = async (container: ContainerRecord): Promise<void> => {
     await stop(container, 0);
+    container.hub.close();
     await rm(join(directory, container.id), { recursive: true, force: true });
     containers.delete(container.id);
     names.delete(`${container.podSandboxId}/${nameOf(container.config)}`);
@@ -89,11 +92,16 @@ export function processRuntime({ directory, images }: ProcessRuntimeOptions): Ru
   const start = (container: ContainerRecord, argv: readonly string[], extra: Extra) =>
     startHostProcess({
       argv,
-      cwd: extra.workingDir ?? container.config.workingDir ?? container.rootfs,
+      cwd: onHost(container, extra.workingDir ?? container.config.workingDir ?? container.rootfs),
       env: {
         PATH: process.env["PATH"],
         HOME: container.rootfs,
-        ...toEnv(container.config.envs),
+        ...Object.fromEntries(
+          Object.entries(toEnv(container.config.envs)).map(([key, value]) => [
+            key,
+            onHost(container, value),
+          ]),
+        ),
         ...toEnv(extra.envs),
       },
       stdin: extra.stdin ?? false,
@@ -185,6 +193,7 @@ export function processRuntime({ directory, images }: ProcessRuntimeOptions): Ru
         rootfs,
         createdAtMs: Date.now(),
         sessions: new Set(),
+        hub: attachHub(config.stdinOnce ?? false),
         isStarting: false,
         state: "created",
       });
@@ -202,7 +211,8 @@ export function processRuntime({ directory, images }: ProcessRuntimeOptions): Ru
       container.isStarting = true;
       const argv = [...(container.config.command ?? []), ...(container.config.args ?? [])];
       try {
-        const main = await start(container, argv, { stdout: false, stderr: false });
+        const main = await start(container, argv, { stdin: container.config.stdin });
+        container.hub.connect(main);
         Object.assign(container, { main, state: "running", startedAtMs: Date.now() });
         void main.exit.then(({ exitCode }) =>
           Object.assign(container, {
@@ -256,6 +266,21 @@ export function processRuntime({ directory, images }: ProcessRuntimeOptions): Ru
       await session[Symbol.asyncDispose]();
       throw signal.reason;
     },
+    async attach(request, { signal } = {}) {
+      const container = getContainer(request.containerId);
+      if (container.state === "exited") {
+        throw new LongshoreError("SANDBOX_INVALID_STATE", "The container has exited.");
+      }
+      const { stdin = false, stdout = true, stderr = true } = request;
+      if (!stdin && !stdout && !stderr) {
+        throw new LongshoreError("VALIDATION_ERROR", "A session has at least one stream.");
+      }
+      if (stdin && container.config.stdin !== true) {
+        throw new LongshoreError("VALIDATION_ERROR", "The container has no input.");
+      }
+      signal?.throwIfAborted();
+      return container.hub.attach(request);
+    },
     async execSync({ containerId, cmd, timeout = 0 }, { signal } = {}) {
       const finished = await runCommand(
         runtime,
@@ -286,6 +311,16 @@ interface Extra {
 function checkId(id: string): string {
   if (id === "") throw new LongshoreError("VALIDATION_ERROR", "An id is never empty.");
   return id;
+}
+
+/** A mount is shown where it is on the host: paths in the environment, and the directory, begin there. */
+function onHost({ config }: ContainerRecord, path: string): string {
+  for (const { containerPath, hostPath } of config.mounts ?? []) {
+    if (path === containerPath || path.startsWith(`${containerPath}/`)) {
+      return hostPath + path.slice(containerPath.length);
+    }
+  }
+  return path;
 }
 
 function nameOf({ metadata }: ContainerConfig): string {

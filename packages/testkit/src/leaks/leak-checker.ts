@@ -6,7 +6,10 @@ import { findLinks, findRules } from "./network-leaks.ts";
 import { findHeldNamespaces, findProcesses } from "./process-leaks.ts";
 
 export interface LeakCheckerOptions {
-  /** Parts of names and paths of cgroups, mounts and nft tables that count. @default ["longshore"] */
+  /**
+   * Parts of names and paths of cgroups, mounts and nft tables that count. Where several tests run at once, name what only
+   * this one's have: the default is for a machine of one's own. @default ["longshore"]
+   */
   readonly marks?: readonly string[] | undefined;
   /** Directories: mounts below them count, and processes that work there or name them. @default [] */
   readonly roots?: readonly string[] | undefined;
