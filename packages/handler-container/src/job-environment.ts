@@ -27,7 +27,7 @@ export function jobEnvironment(
     // The job's own is left out; the image's stays, for the CRI has no word to take it away.
     if (value === null) continue;
     own[name] = String(value);
-    if (own[name]?.includes("\0") === true) {
+    if (own[name].includes("\0")) {
       throw invalid(`runtime.env.${name}`, "must not contain NUL");
     }
   }

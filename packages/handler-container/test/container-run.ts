@@ -141,6 +141,12 @@ export class ContainerRunner implements AsyncDisposable {
     return [...pods.map(({ id }) => id), ...dirs];
   }
 
+  /** Fails a test that leaves anything. */
+  async assertNothingLeft(): Promise<void> {
+    const left = await this.leftovers();
+    if (left.length > 0) throw new Error(`left behind: ${left.join(", ")}`);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.temp[Symbol.asyncDispose]();
     await rm(this.root, { recursive: true, force: true });

@@ -12,9 +12,7 @@ let runner: ContainerRunner;
 beforeAll(async () => {
   runner = await ContainerRunner.open();
 });
-afterEach(async () => {
-  expect(await runner.leftovers()).toEqual([]);
-});
+afterEach(() => runner.assertNothingLeft());
 afterAll(() => runner[Symbol.asyncDispose]());
 
 describe("a job of mode image", () => {

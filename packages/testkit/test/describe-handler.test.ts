@@ -8,7 +8,7 @@ let failed: ReadonlyMap<string, readonly string[]> = new Map();
 
 beforeAll(async () => {
   failed = await runFaultySuites(
-    fileURLToPath(import.meta.resolve("./faulty-handlers/vitest.config.ts")),
+    fileURLToPath(import.meta.resolve("./faulty-handlers/faulty-handlers.ts")),
   );
 }, 60_000);
 

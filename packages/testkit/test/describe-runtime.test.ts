@@ -8,7 +8,7 @@ let failed: ReadonlyMap<string, readonly string[]> = new Map();
 
 beforeAll(async () => {
   failed = await runFaultySuites(
-    fileURLToPath(import.meta.resolve("./faulty-runtimes/vitest.config.ts")),
+    fileURLToPath(import.meta.resolve("./faulty-runtimes/faulty-runtimes.ts")),
   );
 }, 600_000);
 

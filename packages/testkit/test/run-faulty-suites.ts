@@ -13,16 +13,17 @@ interface CaseReport {
 /**
  * Runs suites whose cases fail, in a vitest of their own.
  *
- * @param config path of its configuration
+ * @param suites path of their file, beside which their configuration is
  * @returns the failed cases of each suite, by the suite's title
  */
 export async function runFaultySuites(
-  config: string,
+  suites: string,
 ): Promise<ReadonlyMap<string, readonly string[]>> {
   const cli = join(
     dirname(fileURLToPath(import.meta.resolve("vitest/package.json"))),
     "vitest.mjs",
   );
+  const config = join(dirname(suites), "vitest.config.ts");
   const directory = await mkdtemp(join(tmpdir(), "longshore-suites-"));
   const file = join(directory, "report.json");
   try {
