@@ -10,14 +10,16 @@ import {
   runHandler,
   silentLogger,
   type AdmissionOverrides,
+  type ImageClient,
   type JobDocument,
   type JobEvent,
   type JobInput,
   type JobOutcome,
   type JobRuntime,
   type LongshoreError,
+  type RuntimeClient,
 } from "@longshore/core";
-import { tempRuntime, type TempRuntime } from "../../core/test/runtime/temp-runtime.ts";
+import { tempRuntime } from "../../core/test/runtime/temp-runtime.ts";
 import { containerHandler, type ContainerHandlerOptions } from "../src/index.ts";
 
 export interface ContainerRunOptions {
@@ -41,19 +43,27 @@ export interface FinishedRun {
   readArtifact(path: string): Promise<string>;
 }
 
+/** A runtime, and a store, with the image that jobs use. */
+export interface JobRuntimes extends AsyncDisposable {
+  readonly runtime: RuntimeClient;
+  readonly images: ImageClient;
+  readonly directory: string;
+}
+
 /** A runtime with one image, `base`, that jobs may use, and a place where they run. */
 export class ContainerRunner implements AsyncDisposable {
   readonly root: string;
-  readonly temp: TempRuntime;
+  readonly temp: JobRuntimes;
 
-  private constructor(root: string, temp: TempRuntime) {
+  private constructor(root: string, temp: JobRuntimes) {
     this.root = root;
     this.temp = temp;
   }
 
-  static async open(): Promise<ContainerRunner> {
+  /** @param runtimes where jobs run. @default host processes, which isolates nothing */
+  static async open(runtimes?: JobRuntimes): Promise<ContainerRunner> {
     const root = await mkdtemp(join(tmpdir(), "longshore-container-"));
-    return new ContainerRunner(root, await tempRuntime());
+    return new ContainerRunner(root, runtimes ?? (await tempRuntime()));
   }
 
   handler(
