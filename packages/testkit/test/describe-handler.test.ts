@@ -9,6 +9,7 @@ let failed: ReadonlyMap<string, readonly string[]> = new Map();
 beforeAll(async () => {
   failed = await runFaultySuites(
     fileURLToPath(import.meta.resolve("./faulty-handlers/faulty-handlers.ts")),
+    fileURLToPath(import.meta.resolve("./faulty-handlers/vitest.config.ts")),
   );
 }, 60_000);
 

@@ -9,6 +9,7 @@ let failed: ReadonlyMap<string, readonly string[]> = new Map();
 beforeAll(async () => {
   failed = await runFaultySuites(
     fileURLToPath(import.meta.resolve("./faulty-runtimes/faulty-runtimes.ts")),
+    fileURLToPath(import.meta.resolve("./faulty-runtimes/vitest.config.ts")),
   );
 }, 600_000);
 

@@ -13,24 +13,25 @@ interface CaseReport {
 /**
  * Runs suites whose cases fail, in a vitest of their own.
  *
- * @param suites path of their file, beside which their configuration is
+ * @param suites path of their file
+ * @param config path of its configuration
  * @returns the failed cases of each suite, by the suite's title
  */
 export async function runFaultySuites(
   suites: string,
+  config: string,
 ): Promise<ReadonlyMap<string, readonly string[]>> {
   const cli = join(
     dirname(fileURLToPath(import.meta.resolve("vitest/package.json"))),
     "vitest.mjs",
   );
-  const config = join(dirname(suites), "vitest.config.ts");
   const directory = await mkdtemp(join(tmpdir(), "longshore-suites-"));
   const file = join(directory, "report.json");
   try {
     await new Promise<void>((resolve) => {
       const options = ["--config", config, "--reporter", "json", "--outputFile", file];
       // It exits with 1: there are failures, and must be.
-      execFile(process.execPath, [cli, "run", ...options], { cwd: dirname(config) }, () => {
+      execFile(process.execPath, [cli, "run", ...options], { cwd: dirname(suites) }, () => {
         resolve();
       });
     });
