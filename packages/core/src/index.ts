@@ -154,6 +154,8 @@ export type { SignalName } from "./runtime/signal-name.ts";
 export { nanosecondsFromMs, nanosecondsToMs } from "./runtime/nanoseconds.ts";
 export type { Nanoseconds } from "./runtime/nanoseconds.ts";
 export type * from "./runtime/sandbox-driver.ts";
+export { containerUser, mergeImageConfig } from "./runtime/process-spec.ts";
+export type { ContainerProcess } from "./runtime/process-spec.ts";
 export { openSandbox } from "./runtime/open-sandbox.ts";
 export type * from "./runtime/sandbox.ts";
 export type * from "./runtime/sandbox-files.ts";

@@ -131,6 +131,10 @@ export interface StopContainerRequest extends ContainerRef {
   readonly timeout?: number | undefined;
 }
 
+export interface SignalContainerRequest extends ContainerRef {
+  readonly signal: SignalName;
+}
+
 export interface ContainerStatusRequest extends ContainerRef {
   /** Whether `info` is wanted. @default false */
   readonly verbose?: boolean | undefined;

@@ -7,9 +7,11 @@ import type {
   Container,
   ContainerFilter,
   ContainerRef,
+  ContainerStatus,
   ContainerStatusRequest,
   ContainerStatusResponse,
   CreateContainerRequest,
+  SignalContainerRequest,
   StopContainerRequest,
   UpdateContainerResourcesRequest,
 } from "./container.ts";
@@ -116,6 +118,16 @@ export interface RuntimeClient extends AsyncDisposable {
   startContainer(request: ContainerRef, options?: Abortable): Promise<void>;
   /** Sends the stop signal, waits, then kills. A container that has not started stays `created`. */
   stopContainer(request: StopContainerRequest, options?: Abortable): Promise<void>;
+  /**
+   * Sends a signal to the first process of a running container, and to it alone. No error when the process has ended. Ours,
+   * not the CRI's.
+   */
+  signalContainer?(request: SignalContainerRequest, options?: Abortable): Promise<void>;
+  /**
+   * Resolves once the container has `exited`, at once when it has already. Rejects with `NOT_FOUND` when it is removed before
+   * it was started. Ours, not the CRI's.
+   */
+  waitContainer?(request: ContainerRef, options?: Abortable): Promise<ContainerStatus>;
   /** Removes a container; kills it first when it runs. */
   removeContainer(request: ContainerRef, options?: Abortable): Promise<void>;
   containerStatus(
