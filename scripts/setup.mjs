@@ -16,6 +16,7 @@ const systemPackages = {
   "apache2-utils": ["htpasswd"],
   attr: ["setfattr"],
   bsdutils: ["script"],
+  buildah: ["buildah"],
   "busybox-static": ["busybox"],
   curl: ["curl"],
   "docker-registry": ["docker-registry"],

@@ -48,6 +48,24 @@ export type { JobEventEmitter, JobEventEmitterOptions } from "./handler/job-even
 export { runHandler } from "./handler/run-handler.ts";
 export type { HandlerLimits, HandlerRun, HandlerRunOutcome } from "./handler/run-handler.ts";
 
+export { artifactMatcher } from "./command-job/artifact-matcher.ts";
+export { BoundedOutput, type CapturedOutput } from "./command-job/bounded-output.ts";
+export { collectArtifacts } from "./command-job/collect-artifacts.ts";
+export {
+  artifactsDirOf,
+  give,
+  layDownFiles,
+  startDirectory,
+  writeFiles,
+} from "./command-job/job-files.ts";
+export type { JobFilesOptions, JobUser } from "./command-job/job-files.ts";
+export { jobInput } from "./command-job/job-input.ts";
+export type { JobInput as CommandInput, JobInputOptions } from "./command-job/job-input.ts";
+export { outputLimits, type OutputLimits } from "./command-job/output-limits.ts";
+export { onLine } from "./command-job/output-lines.ts";
+export { parseOutput } from "./command-job/parse-output.ts";
+export { isProcessGone, processIdentity } from "./command-job/process-identity.ts";
+
 export type * from "./plugin/plugin.ts";
 export { definePlugin, pluginApiVersion } from "./plugin/define-plugin.ts";
 export { loadPlugins, type LoadPluginsOptions } from "./plugin/load-plugins.ts";

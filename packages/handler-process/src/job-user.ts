@@ -1,12 +1,6 @@
 import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import { LongshoreError } from "@longshore/core";
-
-/** Whom a job runs as, when not as the worker's own user. */
-export interface JobUser {
-  readonly uid: number;
-  readonly gid: number;
-}
+import { LongshoreError, type JobUser } from "@longshore/core";
 
 /**
  * The numeric user in `runtime.user`: `uid` or `uid:gid`.

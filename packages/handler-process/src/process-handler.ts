@@ -1,21 +1,26 @@
 import {
+  artifactMatcher,
+  artifactsDirOf,
+  BoundedOutput,
+  collectArtifacts,
   defineHandler,
+  give,
+  jobInput,
+  layDownFiles,
   LongshoreError,
+  onLine,
+  outputLimits,
+  parseOutput,
+  startDirectory,
+  type CapturedOutput,
   type Handler,
   type HandlerContext,
   type JobRuntime,
+  type OutputLimits,
 } from "@longshore/core";
-import { BoundedOutput, type CapturedOutput } from "./bounded-output.ts";
-import { artifactMatcher } from "./artifact-matcher.ts";
-import { collectArtifacts } from "./collect-artifacts.ts";
 import { commandLine } from "./command-line.ts";
-import { artifactsDirOf, give, layDownFiles, startDirectory } from "./job-files.ts";
-import { jobInput } from "./job-input.ts";
 import { assertReachable, jobUser } from "./job-user.ts";
 import { killOrphans } from "./leftovers.ts";
-import { outputLimits, type OutputLimits } from "./output-limits.ts";
-import { onLine } from "./output-lines.ts";
-import { parseOutput } from "./parse-output.ts";
 import { processEnvironment } from "./process-environment.ts";
 import { startProcessGroup, type ProcessEnd, type ProcessGroup } from "./process-group.ts";
 import { assertOptions, type ProcessHandlerOptions } from "./process-handler-options.ts";
@@ -61,7 +66,7 @@ async function runProcess(
   const maxBytes = options.maxFileBytes ?? defaultMaxFileBytes;
   await layDownFiles(runtime, { workDir, maxBytes, user });
   const cwd = await startDirectory(workDir, runtime.cwd, user);
-  const input = await jobInput(context, runtime, payload);
+  const input = await jobInput(context, runtime, { payload });
   const paramsFile = input.env["WORKER_PARAMS_FILE"];
   if (paramsFile !== undefined) await give(paramsFile, workDir, user);
   const host = options.environment?.(context) ?? {};

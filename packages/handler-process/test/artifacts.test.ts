@@ -3,7 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { artifactMatcher } from "../src/artifact-matcher.ts";
+import { artifactMatcher } from "../../core/src/command-job/artifact-matcher.ts";
 import { artifactPaths, ProcessRunner, script } from "./process-run.ts";
 
 let runner: ProcessRunner;

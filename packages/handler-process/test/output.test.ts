@@ -1,8 +1,8 @@
 import { PassThrough } from "node:stream";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { BoundedOutput } from "../src/bounded-output.ts";
-import { onLine } from "../src/output-lines.ts";
+import { BoundedOutput } from "../../core/src/command-job/bounded-output.ts";
+import { onLine } from "../../core/src/command-job/output-lines.ts";
 import { ProcessRunner, script } from "./process-run.ts";
 
 let runner: ProcessRunner;

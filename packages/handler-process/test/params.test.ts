@@ -5,7 +5,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { parse } from "yaml";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { flatten, formatDotenv } from "../src/dotenv.ts";
+import { flatten, formatDotenv } from "../../core/src/command-job/dotenv.ts";
 import { ProcessRunner, script } from "./process-run.ts";
 
 let runner: ProcessRunner;

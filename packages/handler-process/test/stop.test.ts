@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { LongshoreError, type JobEvent } from "@longshore/core";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { BoundedOutput } from "../src/bounded-output.ts";
+import { BoundedOutput } from "../../core/src/command-job/bounded-output.ts";
 import { processHandler } from "../src/index.ts";
 import { killAttempt } from "../src/leftovers.ts";
 import { startProcessGroup } from "../src/process-group.ts";

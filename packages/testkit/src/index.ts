@@ -15,7 +15,7 @@ export type { EventBusSuiteOptions } from "./event-bus/describe-event-bus.ts";
 export type { BusHooks, CreateBus } from "./event-bus/bus-fixture.ts";
 export { describePolicyConformance } from "./policy/describe-policy.ts";
 export type { PolicySuiteOptions } from "./policy/describe-policy.ts";
-export { describeRuntimeConformance } from "./runtime-client/describe-runtime.ts";
+export { describeRuntimeConformance, runtimeCaseNames } from "./runtime-client/describe-runtime.ts";
 export {
   runtimeAbilities,
   runtimeSuiteFiles,
@@ -27,3 +27,6 @@ export type {
   RuntimeSuiteImages,
   RuntimeSuiteOptions,
 } from "./runtime-client/suite-options.ts";
+export { leakChecker } from "./leaks/leak-checker.ts";
+export type { LeakChecker, LeakCheckerOptions } from "./leaks/leak-checker.ts";
+export type { Leak } from "./leaks/leak.ts";

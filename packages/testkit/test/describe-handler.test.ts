@@ -1,62 +1,17 @@
-import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
 import { describeHandlerConformance } from "../src/index.ts";
+import { runFaultySuites } from "./run-faulty-suites.ts";
 
-/** Titles of the failed cases, by the name that the suite was given. */
-const failed = new Map<string, readonly string[]>();
+/** Titles of the failed cases, by the title of the suite. */
+let failed: ReadonlyMap<string, readonly string[]> = new Map();
 
 beforeAll(async () => {
-  const report = await runSuites();
-  for (const [suite, cases] of report) {
-    failed.set(
-      suite.replace("Handler: ", ""),
-      cases.filter(({ status }) => status === "failed").map(({ title }) => title),
-    );
-  }
-}, 60_000);
-
-interface CaseReport {
-  readonly ancestorTitles: readonly string[];
-  readonly title: string;
-  readonly status: string;
-}
-
-/** Runs the suites of `faulty-handlers.ts` in a vitest of their own. */
-async function runSuites(): Promise<ReadonlyMap<string, readonly CaseReport[]>> {
-  const cli = join(
-    dirname(fileURLToPath(import.meta.resolve("vitest/package.json"))),
-    "vitest.mjs",
+  failed = await runFaultySuites(
+    fileURLToPath(import.meta.resolve("./faulty-handlers/faulty-handlers.ts")),
+    fileURLToPath(import.meta.resolve("./faulty-handlers/vitest.config.ts")),
   );
-  const suites = fileURLToPath(import.meta.resolve("./faulty-handlers/faulty-handlers.ts"));
-  const config = fileURLToPath(import.meta.resolve("./faulty-handlers/vitest.config.ts"));
-  const directory = await mkdtemp(join(tmpdir(), "longshore-suites-"));
-  const file = join(directory, "report.json");
-  try {
-    await new Promise<void>((resolve) => {
-      const options = ["--config", config, "--reporter", "json", "--outputFile", file];
-      // It exits with 1: there are failures, and must be.
-      execFile(process.execPath, [cli, "run", ...options], { cwd: dirname(suites) }, () => {
-        resolve();
-      });
-    });
-    return casesBySuite(JSON.parse(await readFile(file, "utf8")));
-  } finally {
-    await rm(directory, { recursive: true });
-  }
-}
-
-function casesBySuite({
-  testResults,
-}: {
-  readonly testResults: readonly { readonly assertionResults: readonly CaseReport[] }[];
-}): ReadonlyMap<string, readonly CaseReport[]> {
-  const cases = testResults.flatMap(({ assertionResults }) => assertionResults);
-  return Map.groupBy(cases, ({ ancestorTitles }) => ancestorTitles.join(" "));
-}
+}, 60_000);
 
 describe("describeHandlerConformance", () => {
   it.each([
@@ -75,7 +30,7 @@ describe("describeHandlerConformance", () => {
     ["changes its payload", ["leaves the document it is given as it was"]],
     ["runs alone", ["can run more than once at a time"]],
   ])("finds what is wrong with a handler that: %s", (name, cases) => {
-    expect(failed.get(name)).toEqual(cases);
+    expect(failed.get(`Handler: ${name}`)).toEqual(cases);
   });
 
   it.each([
@@ -83,7 +38,7 @@ describe("describeHandlerConformance", () => {
     ["cleans up what it never made", "cleans up once after each attempt, without an error"],
     ["is set up once and for all", "completes again after it was torn down and set up anew"],
   ])("finds among other things what is wrong with a handler that: %s", (name, title) => {
-    expect(failed.get(name)).toContain(title);
+    expect(failed.get(`Handler: ${name}`)).toContain(title);
   });
 
   it("wants an operation for a handler that has patterns only", () => {

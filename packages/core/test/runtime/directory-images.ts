@@ -18,7 +18,8 @@ export function directoryImages(registry: string, store: string): DirectoryImage
   /** By id: whoever pulls the same image waits for the first */
   const copies = new Map<string, Promise<void>>();
   const find = (ref: string) =>
-    images.get(ref) ?? [...images.values()].find(({ image }) => image.repoTags.includes(ref));
+    images.get(ref) ??
+    [...images.values()].find(({ image }) => image.repoTags.includes(shortName(ref)));
 
   return {
     locate(ref) {
@@ -35,13 +36,14 @@ export function directoryImages(registry: string, store: string): DirectoryImage
     },
     async pullImage({ image }, { signal, onProgress } = {}) {
       signal?.throwIfAborted();
-      if (!/^[a-z0-9-]+$/.test(image.image)) {
+      const name = shortName(image.image);
+      if (!/^[a-z0-9-]+$/.test(name)) {
         throw new LongshoreError("VALIDATION_ERROR", `"${image.image}" is not an image name.`);
       }
-      const source = join(registry, image.image);
+      const source = join(registry, name);
       onProgress?.({ phase: "resolve", receivedBytes: 0 });
       const { id, size } = await digest(source).catch((error: unknown) => {
-        const message = `The registry has no image "${image.image}".`;
+        const message = `The registry has no image "${name}".`;
         throw new LongshoreError("IMAGE_NOT_FOUND", message, { cause: error });
       });
       const path = join(store, id.replace(":", "-"));
@@ -49,7 +51,7 @@ export function directoryImages(registry: string, store: string): DirectoryImage
       copies.set(id, copied);
       await copied;
       signal?.throwIfAborted();
-      const repoTags = [...(images.get(id)?.image.repoTags ?? []), image.image];
+      const repoTags = [...(images.get(id)?.image.repoTags ?? []), name];
       images.set(id, {
         path,
         image: { id, repoTags, repoDigests: [], size, pinned: false },
@@ -80,6 +82,11 @@ async function copyOnce(source: string, path: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   await cp(source, `${path}.part`, { recursive: true, preserveTimestamps: true });
   await rename(`${path}.part`, path);
+}
+
+/** `base` for `docker.io/library/base:latest` */
+function shortName(ref: string): string {
+  return ref.replace(/^docker\.io\/library\//, "").replace(/:latest$/, "");
 }
 
 async function digest(root: string): Promise<{ id: string; size: number }> {

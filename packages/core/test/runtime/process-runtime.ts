@@ -18,6 +18,7 @@ import {
   type RuntimeClient,
 } from "@longshore/core";
 import { runCommand } from "../../src/runtime/run-command.ts";
+import { attachHub, type AttachHub } from "./attach-hub.ts";
 import type { DirectoryImages } from "./directory-images.ts";
 import { startHostProcess, type HostProcess } from "./host-process.ts";
 
@@ -41,10 +42,8 @@ interface ContainerRecord {
   readonly rootfs: string;
   readonly createdAtMs: number;
   readonly sessions: Set<HostProcess>;
+  readonly hub: AttachHub;
   isStarting: boolean;
-  /** Resolves for those who attached before the start; `undefined` when there is none */
-  readonly ready: PromiseWithResolvers<HostProcess | undefined>;
-  isAttached: boolean;
   state: ContainerState;
   main?: HostProcess;
   startedAtMs?: number;
@@ -97,20 +96,25 @@ export function processRuntime({ directory, images }: ProcessRuntimeOptions): Ru
   };
   const remove = async (container: ContainerRecord): Promise<void> => {
     await stop(container, 0);
+    container.hub.close();
     await rm(join(directory, container.id), { recursive: true, force: true });
     containers.delete(container.id);
     names.delete(`${container.podSandboxId}/${nameOf(container.config)}`);
-    container.ready.resolve(undefined);
     tell(container.id, "deleted");
   };
   const start = (container: ContainerRecord, argv: readonly string[], extra: Extra) =>
     startHostProcess({
       argv,
-      cwd: extra.workingDir ?? container.config.workingDir ?? container.rootfs,
+      cwd: onHost(container, extra.workingDir ?? container.config.workingDir ?? container.rootfs),
       env: {
         PATH: process.env["PATH"],
         HOME: container.rootfs,
-        ...toEnv(container.config.envs),
+        ...Object.fromEntries(
+          Object.entries(toEnv(container.config.envs)).map(([key, value]) => [
+            key,
+            onHost(container, value),
+          ]),
+        ),
         ...toEnv(extra.envs),
       },
       stdin: extra.stdin ?? false,
@@ -203,9 +207,8 @@ export function processRuntime({ directory, images }: ProcessRuntimeOptions): Ru
         rootfs,
         createdAtMs: Date.now(),
         sessions: new Set(),
+        hub: attachHub(config.stdinOnce ?? false),
         isStarting: false,
-        ready: Promise.withResolvers(),
-        isAttached: false,
         state: "created",
       });
       return id;
@@ -222,14 +225,9 @@ export function processRuntime({ directory, images }: ProcessRuntimeOptions): Ru
       container.isStarting = true;
       const argv = [...(container.config.command ?? []), ...(container.config.args ?? [])];
       try {
-        const { isAttached } = container;
-        const main = await start(container, argv, {
-          stdin: isAttached && container.config.stdin === true,
-          stdout: isAttached,
-          stderr: isAttached,
-        });
+        const main = await start(container, argv, { stdin: container.config.stdin });
+        container.hub.connect(main);
         Object.assign(container, { main, state: "running", startedAtMs: Date.now() });
-        container.ready.resolve(main);
         tell(containerId, "started");
         void main.exit.then(({ exitCode }) =>
           Object.assign(container, {
@@ -241,8 +239,7 @@ export function processRuntime({ directory, images }: ProcessRuntimeOptions): Ru
         );
       } catch (error) {
         Object.assign(container, { state: "exited", exitCode: 128, reason: "StartError" });
-        container.ready.resolve(undefined);
-        throw error;
+            throw error;
       }
     },
     async stopContainer({ containerId, timeout = 0 }) {
@@ -284,14 +281,20 @@ export function processRuntime({ directory, images }: ProcessRuntimeOptions): Ru
       await session[Symbol.asyncDispose]();
       throw signal.reason;
     },
-    async attach({ containerId }, { signal } = {}) {
-      signal?.throwIfAborted();
-      const container = getContainer(containerId);
-      if (container.state !== "created") {
-        throw new LongshoreError("RUNTIME_NOT_SUPPORTED", "Attach before the start.");
+    async attach(request, { signal } = {}) {
+      const container = getContainer(request.containerId);
+      if (container.state === "exited") {
+        throw new LongshoreError("SANDBOX_INVALID_STATE", "The container has exited.");
       }
-      container.isAttached = true;
-      return sessionOf(container.ready.promise);
+      const { stdin = false, stdout = true, stderr = true } = request;
+      if (!stdin && !stdout && !stderr) {
+        throw new LongshoreError("VALIDATION_ERROR", "A session has at least one stream.");
+      }
+      if (stdin && container.config.stdin !== true) {
+        throw new LongshoreError("VALIDATION_ERROR", "The container has no input.");
+      }
+      signal?.throwIfAborted();
+      return container.hub.attach(request);
     },
     async pauseContainer({ containerId }) {
       signalAll(getContainer(containerId), "SIGSTOP");
@@ -358,23 +361,6 @@ function signalAll({ main, sessions }: ContainerRecord, signal: NodeJS.Signals):
   }
 }
 
-/** The streams of a process that is still to start; empty when it never does. */
-function sessionOf(ready: Promise<HostProcess | undefined>): AttachSession {
-  const output = async function* (name: "stdout" | "stderr"): AsyncGenerator<Uint8Array> {
-    yield* (await ready)?.[name] ?? [];
-  };
-  return {
-    stdin: {
-      write: async (chunk) => (await ready)?.stdin.write(chunk),
-      end: async () => (await ready)?.stdin.end(),
-    },
-    stdout: output("stdout"),
-    stderr: output("stderr"),
-    resize: async () => undefined,
-    [Symbol.asyncDispose]: async () => undefined,
-  };
-}
-
 interface Extra {
   readonly workingDir?: string | undefined;
   readonly envs?: readonly KeyValue[] | undefined;
@@ -386,6 +372,16 @@ interface Extra {
 function checkId(id: string): string {
   if (id === "") throw new LongshoreError("VALIDATION_ERROR", "An id is never empty.");
   return id;
+}
+
+/** A mount is shown where it is on the host: paths in the environment, and the directory, begin there. */
+function onHost({ config }: ContainerRecord, path: string): string {
+  for (const { containerPath, hostPath } of config.mounts ?? []) {
+    if (path === containerPath || path.startsWith(`${containerPath}/`)) {
+      return hostPath + path.slice(containerPath.length);
+    }
+  }
+  return path;
 }
 
 function nameOf({ metadata }: ContainerConfig): string {

@@ -1,7 +1,7 @@
 import type { RuntimeCase } from "./runtime-case.ts";
 import type { RuntimeAbility } from "./suite-options.ts";
 
-export interface CaseOptions {
+interface CaseOptions {
   /** A runtime that lacks one of these skips the case. @default [] */
   readonly needs?: readonly RuntimeAbility[] | undefined;
   /** @default 60_000 */

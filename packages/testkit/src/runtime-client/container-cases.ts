@@ -83,8 +83,8 @@ export const containerCases: CaseGroup = (check) => {
   check("kills a container that ignores SIGTERM after the time-out", async (tools) => {
     const container = await launchReady(tools, "trap '' TERM");
     const startedMs = Date.now();
-    await tools.runtime.stopContainer({ ...container, timeout: 1 });
-    expect(Date.now() - startedMs).toBeGreaterThanOrEqual(950);
+    await tools.runtime.stopContainer({ ...container, timeout: 3 });
+    expect(Date.now() - startedMs).toBeGreaterThanOrEqual(2_950);
     expect(await tools.status(container)).toMatchObject({ state: "exited", exitCode: 137 });
   });
 

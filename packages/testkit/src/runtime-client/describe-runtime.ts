@@ -53,6 +53,13 @@ const groups: readonly CaseGroup[] = [
   facadeCases,
 ];
 
+/** Names of all cases, e.g. to see that a list of those to skip is complete. */
+export function runtimeCaseNames(): readonly string[] {
+  const names: string[] = [];
+  for (const group of groups) group((title) => names.push(title));
+  return names;
+}
+
 /**
  * The contract of `RuntimeClient`, as tests: what the Kubernetes CRI v1 promises, seen by a caller. Call it in a test
  * file of the implementation.

@@ -2,6 +2,7 @@ import { access, mkdir, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { expect } from "vitest";
 import { needing, type CaseGroup } from "./case-group.ts";
+import { countSleeps, hostSleeps, randomSeconds } from "./marked-sleep.ts";
 import { countBytes } from "./session-output.ts";
 
 const mib = 1_048_576;
@@ -98,16 +99,13 @@ export const hostileCases: CaseGroup = (check) => {
   check(
     "ends processes that closed their outputs and left their group",
     async (tools) => {
-      const watcher = await tools.launch();
-      const script =
-        "(setsid sh -c 'exec > /dev/null 2>&1 < /dev/null; sleep 424242' &); sleep 1000";
-      const container = await tools.launch({ command: ["sh", "-c", script] }, watcher);
-      const count =
-        "cat /proc/[0-9]*/cmdline 2> /dev/null | tr '\\0' ' ' | grep -c 'sleep 424242' || true";
-      await tools.sh(container, `until [ "$(${count})" != 0 ]; do sleep 0.02; done`);
+      const mark = randomSeconds();
+      const detached = `exec > /dev/null 2>&1 < /dev/null; exec sleep ${mark}`;
+      const script = `(setsid sh -c '${detached}' &); sleep 1000`;
+      const container = await tools.launch({ command: ["sh", "-c", script] });
+      await tools.sh(container, `until [ "$(${countSleeps(mark)})" = 1 ]; do sleep 0.02; done`);
       await tools.runtime.removePodSandbox(container);
-      const again = await tools.launch();
-      expect(await tools.sh(again, count)).toBe("0");
+      expect(await hostSleeps(mark)).toBe(0);
     },
     { needs: ["pid namespaces"] },
   );

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, vi } from "vitest";
@@ -51,7 +52,8 @@ export async function launchLogged(
   const logDirectory = join(tools.directory, "logs");
   const pod = await tools.pod({ logDirectory });
   const command = ["sh", "-c", script];
-  const logPath = "main/0.log";
+  // Logs are never truncated: each container has a file of its own.
+  const logPath = `${randomUUID()}/0.log`;
   const container = await tools.launch({ command, logPath, ...wishes }, pod);
   return { ...container, log: join(logDirectory, logPath) };
 }

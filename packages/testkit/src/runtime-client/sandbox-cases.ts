@@ -48,7 +48,7 @@ export const sandboxCases: CaseGroup = (check) => {
     const metadata = { ...sandboxConfig.metadata, attempt: 1 };
     await tools.pod({ metadata });
     const all = await tools.runtime.listPodSandbox({ labelSelector: tools.labels });
-    expect(all.map((pod) => pod.metadata.attempt ?? 0).toSorted()).toEqual([0, 1]);
+    expect(all.map((pod) => pod.metadata.attempt ?? 0).toSorted((a, b) => a - b)).toEqual([0, 1]);
   });
 
   check("gives the same metadata to one of several callers", async (tools) => {

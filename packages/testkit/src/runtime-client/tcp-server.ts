@@ -8,7 +8,8 @@ export function greeter(port: number): readonly string[] {
   const perl = `$s = IO::Socket::INET->new(Listen => 5, LocalPort => ${port}, ReuseAddr => 1) or die;
     while ($c = $s->accept) { $l = <$c>; print $c "hello $l"; close $c }`;
   const script = `if command -v perl > /dev/null; then exec perl -MIO::Socket::INET -e '${perl}'; fi
-    exec nc -lk -p ${port} -e /bin/sh -c 'read l; echo "hello $l"'`;
+    printf '#!/bin/sh\nread l; echo "hello $l"\n' > /greet; chmod 755 /greet
+    exec nc -ll -p ${port} -e /greet`;
   return ["sh", "-c", script];
 }
 

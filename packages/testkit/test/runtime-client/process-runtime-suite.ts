@@ -13,10 +13,14 @@ export async function processRuntimeHarness(): Promise<RuntimeHarness> {
   };
 }
 
+const offered: ReadonlySet<string> = new Set(["attach", "stdin"]);
+
 /** It isolates nothing. */
 export const processRuntimeLacks: Readonly<Partial<Record<RuntimeAbility, string>>> =
   Object.fromEntries(
-    Object.keys(runtimeAbilities).map((ability) => [ability, "it isolates nothing"]),
+    Object.keys(runtimeAbilities)
+      .filter((ability) => !offered.has(ability))
+      .map((ability) => [ability, "it isolates nothing"]),
   );
 
 export const processRuntimeSkip: Readonly<Record<string, string>> = {

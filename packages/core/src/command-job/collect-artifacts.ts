@@ -1,7 +1,8 @@
 import { constants } from "node:fs";
 import { lstat, open, readdir, readlink, realpath, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
-import { isLongshoreError, LongshoreError, type HandlerContext } from "@longshore/core";
+import { isLongshoreError, LongshoreError } from "../errors/longshore-error.ts";
+import type { HandlerContext } from "../handler/handler-context.ts";
 
 const maxEntries = 100_000;
 const maxDepth = 32;

@@ -1,5 +1,5 @@
-import { LongshoreError, type JobRuntime } from "@longshore/core";
-import type { ProcessHandlerOptions } from "./process-handler-options.ts";
+import { LongshoreError } from "../errors/longshore-error.ts";
+import type { JobRuntime } from "../job/job-document.ts";
 
 const defaultMaxBytes = 10_485_760;
 
@@ -15,7 +15,10 @@ export interface OutputLimits {
  *
  * @throws {LongshoreError} `LIMIT_EXCEEDED`
  */
-export function outputLimits(runtime: JobRuntime, options: ProcessHandlerOptions): OutputLimits {
+export function outputLimits(
+  runtime: JobRuntime,
+  options: { readonly [Name in keyof OutputLimits]?: OutputLimits[Name] | undefined },
+): OutputLimits {
   const limitOf = (name: keyof OutputLimits, wireName: string): number => {
     const most = options[name] ?? defaultMaxBytes;
     const wanted = runtime.limits?.[name] ?? most;

@@ -1,12 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import {
-  encodeJobDocument,
-  LongshoreError,
-  type HandlerContext,
-  type JobRuntime,
-} from "@longshore/core";
+import { LongshoreError } from "../errors/longshore-error.ts";
+import type { HandlerContext } from "../handler/handler-context.ts";
+import { encodeJobDocument } from "../job/codec.ts";
+import type { JobRuntime } from "../job/job-document.ts";
 import { stringify } from "yaml";
 import { flatten, formatDotenv } from "./dotenv.ts";
 
@@ -15,6 +13,17 @@ export interface JobInput {
   /** Written to standard input, which is then closed; empty: closed at once */
   readonly stdin: string;
   readonly env: Readonly<Record<string, string>>;
+}
+
+export interface JobInputOptions {
+  /** What the payload's schema made of `payload.data` */
+  readonly payload: unknown;
+  /** Where a file with the parameters is written. @default the work directory */
+  readonly directory?: string | undefined;
+  /** Path of that directory as the job sees it. @default the same */
+  readonly shownAs?: string | undefined;
+  /** Permissions of the file. @default 0o400 */
+  readonly mode?: number | undefined;
 }
 
 /** Longest single string the kernel passes to a program (MAX_ARG_STRLEN), less the variable's name. */
@@ -29,8 +38,9 @@ const maxEnvBytes = 128 * 1_024 - 64;
 export async function jobInput(
   context: HandlerContext,
   runtime: JobRuntime,
-  payload: unknown,
+  options: JobInputOptions,
 ): Promise<JobInput> {
+  const { payload, directory = context.workDir, shownAs = directory, mode = 0o400 } = options;
   const { params, input } = runtime;
   if (params === undefined) {
     return { stdin: stdinText(context, input?.stdin ?? "payload"), env: {} };
@@ -49,11 +59,10 @@ export async function jobInput(
     case "file": {
       // A name that no file of the job has.
       const name = `.params-${randomBytes(6).toString("hex")}.${params.format}`;
-      const path = join(context.workDir, name);
-      await writeFile(path, text, { mode: 0o400, flag: "wx" });
+      await writeFile(join(directory, name), text, { mode, flag: "wx" });
       return {
         stdin: stdinText(context, input?.stdin ?? "none"),
-        env: { WORKER_PARAMS_FILE: path },
+        env: { WORKER_PARAMS_FILE: join(shownAs, name) },
       };
     }
     case "env":

@@ -1,4 +1,5 @@
-import { LongshoreError, type JobRuntime } from "@longshore/core";
+import { LongshoreError } from "../errors/longshore-error.ts";
+import type { JobRuntime } from "../job/job-document.ts";
 import { parseDocument, visit } from "yaml";
 import type { CapturedOutput } from "./bounded-output.ts";
 

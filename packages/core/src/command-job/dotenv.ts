@@ -1,4 +1,4 @@
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "../errors/longshore-error.ts";
 
 /**
  * One `KEY='value'` per line, sorted; nested names are joined by dots. Quotes and newlines survive a shell.

@@ -1,4 +1,4 @@
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "../errors/longshore-error.ts";
 
 const maxPatterns = 256;
 

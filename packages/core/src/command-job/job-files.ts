@@ -1,7 +1,13 @@
 import { chmod, lchown, mkdir, realpath, writeFile } from "node:fs/promises";
 import { dirname, join, resolve, sep } from "node:path";
-import { LongshoreError, type JobRuntime } from "@longshore/core";
-import type { JobUser } from "./job-user.ts";
+import { LongshoreError } from "../errors/longshore-error.ts";
+import type { JobFile, JobRuntime } from "../job/job-document.ts";
+
+/** User and group on the host that a job runs as. */
+export interface JobUser {
+  readonly uid: number;
+  readonly gid: number;
+}
 
 export interface JobFilesOptions {
   readonly workDir: string;
@@ -21,37 +27,50 @@ export function artifactsDirOf(workDir: string): string {
  * @throws {LongshoreError} `VALIDATION_ERROR`, `LIMIT_EXCEEDED`
  */
 export async function layDownFiles(runtime: JobRuntime, options: JobFilesOptions): Promise<void> {
-  const { workDir, maxBytes, user } = options;
+  const { workDir, user } = options;
   await mkdir(artifactsDirOf(workDir));
   await give(artifactsDirOf(workDir), workDir, user);
+  await writeFiles(runtime.files ?? {}, { ...options, field: "runtime.files" });
+  if (user !== undefined) await lchown(workDir, user.uid, user.gid);
+}
+
+/**
+ * Writes files below a directory that nobody else can write to.
+ *
+ * @throws {LongshoreError} `VALIDATION_ERROR`, `LIMIT_EXCEEDED`
+ */
+export async function writeFiles(
+  files: Readonly<Record<string, JobFile>>,
+  options: JobFilesOptions & {
+    /** Where the files are in the document */
+    readonly field: string;
+  },
+): Promise<void> {
+  const { workDir, maxBytes, user, field } = options;
   let byteCount = 0;
-  for (const [path, { content, base64, url, mode = "0644" }] of Object.entries(
-    runtime.files ?? {},
-  )) {
+  for (const [path, { content, base64, url, mode = "0644" }] of Object.entries(files)) {
     if (url !== undefined) {
-      throw invalid(`runtime.files.${path}`, "is not fetched from a url; give content or base64");
+      throw invalid(`${field}.${path}`, "is not fetched from a url; give content or base64");
     }
     const bytes = Buffer.from(content ?? base64 ?? "", content === undefined ? "base64" : "utf8");
     byteCount += bytes.length;
     if (byteCount > maxBytes) {
-      throw new LongshoreError(
-        "LIMIT_EXCEEDED",
-        `runtime.files have more than ${maxBytes} bytes.`,
-        { phase: "validation", details: { maxBytes } },
-      );
+      throw new LongshoreError("LIMIT_EXCEEDED", `${field} have more than ${maxBytes} bytes.`, {
+        phase: "validation",
+        details: { maxBytes },
+      });
     }
-    const target = below(workDir, path, `runtime.files.${path}`);
+    const target = below(workDir, path, `${field}.${path}`);
     try {
       await mkdir(dirname(target), { recursive: true });
       await writeFile(target, bytes, { flag: "wx" });
     } catch (error) {
       // E.g. a file where another one needs a directory; whatever it is, another attempt does not help.
-      throw invalid(`runtime.files.${path}`, "cannot be written", error);
+      throw invalid(`${field}.${path}`, "cannot be written", error);
     }
     await chmod(target, Number.parseInt(mode, 8));
     await give(target, workDir, user);
   }
-  if (user !== undefined) await lchown(workDir, user.uid, user.gid);
 }
 
 /**

@@ -1,0 +1,98 @@
+import {
+  artifactMatcher,
+  collectArtifacts,
+  defineHandler,
+  jobInput,
+  LongshoreError,
+  outputLimits,
+  parseOutput,
+  type Handler,
+  type HandlerContext,
+  type JobRuntime,
+} from "@longshore/core";
+import { buildImage } from "./build-image.ts";
+import { assertOptions, type ContainerHandlerOptions } from "./container-handler-options.ts";
+import { jobEnvironment } from "./job-environment.ts";
+import { jobPlace } from "./job-place.ts";
+import { policyGate } from "./policy-gate.ts";
+import { provideImage } from "./provide-image.ts";
+import { assertSuccess, report, runContainer } from "./run-container.ts";
+import { removeOrphans } from "./sandbox-labels.ts";
+import { sandboxWishes } from "./sandbox-wishes.ts";
+
+const defaultMaxFileBytes = 16_777_216;
+
+/**
+ * Runs jobs of the modes `image`, `sandbox` and `build` in containers of their own, by whatever runtime it is given.
+ *
+ * Every job of these modes comes here, whatever its operation is called: a worker looks for `image.run`, `sandbox.run`
+ * and `build.run`; `container.run` is the name for documents that are written by hand.
+ *
+ * @throws {RangeError} for options that cannot be meant
+ */
+export function containerHandler(options: ContainerHandlerOptions): Handler {
+  assertOptions(options);
+  return defineHandler({
+    name: "container",
+    operations: ["container.run", "image.run", "sandbox.run", "build.run"],
+    // What a worker that was killed left running would be in the way of the jobs it left behind.
+    setup: () => removeOrphans(options.runtime),
+    execute: (context, payload) => runJob(context, payload, options),
+  });
+}
+
+async function runJob(
+  context: HandlerContext,
+  payload: unknown,
+  options: ContainerHandlerOptions,
+): Promise<unknown> {
+  const { signal, workDir } = context;
+  const runtime = assertMode(context.document.runtime);
+  // Before anything is pulled or run: what cannot be done is no reason to fail afterwards.
+  const globs = runtime.output?.artifacts ?? [];
+  const isArtifact = artifactMatcher(globs);
+  const limits = outputLimits(runtime, options);
+  const wishes = sandboxWishes(runtime, options);
+  const subject = options.subject?.(context) ?? `service:${context.workerId}`;
+  const gate = policyGate(options.policy, subject, context);
+  const maxBytes = options.maxFileBytes ?? defaultMaxFileBytes;
+  const place = await jobPlace(workDir, runtime, maxBytes);
+  const input = await jobInput(context, runtime, {
+    payload,
+    directory: place.directory,
+    shownAs: place.inside,
+    mode: 0o444,
+  });
+  const envs = jobEnvironment(context, runtime, {
+    place,
+    params: input.env,
+    host: options.environment?.(context) ?? {},
+  });
+  const imageId =
+    runtime.mode === "build"
+      ? await buildImage(context, options, { gate, maxBytes })
+      : await provideImage(context, options, gate);
+  const finished = await runContainer(context, {
+    options,
+    gate,
+    parts: { imageId, runtime, wishes, place, envs },
+    stdin: input.stdin,
+    limits,
+  });
+  report(context, finished);
+  signal.throwIfAborted();
+  assertSuccess(finished.status);
+  if (globs.length > 0) await collectArtifacts(context, place.artifactsDir, isArtifact);
+  return parseOutput(finished.output.stdout(), runtime);
+}
+
+/** The mode is what admission rules allow or refuse: a document without it must not get here by its operation's name. */
+function assertMode(runtime: JobRuntime | undefined): JobRuntime {
+  const mode = runtime?.mode ?? "handler";
+  if (runtime !== undefined && ["image", "sandbox", "build"].includes(mode)) return runtime;
+  throw new LongshoreError(
+    "RUNTIME_NOT_SUPPORTED",
+    `Containers are only run for runtime.mode "image", "sandbox" or "build", not "${mode}".`,
+    { phase: "validation" },
+  );
+}

@@ -1,0 +1,6 @@
+export { containerHandler } from "./container-handler.ts";
+export type {
+  BuiltImage,
+  ContainerHandlerOptions,
+  NetworkAccess,
+} from "./container-handler-options.ts";
