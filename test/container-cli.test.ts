@@ -148,29 +148,22 @@ describe("longshore run", () => {
     expect(exitCode).not.toBe(0);
   });
 
-  it("hands signals on, and says 143 for a process that SIGTERM ended", async () => {
-    const script = "trap 'echo got it; exit 9' INT; echo ready; while :; do sleep 0.1; done";
-    await using command = startAt(["run", "--home", home, image, "sh", "-c", script]);
-    await vi.waitFor(() => expect(command.output().stdout).toContain("ready"), { timeout: 60_000 });
-    command.child.kill("SIGINT");
-    expect(await command.ended).toMatchObject({ exitCode: 9, stdout: "ready\ngot it\n" });
-
-    await using plain = startAt([
-      "run",
-      "--home",
-      home,
-      image,
-      "sh",
-      "-c",
-      "echo on; exec sleep 99",
-    ]);
-    await vi.waitFor(() => expect(plain.output().stdout).toContain("on"), { timeout: 60_000 });
-    plain.child.kill("SIGTERM");
-    await vi.waitFor(() => expect(plain.child.exitCode ?? plain.child.signalCode).toBeNull());
-    plain.child.kill("SIGTERM");
-    plain.child.kill("SIGTERM");
-    expect((await plain.ended).exitCode).toBeGreaterThanOrEqual(137);
-  });
+  it.each([
+    {
+      script: "trap 'echo got it; exit 9' INT; echo on; while :; do sleep 0.1; done",
+      signal: "SIGINT",
+      exitCode: 9,
+    },
+    { script: "echo on; exec sleep 99", signal: "SIGTERM", exitCode: 143 },
+  ] as const)(
+    "hands $signal on: the exit code is $exitCode",
+    async ({ script, signal, exitCode }) => {
+      await using command = startAt(["run", "--home", home, image, "sh", "-c", script]);
+      await vi.waitFor(() => expect(command.output().stdout).toContain("on"), { timeout: 60_000 });
+      command.child.kill(signal);
+      expect((await command.ended).exitCode).toBe(exitCode);
+    },
+  );
 
   it.each([
     {

@@ -239,7 +239,7 @@ export function processRuntime({ directory, images }: ProcessRuntimeOptions): Ru
         );
       } catch (error) {
         Object.assign(container, { state: "exited", exitCode: 128, reason: "StartError" });
-            throw error;
+        throw error;
       }
     },
     async stopContainer({ containerId, timeout = 0 }) {

@@ -63,7 +63,10 @@ async function start(
       const attach = entry.pending.requests();
       // Before, for a process may have ended when its start is told.
       startedAt = nanosecondsFromMs(Date.now());
-      return up.start(driverContainerSpec(engine, entry, { attach, log }), { signal });
+      const spec = driverContainerSpec(engine, entry, { attach, log });
+      const terminalSize = entry.pending.terminalSize();
+      const process = { ...spec.process, ...(terminalSize !== undefined && { terminalSize }) };
+      return up.start({ ...spec, process }, { signal });
     }, signal);
   } catch (error) {
     // Nothing of it stays, so that it may be tried again.

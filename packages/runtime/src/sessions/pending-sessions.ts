@@ -10,6 +10,8 @@ export interface PendingSessions {
   add(request: SessionRequest): AttachSession;
   /** What the sessions that still wait ask for; a start that fails and may be tried again leaves them waiting. */
   requests(): readonly SessionRequest[];
+  /** The size of terminal that was asked for last, so that the process has it when it looks first. */
+  terminalSize(): TerminalSize | undefined;
   /** The driver's sessions, in the order of the last {@link requests}. */
   begin(sessions: readonly AttachSession[]): Promise<void>;
   /** Ends those that wait. Idempotent. */
@@ -39,6 +41,7 @@ export function pendingSessions(): PendingSessions {
       asked = [...waiting];
       return asked.map(({ request }) => request);
     },
+    terminalSize: () => waiting.findLast(({ size }) => size !== undefined)?.size,
     async begin(sessions) {
       const begun = asked;
       asked = [];

@@ -47,7 +47,7 @@ export function addContainerCommands(program: Command, options: ContainerCommand
       .option("-d, --detach", "start it, print its id, and leave it")
       .option("--keep", "do not remove it when its command ends"),
   ).action(async (image: string, args: readonly string[], flags) => {
-    done(await asRun(() => runContainer(image, args, flags)));
+    done(await asRun(() => runContainer(image, withoutDashes(args), flags)));
   });
 
   command("ps", "show the containers that run")
@@ -66,7 +66,7 @@ export function addContainerCommands(program: Command, options: ContainerCommand
     .option("-w, --workdir <dir>", "working directory")
     .option("-u, --user <user>", "user name, uid or uid:gid")
     .action(async (name: string, args: readonly string[], flags) => {
-      done(await asRun(() => execInContainer(name, args, flags)));
+      done(await asRun(() => execInContainer(name, withoutDashes(args), flags)));
     });
 
   command("logs", "print what a container has written", namesHelp)
@@ -120,11 +120,14 @@ export function addContainerCommands(program: Command, options: ContainerCommand
     sandbox.command(name).description(description).addOption(home).addOption(json);
   withContainerOptions(
     sandboxCommand("create", "make a sandbox of an image, ready for longshore exec").argument(
-      "<image>",
+      "[image]",
+      "image; or name it in --spec",
     ),
-  ).action(async (image: string, flags) => {
-    done(await createSandbox(image, flags));
-  });
+  )
+    .option("--spec <file>", "JSON or YAML, as a job's runtime.sandbox; flags come before it")
+    .action(async (image: string | undefined, flags) => {
+      done(await createSandbox(image, flags));
+    });
   sandboxCommand("ls", "show the sandboxes")
     .alias("list")
     .action(async (flags) => {
@@ -172,6 +175,11 @@ function withContainerOptions(to: Command): Command {
         .default("missing"),
     )
     .addOption(many("--plain-http <host>", "speak http to this registry"));
+}
+
+/** `--` before the command is for shells and people; the command does not get it. */
+function withoutDashes(args: readonly string[]): readonly string[] {
+  return args[0] === "--" ? args.slice(1) : args;
 }
 
 /** An option that may be repeated. */

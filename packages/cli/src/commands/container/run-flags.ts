@@ -66,7 +66,8 @@ export function runConfigs(
   const labels = Object.fromEntries((flags.label ?? []).map((text) => pair("--label", text)));
   const namespaceOptions: NamespaceOption = {
     network: networkOf(flags),
-    pid: "container",
+    // With the sandbox's init as process 1: signals do what they do outside, and orphans are reaped.
+    pid: "pod",
     ipc: "pod",
   };
   const seccomp = { profileType: "runtimeDefault" } as const;

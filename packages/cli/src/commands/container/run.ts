@@ -70,6 +70,9 @@ async function inFront(
   const { interactive = false, tty = false } = flags;
   const session = await runtime.attach?.({ containerId, stdin: interactive, stderr: !tty });
   try {
+    if (tty && process.stdout.isTTY) {
+      await session?.resize({ width: process.stdout.columns, height: process.stdout.rows });
+    }
     await startOrExplain(runtime, containerId, async () => undefined);
     using _signals = forwardSignals(
       // A process that has ended meanwhile needs no signal.

@@ -84,14 +84,14 @@ export async function listSandboxes(flags: RuntimeFlags): Promise<number> {
   const sandboxes = await listAll(home.runtime);
   if (terminal.isJson) {
     for (const one of sandboxes) {
-      terminal.printJson(({
-	pod_sandbox_id: one.id,
-	name: one.name,
-	state: one.state,
-	labels: one.labels,
-	created_at: new Date(one.createdAtMs).toISOString(),
-	runtime_handler: one.runtimeHandler
-}));
+      terminal.printJson({
+        pod_sandbox_id: one.id,
+        name: one.name,
+        state: one.state,
+        labels: one.labels,
+        created_at: new Date(one.createdAtMs).toISOString(),
+        runtime_handler: one.runtimeHandler,
+      });
     }
     return exitCodes.ok;
   }
