@@ -90,7 +90,7 @@ describe("a container's log", () => {
         expect(times).toEqual(times.toSorted((a, b) => (a < b ? -1 : a > b ? 1 : 0)));
         for (const { content } of all) expect(content.length).toBeLessThanOrEqual(16_384);
       }),
-      { numRuns: 60 },
+      { numRuns: 100 },
     );
   });
 

@@ -1,5 +1,5 @@
-import { constants, type Stats } from "node:fs";
-import { open, readdir, stat, type FileHandle } from "node:fs/promises";
+import { constants, type BigIntStats } from "node:fs";
+import { lstat, open, readdir, type FileHandle } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { hasCode } from "../records/fs-error.ts";
 
@@ -10,19 +10,28 @@ export interface LogFile extends AsyncDisposable {
   readonly key: string;
 }
 
+/** Rotations during one look at a directory; more than that and somebody plays with us */
+const maxLooks = 20;
+
 /** The log's files that are there, oldest first: `<path>.2`, `<path>.1`, `<path>`. */
 export async function openLogFiles(path: string): Promise<readonly LogFile[]> {
-  const numbers = await rotatedNumbers(path);
-  const paths = [path, ...numbers.map((number) => `${path}.${number}`)];
-  const files: LogFile[] = [];
-  // Newest first: one that is renamed meanwhile is met twice, not missed.
-  for (const one of paths) {
-    const file = await openLogFile(one);
-    if (file === undefined) continue;
-    if (files.some(({ key }) => key === file.key)) await file[Symbol.asyncDispose]();
-    else files.push(file);
+  for (let look = 1; ; look += 1) {
+    const paths = await logPaths(path);
+    const opened = await Promise.all(paths.map(openLogFile));
+    const files = opened.filter((file) => file !== undefined);
+    // Between the look and the opening they may have got other names: then one could be missing.
+    const isSame = (await logPaths(path)).join("\n") === paths.join("\n");
+    const now = await Promise.all(paths.map(lookAt));
+    const isStill = opened.every((file, index) => file?.key === now[index]?.key);
+    if ((isSame && isStill) || look === maxLooks) return files.toReversed();
+    await Promise.all(files.map((file) => file[Symbol.asyncDispose]()));
   }
-  return files.toReversed();
+}
+
+/** Newest first. */
+async function logPaths(path: string): Promise<readonly string[]> {
+  const numbers = await rotatedNumbers(path);
+  return [path, ...numbers.map((number) => `${path}.${number}`)];
 }
 
 /** `undefined` when there is none. */
@@ -34,7 +43,7 @@ async function openLogFile(path: string): Promise<LogFile | undefined> {
     if (hasCode(error, "ENOENT", "ELOOP")) return undefined;
     throw error;
   }
-  const info = await handle.stat();
+  const info = await handle.stat({ bigint: true });
   if (!info.isFile()) {
     await handle.close();
     return undefined;
@@ -56,16 +65,17 @@ export async function lookAt(
   path: string,
 ): Promise<{ readonly key: string; readonly size: number } | undefined> {
   try {
-    const info = await stat(path);
-    return { key: keyOf(info), size: info.size };
+    const info = await lstat(path, { bigint: true });
+    return info.isFile() ? { key: keyOf(info), size: Number(info.size) } : undefined;
   } catch (error) {
     if (hasCode(error, "ENOENT")) return undefined;
     throw error;
   }
 }
 
-function keyOf({ dev, ino }: Stats): string {
-  return `${dev}:${ino}`;
+/** The number of a file that was deleted is soon another's; the time of its making tells them apart. */
+function keyOf({ dev, ino, birthtimeNs }: BigIntStats): string {
+  return `${dev}:${ino}:${birthtimeNs}`;
 }
 
 async function rotatedNumbers(path: string): Promise<readonly number[]> {
