@@ -2,6 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DriverCapability, SandboxDriver } from "@longshore/core";
+import { driverLife } from "./runtime/driver-life.ts";
 import { findRuntime, openRuntime } from "./runtime/find-runtime.ts";
 import { probeRuntime } from "./runtime/probe-runtime.ts";
 import type { RuntimeContext } from "./runtime/runtime-context.ts";
@@ -30,18 +31,19 @@ const capabilities: ReadonlySet<DriverCapability> = new Set([
 /**
  * Runs containers on the host's kernel through an OCI runtime. Needs Linux and Perl (`perl-base`).
  *
- * Disposing leaves the sandboxes as they are: tear them down, or take them over later by `recover`.
+ * Disposing only lets go of the sandboxes, whose ends are then no longer learned here: tear them down, or take them over later by `recover`.
  */
 export function ociDriver(options: OciDriverOptions = {}): SandboxDriver {
   const { binary = "runc" } = options;
   const { kind } = findRuntime(binary);
   const name = options.name ?? kind.name;
   const stateDirectory = options.stateDirectory ?? defaultStateDirectory(name);
+  const life = driverLife();
   let opening: Promise<RuntimeContext> | undefined;
 
   const open = async (): Promise<RuntimeContext> => {
     await mkdir(stateDirectory, { recursive: true, mode: 0o700 });
-    return openRuntime({ binary, name, stateDirectory });
+    return openRuntime({ binary, name, stateDirectory, life });
   };
   const context = async (): Promise<RuntimeContext> => {
     opening ??= open();
@@ -68,7 +70,7 @@ export function ociDriver(options: OciDriverOptions = {}): SandboxDriver {
       return recoverSandboxes(await context(), known);
     },
     async [Symbol.asyncDispose]() {
-      // Everything it holds outlives it.
+      life.end();
     },
   };
 }

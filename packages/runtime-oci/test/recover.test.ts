@@ -31,15 +31,16 @@ describe.skipIf(!canRun)("sandboxes after the death of their program (needs root
   const leave = async (
     sandbox: DriverSandboxSpec,
     containers: readonly DriverContainerSpec[],
+    how: "killed" | "leave" = "killed",
   ): Promise<void> => {
     const plan = join(machine.path, `${sandbox.id}.json`);
     const stateDirectory = join(machine.path, "state");
     await writeFile(plan, JSON.stringify({ stateDirectory, sandbox, containers }));
-    const host = spawn(process.execPath, ["--conditions=@longshore/source", program, plan], {
+    const host = spawn(process.execPath, ["--conditions=@longshore/source", program, plan, how], {
       stdio: ["ignore", "pipe", "inherit"],
     });
     await once(host.stdout, "data");
-    host.kill("SIGKILL");
+    if (how === "killed") host.kill("SIGKILL");
     await once(host, "close");
   };
 
@@ -96,6 +97,21 @@ describe.skipIf(!canRun)("sandboxes after the death of their program (needs root
     expect(stdout).not.toContain("sleep 555");
     await found?.sandbox.teardown();
     await found?.sandbox.ended;
+    expect(await machine.leftovers()).toEqual([]);
+  });
+
+  it("lets a program end that disposed of its driver, and leaves the containers running", async () => {
+    const sandbox = await machine.sandboxSpec();
+    const spec = await machine.containerSpec("read x; echo got $x; exit 9", {
+      process: { stdin: true },
+    });
+    await leave(sandbox, [spec], "leave");
+    const found = (await machine.driver.recover([sandbox])).get(sandbox.id);
+    const container = found?.containers.get(spec.id);
+    const session = await container?.attach({ stdin: true });
+    await session?.stdin.write("word\n");
+    expect(await container?.exit).toMatchObject({ exitCode: 9 });
+    await found?.sandbox.teardown();
     expect(await machine.leftovers()).toEqual([]);
   });
 

@@ -5,6 +5,7 @@ import {
   type LinuxContainerUser,
 } from "@longshore/core";
 import { release } from "../cgroup/release.ts";
+import type { Connection } from "../monitor/connection.ts";
 import { connectMonitor } from "../monitor/launch-monitor.ts";
 import { attachSession, processStreams, streamBits } from "../monitor/session.ts";
 import { runRuntime } from "../runtime/run-runtime.ts";
@@ -38,8 +39,13 @@ export function driverContainer(
     hasEnded = true;
     sandbox.pids.delete(spec.id);
   };
+  const letGo = (held: Connection): void => {
+    void held.closed.then(runtime.life.onEnd(() => void held.close()));
+  };
+  letGo(connection);
   monitor.exit.then(forget, async () => {
     forget();
+    if (runtime.life.hasEnded()) return;
     // Without its monitor nobody would hear of its end, nor write its log; `remove` tries again.
     await release({
       hierarchies: runtime.hierarchies,
@@ -76,6 +82,7 @@ export function driverContainer(
         },
       );
       const streams = processStreams(socket, wanted);
+      letGo(streams.connection);
       streams.connection.send("A", Buffer.of(streamBits(wanted)));
       return attachSession(streams, spec.process.tty);
     },

@@ -56,7 +56,9 @@ export async function execInContainer(
     });
     const { connection, stdin, stdout, stderr } = streams;
     started.promise.catch(() => undefined);
+    const stay = context.sandbox.runtime.life.onEnd(() => void connection.close());
     void connection.closed.then(() => {
+      stay();
       started.reject(new LongshoreError("SANDBOX_INVALID_STATE", "The container has ended."));
       exit.reject(monitorGone());
     });

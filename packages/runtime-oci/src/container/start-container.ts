@@ -34,6 +34,10 @@ export async function startContainer(
   checkRootfs(spec.rootfs);
   const wanted = (spec.attach ?? []).map((request) => wantedStreams(spec.process, request));
   await writeContainerRecord(sandbox.spec.directory, spec);
+  // A root filesystem that need not be mounted can be looked at while the monitor starts.
+  const isThere = plainRoot(spec.rootfs) !== undefined;
+  const early = isThere ? containerSpec(context, context.rootPath) : undefined;
+  early?.catch(() => undefined);
   try {
     const [orders, ...sockets] = await launchMonitor({
       directory: spec.directory,
@@ -48,13 +52,15 @@ export async function startContainer(
       const streams = wanted[index];
       if (streams === undefined) continue;
       const session = processStreams(socket, streams);
-      session.connection.send("A", Buffer.of(streamBits(streams)));
+      const { connection } = session;
+      void connection.closed.then(sandbox.runtime.life.onEnd(() => void connection.close()));
+      connection.send("A", Buffer.of(streamBits(streams)));
       sessions.push(attachSession(session, spec.process.tty));
     }
     try {
       await monitor.mounted;
       signal?.throwIfAborted();
-      const ociSpec = await containerSpec(context, context.rootPath);
+      const ociSpec = await (early ?? containerSpec(context, context.rootPath));
       await writeFile(join(spec.directory, "config.json"), JSON.stringify(ociSpec), {
         mode: 0o600,
       });

@@ -6,6 +6,7 @@ import { findHierarchies } from "../cgroup/hierarchies.ts";
 import { readHostFacts } from "../spec/host-facts.ts";
 import { parseRuntimeFeatures } from "../spec/runtime-features.ts";
 import { findPerl } from "../perl/perl-program.ts";
+import type { DriverLife } from "./driver-life.ts";
 import type { RuntimeContext } from "./runtime-context.ts";
 import { runtimeKinds, type RuntimeKind } from "./runtime-kind.ts";
 
@@ -24,6 +25,7 @@ export interface OpenRuntimeOptions {
   readonly binary: string;
   readonly name: string;
   readonly stateDirectory: string;
+  readonly life: DriverLife;
 }
 
 /**
@@ -32,7 +34,7 @@ export interface OpenRuntimeOptions {
  * @throws {LongshoreError} `RUNTIME_NOT_SUPPORTED` when it or Perl is not installed
  */
 export async function openRuntime(options: OpenRuntimeOptions): Promise<RuntimeContext> {
-  const { name, stateDirectory } = options;
+  const { name, stateDirectory, life } = options;
   const { kind } = findRuntime(options.binary);
   await findPerl();
   const binary = await locate(options.binary, kind);
@@ -53,6 +55,7 @@ export async function openRuntime(options: OpenRuntimeOptions): Promise<RuntimeC
     () => "",
   );
   return {
+    life,
     name,
     kind,
     binary,

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { isLongshoreError, type Abortable } from "@longshore/core";
+import { driverLife } from "./driver-life.ts";
 import { openRuntime } from "./find-runtime.ts";
 import { runRuntime } from "./run-runtime.ts";
 import type { RuntimeContext } from "./runtime-context.ts";
@@ -34,7 +35,12 @@ export async function probeRuntime(
   signal?.throwIfAborted();
   const directory = await mkdtemp(join(tmpdir(), "longshore-probe-"));
   try {
-    const context = await openRuntime({ binary, name: binary, stateDirectory: directory });
+    const context = await openRuntime({
+      binary,
+      name: binary,
+      stateDirectory: directory,
+      life: driverLife(),
+    });
     const { stdout } = await run(context.binary, ["--version"], { signal });
     const version = /version (\S+)/.exec(stdout)?.[1] ?? "unknown";
     if (!context.host.isRoot) {

@@ -18,7 +18,10 @@ export function driverSandbox(context: SandboxContext, init: Socket | undefined)
   let teardown: Promise<void> | undefined;
   let isDown = false;
   // With process 1 all others of its namespace end.
+  const stay = context.runtime.life.onEnd(() => init?.destroy());
   init?.once("close", () => {
+    stay();
+    if (context.runtime.life.hasEnded()) return;
     isDown = true;
     ended.resolve();
   });
