@@ -29,6 +29,8 @@ export async function greet(stream: Duplex, name: string): Promise<string> {
   stream.write(`${name}\n`);
   const chunks: Buffer[] = [];
   for await (const chunk of stream) chunks.push(Buffer.from(chunk as Uint8Array));
+  // The other side has ended; ours is open still.
+  stream.destroy();
   return Buffer.concat(chunks).toString("utf8");
 }
 
