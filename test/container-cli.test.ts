@@ -65,8 +65,7 @@ beforeAll(async () => {
   home = join(directory, "home");
   image = await buildBusyboxImage(directory);
   program = await buildBundle(join(directory, "bundle"));
-  keeper = startAt(["runtime", "--home", home]);
-  await vi.waitFor(() => expect(keeper.output().stderr).toContain("ready"), { timeout: 60_000 });
+  keeper = await startKeeper();
 });
 afterAll(async () => {
   const left = await longshore("ps", "--all");
@@ -79,9 +78,24 @@ afterAll(async () => {
   const mounts = await readFile("/proc/mounts", "utf8");
   const leftMounts = mounts.split("\n").filter((line) => line.includes(directory));
   await rm(directory, { recursive: true, force: true });
-  expect([left.stdout, leftMounts], stderr).toEqual(["", []]);
-  expect(exitCode).toBe(0);
+  if (left.stdout === "" && leftMounts.length === 0 && exitCode === 0) return;
+  throw new Error(`left behind (${exitCode}): ${left.stdout} ${leftMounts.join(" ")} ${stderr}`);
 });
+
+/** The process that keeps the containers, in the foreground; tries again while one in the background is leaving. */
+async function startKeeper(): Promise<RunningCommand> {
+  for (let attempt = 0; attempt < 100; attempt += 1) {
+    const started = startAt(["runtime", "--home", home]);
+    const ended = started.ended.then(() => "ended");
+    const ready = vi.waitUntil(() => started.output().stderr.includes("ready"), {
+      timeout: 60_000,
+    });
+    const outcome = await Promise.race([ended, ready]);
+    ready.catch(() => undefined);
+    if (outcome !== "ended") return started;
+  }
+  throw new Error("no keeper could be started");
+}
 
 describe("longshore run", () => {
   it("runs a command in a new container, with its outputs apart and its exit code", async () => {
@@ -251,15 +265,7 @@ describe("containers that stay", () => {
       expect.objectContaining({ name: "survivor", state: "exited", exit_code: 5 }),
     ]);
     expect((await longshore("rm", "survivor")).exitCode).toBe(0);
-    // Put a keeper in the foreground again, once the one in the background has left for want of clients.
-    keeper = startAt(["runtime", "--home", home]);
-    await vi.waitFor(
-      async () => {
-        if (keeper.child.exitCode !== null) keeper = startAt(["runtime", "--home", home]);
-        expect(keeper.output().stderr).toContain("ready");
-      },
-      { timeout: 60_000, interval: 500 },
-    );
+    keeper = await startKeeper();
   });
 });
 

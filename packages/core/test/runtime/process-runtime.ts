@@ -7,7 +7,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import {
   LongshoreError,
   nanosecondsFromMs,
-  type AttachSession,
   type ContainerConfig,
   type ContainerEvent,
   type ContainerState,

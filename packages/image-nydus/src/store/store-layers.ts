@@ -6,7 +6,6 @@ import { layerDecompressor } from "../registry/layer-decompressor.ts";
 import { defaultTreeLimits, type TreeLimits } from "../tree/file-tree.ts";
 import { requireBlobInfo } from "./image-database.ts";
 import type { BlobRecord } from "./image-records.ts";
-import type { StoreLayout } from "./store-layout.ts";
 import { dataRecord, findStoredChunk, type StorePlace } from "./stored-data.ts";
 
 /** A layer on its way into the store. */
