@@ -67,14 +67,16 @@ export const runtimeSuiteFiles = {
 } as const;
 
 /** How the image `configured` is configured. */
-export const runtimeSuiteImageConfig = {
+export const runtimeSuiteImageConfig: Required<
+  Pick<ImageConfigChanges, "entrypoint" | "cmd" | "env" | "workingDir" | "user" | "stopSignal">
+> = {
   entrypoint: ["/bin/sh", "-c"],
   cmd: ['printf "%s:" "$GREETING" "$PWD" "$(id -u)"; trap "exit 9" USR1; echo; sleep 60 & wait'],
   env: ["GREETING=from the image", "KEPT=image"],
   workingDir: "/usr",
   user: "worker",
   stopSignal: "SIGUSR1",
-} as const satisfies Partial<ImageConfigChanges> & { readonly stopSignal: string };
+};
 
 /** A runtime under test. Disposing ends it and removes all it made. */
 export interface RuntimeHarness extends AsyncDisposable {

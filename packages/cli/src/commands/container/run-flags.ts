@@ -42,7 +42,7 @@ export interface RunConfigs {
 }
 
 /** Label of everything that the command has made. */
-export const commandLabel = "longshore.command";
+const commandLabel = "longshore.command";
 
 const cpuPeriodUs = 100_000;
 const namePattern = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
