@@ -20,6 +20,14 @@ import { assertSuccess, report, runContainer } from "./run-container.ts";
 import { removeOrphans } from "./sandbox-labels.ts";
 import { sandboxWishes } from "./sandbox-wishes.ts";
 
+/** What {@link containerHandler} answers to. */
+export const containerOperations = [
+  "container.run",
+  "image.run",
+  "sandbox.run",
+  "build.run",
+] as const;
+
 const defaultMaxFileBytes = 16_777_216;
 
 /**
@@ -34,7 +42,7 @@ export function containerHandler(options: ContainerHandlerOptions): Handler {
   assertOptions(options);
   return defineHandler({
     name: "container",
-    operations: ["container.run", "image.run", "sandbox.run", "build.run"],
+    operations: containerOperations,
     // What a worker that was killed left running would be in the way of the jobs it left behind.
     setup: () => removeOrphans(options.runtime),
     execute: (context, payload) => runJob(context, payload, options),

@@ -1,4 +1,4 @@
-export { containerHandler } from "./container-handler.ts";
+export { containerHandler, containerOperations } from "./container-handler.ts";
 export type {
   BuiltImage,
   ContainerHandlerOptions,

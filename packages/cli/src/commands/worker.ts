@@ -15,6 +15,7 @@ import {
   memoryEventBus,
   setupPlugins,
   startWorker,
+  type AdmissionOverrides,
   type CapabilityReport,
   type Logger,
   type Plugin,
@@ -22,12 +23,16 @@ import {
   type Worker,
   type WorkerConfig,
 } from "@longshore/core";
+import { containerOperations } from "@longshore/handler-container";
 import { processHandler } from "@longshore/handler-process";
+import type { RuntimeProbe } from "@longshore/runtime-oci";
 import { sqliteJobStore } from "@longshore/store-sqlite";
 import { fileTransport, fileTransportOptions } from "@longshore/transport-file";
 import { exitCodes } from "../exit-codes.ts";
 import { openTerminal } from "../terminal.ts";
 import { openLogger } from "../terminal-logger.ts";
+import { containerBackends, probeContainerRuntimes } from "./container/container-backends.ts";
+import { openWorkerContainers, wantsContainers } from "./container/worker-containers.ts";
 
 export interface WorkerFlags {
   readonly config?: string;
@@ -63,25 +68,28 @@ export async function runWorker(flags: WorkerFlags): Promise<number> {
     builtIns(config, logger),
     ...(await loadPlugins(config.plugins, { from: directory })),
   ];
-  const report = await detect(config, plugins, logger);
+  const probes = wantsContainers(config) ? await probeContainerRuntimes() : [];
+  const report = await detect(config, plugins, { logger, probes });
   for (const warning of report.warnings) logger.warn(warning);
   if (flags.detectOnly === true) {
     if (terminal.isJson) terminal.printJson(report);
     else terminal.print(JSON.stringify(report, null, 2));
     return exitCodes.ok;
   }
-  return serve({ config, plugins, report, logger, verifySignature, jobsDir: flags.jobsDir });
+  const { jobsDir } = flags;
+  return serve({ config, plugins, report, probes, logger, verifySignature, jobsDir });
 }
 
 async function serve(setup: {
   config: WorkerConfig;
   plugins: readonly Plugin[];
   report: CapabilityReport;
+  probes: readonly RuntimeProbe[];
   logger: Logger;
   verifySignature: SignatureVerifier | undefined;
   jobsDir: string | undefined;
 }): Promise<number> {
-  const { config, plugins, report, logger, verifySignature, jobsDir = "jobs" } = setup;
+  const { config, plugins, report, probes, logger, verifySignature, jobsDir = "jobs" } = setup;
   const { worker: settings, policy } = config;
   await using store = sqliteJobStore({ path: join(config.home, "jobs.db") });
   await using events = memoryEventBus({
@@ -102,13 +110,26 @@ async function serve(setup: {
   process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
   try {
     const rule = policy.rule === "allow-all" ? allowAllPolicy() : denyAllPolicy();
+    const audited = auditedPolicy(rule, events);
+    const admission = admissionOf(config);
+    const { signal } = starting;
+    await using containers = wantsContainers(config)
+      ? await openWorkerContainers(config, {
+          probes,
+          policy: audited,
+          admission,
+          logger,
+          events,
+          signal,
+        })
+      : undefined;
     worker = await startWorker({
       id: settings.id,
       pool: settings.pool,
       labels: settings.labels,
       taints: settings.taints,
-      policy: auditedPolicy(rule, events),
-      plugins,
+      policy: audited,
+      plugins: containers === undefined ? plugins : [...plugins, containers.plugin],
       transports: config.transports ?? [
         {
           type: "file",
@@ -120,19 +141,7 @@ async function serve(setup: {
       ],
       store,
       events,
-      admission: {
-        allowedModes: policy.allowedModes,
-        allowedOperations: policy.allowedOperations,
-        allowedImages: policy.allowedImages,
-        requireSignature: policy.requireSignature,
-        defaults: {
-          ...(settings.taskTimeoutSeconds !== undefined && {
-            timeoutSeconds: settings.taskTimeoutSeconds,
-          }),
-          ...policy.defaults,
-        },
-        max: policy.max,
-      },
+      admission,
       verifySignature,
       capabilities: report.capabilities,
       logger,
@@ -144,7 +153,7 @@ async function serve(setup: {
       resultRetentionMs: settings.resultRetention * 1_000,
       workDir: settings.workDir ?? join(config.home, "work"),
       artifactsDir: join(settings.resultsDir, "artifacts"),
-      signal: starting.signal,
+      signal,
     });
     await stopped(worker);
     return exitCodes.ok;
@@ -154,6 +163,22 @@ async function serve(setup: {
   } finally {
     process.off("SIGTERM", onSignal).off("SIGINT", onSignal);
   }
+}
+
+/** What the configuration lets in. */
+function admissionOf({ policy, worker }: WorkerConfig): AdmissionOverrides {
+  const { taskTimeoutSeconds } = worker;
+  return {
+    allowedModes: policy.allowedModes,
+    allowedOperations: policy.allowedOperations,
+    allowedImages: policy.allowedImages,
+    requireSignature: policy.requireSignature,
+    defaults: {
+      ...(taskTimeoutSeconds !== undefined && { timeoutSeconds: taskTimeoutSeconds }),
+      ...policy.defaults,
+    },
+    max: policy.max,
+  };
 }
 
 /** Resolves when the worker has stopped. */
@@ -194,7 +219,7 @@ function builtIns({ worker, policy }: WorkerConfig, logger: Logger): Plugin {
 async function detect(
   { worker }: WorkerConfig,
   plugins: readonly Plugin[],
-  logger: Logger,
+  { logger, probes }: { readonly logger: Logger; readonly probes: readonly RuntimeProbe[] },
 ): Promise<CapabilityReport> {
   const registry = handlerRegistry();
   await setupPlugins(plugins, {
@@ -204,12 +229,24 @@ async function detect(
     },
     registerTransport: () => {},
   });
-  return detectCapabilities({
-    handlers: registry,
+  const inContainers = probes.some(({ available }) => available) ? containerOperations : [];
+  const report = await detectCapabilities({
+    handlers: { operations: () => [...registry.operations(), ...inContainers].toSorted() },
     maxConcurrentJobs: worker.maxConcurrentJobs,
     declared: worker.capabilities,
     trustDeclaredRuntimes: worker.trustDeclaredRuntimes,
   });
+  const missing = probes.filter(({ available }) => !available);
+  return {
+    ...report,
+    capabilities: { ...report.capabilities, sandboxBackends: containerBackends(probes) },
+    warnings: [
+      ...report.warnings,
+      ...(inContainers.length === 0
+        ? missing.map(({ binary, reason }) => `no containers by ${binary}: ${reason}`)
+        : []),
+    ],
+  };
 }
 
 async function signatureVerifier({ policy }: WorkerConfig): Promise<SignatureVerifier | undefined> {

@@ -3,15 +3,19 @@ import { LongshoreError } from "../errors/longshore-error.ts";
 /** Optional host and port, path, optional tag, optional digest. */
 const referencePattern =
   /^(?:[A-Za-z0-9]+(?:[.-]+[A-Za-z0-9]+)*(?::\d{1,5})?\/)?[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:\/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(?:@sha256:[0-9a-f]{64})?$/;
+/** An image in a directory or archive of the host, by absolute path: no reference looks like it. */
+const localPattern = /^(?:oci|oci-archive|docker-archive):\/[A-Za-z0-9._+/-]*(?::[A-Za-z0-9._/:-]+)?$/;
 const digestPattern = /^\*@sha256:[0-9a-f]{64}$/;
 
 /**
  * The full name of an image: `alpine` is `docker.io/library/alpine:latest`. A digest stays as it is, and a reference that
- * has one gets no tag.
+ * has one gets no tag. An image of the host, `oci:/DIR[:TAG]`, `oci-archive:/FILE[:TAG]` or
+ * `docker-archive:/FILE[:REFERENCE]`, has no other name than this.
  *
  * @throws {LongshoreError} `VALIDATION_ERROR` for what is not an image reference
  */
 export function normalizeImage(reference: string): string {
+  if (isLocalImage(reference)) return reference;
   if (reference.length > 512 || !referencePattern.test(reference)) {
     throw new LongshoreError(
       "VALIDATION_ERROR",
@@ -33,12 +37,14 @@ export function normalizeImage(reference: string): string {
 
 /**
  * Whether an image is meant by a pattern: an exact reference, `name:*` for any tag of that name, `registry/path/*` for
- * everything below, `*@sha256:<digest>` for those bytes under any name, or `*`.
+ * everything below, `*@sha256:<digest>` for those bytes under any name, or `*`. Images of the host (`oci:/DIR:TAG`) are
+ * meant by their exact text only: whoever may use every image of every registry may not look into every directory.
  *
  * @throws {LongshoreError} `VALIDATION_ERROR` for what is not an image reference
  */
 export function isImageMatch(reference: string, pattern: string): boolean {
   const image = normalizeImage(reference);
+  if (isLocalImage(image) || isLocalImage(pattern)) return image === pattern;
   if (pattern === "*") return true;
   if (pattern.startsWith("*@"))
     return digestPattern.test(pattern) && image.endsWith(pattern.slice(1));
@@ -50,9 +56,17 @@ export function isImageMatch(reference: string, pattern: string): boolean {
   return image === normalizeImage(pattern);
 }
 
+function isLocalImage(text: string): boolean {
+  return text.length <= 512 && localPattern.test(text);
+}
+
 /** @throws {LongshoreError} `CONFIG_ERROR` for a pattern that {@link isImageMatch} cannot read */
 export function assertImagePattern(pattern: string): void {
   if (pattern.startsWith("*@") && !digestPattern.test(pattern)) throw patternError(pattern);
+  // Patterns for images of the host would mean nothing.
+  if (/^(oci|oci-archive|docker-archive):\//.test(pattern) && !isLocalImage(pattern)) {
+    throw patternError(pattern);
+  }
   try {
     isImageMatch("any", pattern);
   } catch (error) {

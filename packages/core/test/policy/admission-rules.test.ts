@@ -194,6 +194,7 @@ it("refuses a job whose deadline has passed, to the millisecond", () => {
 it.each<[string, AdmissionOverrides]>([
   ["a mode that does not exist", { allowedModes: ["teleport" as "handler"] }],
   ["an image pattern that means nothing", { allowedImages: ["*/*"] }],
+  ["a pattern for images of the host", { allowedImages: ["oci:/srv/images/*"] }],
   ["an incomplete digest", { allowedImages: ["*@sha256:12"] }],
   ["no time at all", { defaults: { timeoutSeconds: 0 } }],
   ["a limit that is not a number", { max: { memoryMb: Number.NaN } }],

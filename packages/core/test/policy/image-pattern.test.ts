@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { isImageMatch, normalizeImage } from "../../src/index.ts";
 
 const digest = `sha256:${"5f".repeat(32)}`;
@@ -71,4 +71,37 @@ it.each([
   ["anything/at:all", "*", true],
 ])("%s is matched by %s: %s", (reference, pattern, isMatch) => {
   expect(isImageMatch(reference, pattern)).toBe(isMatch);
+});
+
+describe("an image of the host", () => {
+  const image = "oci:/srv/images/app:1.2";
+
+  it("has no other name", () => {
+    expect(normalizeImage(image)).toBe(image);
+    expect(normalizeImage("docker-archive:/srv/a.tar:me/app:1")).toBe(
+      "docker-archive:/srv/a.tar:me/app:1",
+    );
+  });
+
+  it.each([
+    [image, image, true],
+    [image, "*", false],
+    [image, "oci:/srv/images/app:*", false],
+    [image, "oci:/srv/images/*", false],
+    ["oci:/srv/images/../../etc:1", "oci:/srv/images/*", false],
+    [image, "oci:/srv/images/app", false],
+    ["oci:/srv/images/app", image, false],
+    ["alpine", image, false],
+    ["oci:latest", image, false],
+    ["oci:latest", "*", true],
+  ])("%s fits the pattern %s: %s", (reference, pattern, fits) => {
+    expect(isImageMatch(reference, pattern)).toBe(fits);
+  });
+
+  it.each(["oci:relative/dir:1", "oci:./dir", "oci:/dir with space", "oci:/dir:", "oci:/d\n"])(
+    "is not meant by %j",
+    (text) => {
+      expect(() => normalizeImage(text)).toThrow("is not an image reference");
+    },
+  );
 });

@@ -15,7 +15,7 @@ import { ociDriver } from "@longshore/runtime-oci";
 import { openImageStore, type ImageFlags } from "../image/image-store.ts";
 
 /** OCI runtimes that are offered, the default first among those that work here. */
-const ociRuntimes = ["runc", "crun"] as const;
+export const ociRuntimes = ["runc", "crun"] as const;
 
 const logMaxBytes = 16_777_216;
 const logMaxFiles = 4;
@@ -30,6 +30,10 @@ export interface ComposeOptions {
   readonly logger: Logger;
   /** @default one of its own */
   readonly events?: EventBus | undefined;
+  /** @default the home's, opened for this and closed with it */
+  readonly images?: NydusImageStore | undefined;
+  /** OCI runtimes that are known to work here, best first. @default those that are found to, by trying them */
+  readonly working?: readonly string[] | undefined;
 }
 
 /**
@@ -39,7 +43,7 @@ export interface ComposeOptions {
  */
 export async function composeRuntime(
   flags: ImageFlags,
-  { logger, events: given }: ComposeOptions,
+  { logger, events: given, images: store, working }: ComposeOptions,
 ): Promise<ComposedRuntime> {
   const home = resolve(flags.home);
   const parts: AsyncDisposable[] = [];
@@ -52,10 +56,10 @@ export async function composeRuntime(
   };
   try {
     const events = given ?? own(memoryEventBus());
-    const images = own(await openImageStore(flags, { logger, events }));
-    const drivers = await workingDrivers(home, own);
+    const images = store ?? own(await openImageStore(flags, { logger, events }));
+    const drivers = await openDrivers(home, own, working);
     const [first] = drivers;
-    if (first === undefined) throw noDriver();
+    if (first === undefined) throw noContainerRuntime();
     const network = own(
       bridgeNetwork({
         directory: join(home, "network"),
@@ -84,23 +88,25 @@ export async function composeRuntime(
   }
 }
 
-async function workingDrivers(
+async function openDrivers(
   home: string,
   own: (driver: SandboxDriver) => SandboxDriver,
+  working: readonly string[] | undefined,
 ): Promise<readonly SandboxDriver[]> {
-  const working: SandboxDriver[] = [];
-  for (const binary of ociRuntimes) {
-    const driver = own(ociDriver({ binary, stateDirectory: join(home, "run", binary) }));
-    if ((await driver.probe()).isAvailable) working.push(driver);
-  }
-  return working;
+  const open = (binary: string): SandboxDriver =>
+    own(ociDriver({ binary, stateDirectory: join(home, "run", binary) }));
+  if (working !== undefined) return working.map(open);
+  const drivers = ociRuntimes.map(open);
+  const probes = await Promise.all(drivers.map((driver) => driver.probe()));
+  return drivers.filter((_driver, index) => probes[index]?.isAvailable === true);
 }
 
-function noDriver(): LongshoreError {
+/** @param reasons why each of them does not work */
+export function noContainerRuntime(reasons: readonly string[] = []): LongshoreError {
+  const why = reasons.length === 0 ? "longshore doctor says why" : reasons.join("; ");
   return new LongshoreError(
     "RUNTIME_UNAVAILABLE",
-    `Containers need one of ${ociRuntimes.join(", ")}, and none works here; longshore doctor says why (Debian: apt-get ` +
-      "install runc).",
+    `Containers need one of ${ociRuntimes.join(", ")}, and none works here: ${why} (Debian: apt-get install runc).`,
   );
 }
 
