@@ -15,10 +15,9 @@ export async function importBuiltImage(
   { signal }: Abortable = {},
 ): Promise<string> {
   const path = join(directory, "index.json");
-  const index: unknown = JSON.parse(await readFile(path, { encoding: "utf8", signal }));
-  const manifests = typeof index === "object" && index !== null && "manifests" in index;
-  const [manifest, ...others] =
-    manifests && Array.isArray(index.manifests) ? (index.manifests as readonly object[]) : [];
+  const index = toObject(JSON.parse(await readFile(path, { encoding: "utf8", signal })));
+  const { manifests } = index;
+  const [manifest, ...others] = Array.isArray(manifests) ? manifests.map(toObject) : [];
   if (manifest === undefined || others.length > 0) {
     throw new LongshoreError("VALIDATION_ERROR", "The builder did not leave exactly one image.");
   }
@@ -27,4 +26,8 @@ export async function importBuiltImage(
   await writeFile(`${path}.tmp`, JSON.stringify({ ...index, manifests: [named] }), { signal });
   await rename(`${path}.tmp`, path);
   return images.pullImage({ image: { image: `oci:${directory}:${reference}` } }, { signal });
+}
+
+function toObject(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null ? { ...value } : {};
 }

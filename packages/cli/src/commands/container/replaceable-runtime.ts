@@ -6,7 +6,7 @@ import {
 } from "@longshore/core";
 
 /** Calls that do the same when they are made twice. */
-const repeatable: ReadonlySet<string> = new Set<keyof RuntimeClient>([
+const repeatable: ReadonlySet<string> = new Set([
   "version",
   "status",
   "stopPodSandbox",
@@ -42,12 +42,17 @@ export async function replaceableRuntime(
     );
     if (isThere || isClosed) return undefined;
     if (seen === current) {
-      const next = lost[Symbol.asyncDispose]().then(open);
+      const next = reopen(lost);
       current = next;
       // One that cannot be opened now is tried again by the next call.
       next.catch(() => (current = seen));
     }
     return current;
+  };
+
+  const reopen = async (lost: RuntimeClient): Promise<RuntimeClient> => {
+    await lost[Symbol.asyncDispose]();
+    return open();
   };
 
   const call = async (name: string, args: readonly unknown[]): Promise<unknown> => {
