@@ -10,6 +10,8 @@ const inside = "/work";
 export interface JobPlace {
   /** On the host */
   readonly directory: string;
+  /** On the host, for what the job writes; not shared */
+  readonly logDirectory: string;
   /** In the container */
   readonly inside: string;
   readonly artifactsDir: string;
@@ -30,12 +32,14 @@ export async function jobPlace(
   maxBytes: number,
 ): Promise<JobPlace> {
   const directory = join(workDir, "work");
-  await mkdir(directory);
+  const logDirectory = join(workDir, "log");
+  for (const path of [directory, logDirectory]) await mkdir(path);
   await layDownFiles(runtime, { workDir: directory, maxBytes, user: undefined });
   // The image decides who the job is, and its user has another number on each.
   for (const path of [directory, artifactsDirOf(directory)]) await chmod(path, 0o777);
   return {
     directory,
+    logDirectory,
     inside,
     artifactsDir: artifactsDirOf(directory),
     artifactsInside: artifactsDirOf(inside),

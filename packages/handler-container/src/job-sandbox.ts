@@ -24,16 +24,18 @@ export interface JobContainerParts {
 /** A job's sandbox: its own network, or none. */
 export async function jobSandboxConfig(
   context: HandlerContext,
-  { wishes }: JobContainerParts,
+  { wishes, place }: JobContainerParts,
 ): Promise<PodSandboxConfig> {
   return {
     metadata: {
-      name: "job",
+      // By which people find it.
+      name: context.jobId,
       uid: context.jobId,
       namespace: context.document.metadata?.namespace ?? "default",
       attempt: context.attempt,
     },
     hostname: "job",
+    logDirectory: place.logDirectory,
     labels: await sandboxLabels(context),
     egress: wishes.egress,
     linux: {
@@ -53,6 +55,7 @@ export function jobContainerConfig(parts: JobContainerParts): ContainerConfig {
   const words = [...cmd, ...args];
   return {
     metadata: { name: "job", attempt: 0 },
+    logPath: "job.log",
     image: { image: imageId, userSpecifiedImage: runtime.image },
     // After the image's entry point, as `docker run IMAGE CMD` has it.
     args: words.length === 0 ? undefined : words,
