@@ -17,6 +17,36 @@ with open(os.path.join(os.environ["WORKER_ARTIFACTS_DIR"], "counts.csv"), "w") a
 print(json.dumps({"words": len(words), "top": counts[0][0]}))
 `;
 
+const lookAround = `
+import os, platform, socket
+
+processes = [name for name in os.listdir("/proc") if name.isdigit()]
+links = [name for _, name in socket.if_nameindex()]
+print('{"python": "%s", "processes": %d, "network": "%s", "asked": "%s"}'
+      % (platform.python_version(), len(processes), " ".join(links), os.environ["QUESTION"]))
+`;
+
+/** @param image an OCI reference that the worker's policy allows */
+export function containerJob(image: string): DemoJob {
+  return {
+    shows: "Python in a container of its own, from an image",
+    document: createJobDocument({
+      jobId: "in-container",
+      operation: "demo.look-around",
+      runtime: {
+        mode: "image",
+        image,
+        cmd: ["python3", "look.py"],
+        files: { "look.py": { content: lookAround } },
+        env: { QUESTION: "who else is here?" },
+        input: { stdin: "none" },
+        output: { format: "json", artifacts: [] },
+        limits: { memoryMb: 128, pids: 32 },
+      },
+    }),
+  };
+}
+
 /** What a jobs directory may get on an ordinary day. */
 export function demoJobs(diskImage: string): readonly DemoJob[] {
   const keyed = { operation: "system.echo", data: { charge: 42 } };

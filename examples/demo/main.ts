@@ -1,10 +1,11 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createWriteStream } from "node:fs";
-import { mkdir, mkdtemp, rename, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rename, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isLongshoreError, type JobResult } from "@longshore/core";
+import { probeRuntime } from "@longshore/runtime-oci";
 import {
   followProgress,
   requestCancel,
@@ -14,8 +15,9 @@ import {
 import Table from "cli-table3";
 import { makeDemoDisk } from "longshore-plugin-disk/make-disk";
 import pc from "picocolors";
-import { demoJobs, duplicateJob, type DemoJob } from "./demo-jobs.ts";
+import { containerJob, demoJobs, duplicateJob, type DemoJob } from "./demo-jobs.ts";
 import { openBoard } from "./live-board.ts";
+import { pythonImage } from "./python-image.ts";
 
 const home = await mkdtemp(join(tmpdir(), "longshore-demo-"));
 const jobsDir = join(home, "jobs");
@@ -26,9 +28,13 @@ console.log(pc.bold("Longshore demo"), pc.dim(home));
 await mkdir(jobsDir, { recursive: true });
 const diskImage = join(home, "disk.qcow2");
 await makeDemoDisk(diskImage, { format: "qcow2" });
+const image = await provideImage();
 const worker = await startWorkerProcess();
 try {
-  const jobs = demoJobs(diskImage);
+  const jobs = [
+    ...demoJobs(diskImage),
+    ...("reference" in image ? [containerJob(image.reference)] : []),
+  ];
   const ended = new AbortController();
   using board = openBoard([...jobs.map(({ document }) => document.jobId), "charge-2"]);
   const shows = [...jobs, duplicateJob()].map(({ document }) => show(document.jobId));
@@ -41,6 +47,7 @@ try {
   const duplicate = duplicateJob();
   await submitJobFile({ jobsDir, document: duplicate.document });
   outcomes.push(await outcomeOf(duplicate));
+  if ("reason" in image) outcomes.push(withoutContainer(image.reason));
   ended.abort();
   await Promise.all(shows);
   board[Symbol.dispose]();
@@ -93,6 +100,29 @@ function detailOf({ error, data, outputs, executionSummary }: JobResult): string
   ].join("; ");
 }
 
+/** The image for the job in a container, or why there can be none here. */
+async function provideImage(): Promise<
+  { readonly reference: string } | { readonly reason: string }
+> {
+  const probe = await probeRuntime("runc");
+  if (!probe.available) {
+    const fix = probe.fix === undefined ? "" : ` (${probe.fix})`;
+    return { reason: `no containers: ${probe.reason}${fix}` };
+  }
+  try {
+    const layout = await pythonImage((step) => console.log(pc.dim(step)));
+    // A reference has no room for every character that a user's name may have.
+    await symlink(layout, join(home, "image"));
+    return { reference: `oci:${join(home, "image")}:python` };
+  } catch (error) {
+    return { reason: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+function withoutContainer(detail: string): Outcome {
+  return { jobId: "in-container", shows: "Python in a container", status: "skipped", detail };
+}
+
 async function submitMalformed(): Promise<void> {
   const temporary = join(jobsDir, ".broken.tmp");
   await writeFile(temporary, '{ "version": "1.0", "job_id": "broken", ');
@@ -126,7 +156,13 @@ async function startWorkerProcess(): Promise<ChildProcess> {
   const config = {
     home: "home",
     worker: { id: "demo-worker", max_concurrent_jobs: 4, results_dir: "results" },
-    policy: { allowed_modes: ["handler", "process"] },
+    policy:
+      "reference" in image
+        ? {
+            allowed_modes: ["handler", "process", "image"],
+            allowed_images: [image.reference],
+          }
+        : { allowed_modes: ["handler", "process"] },
     plugins: [join(import.meta.dirname, "..", "handler-plugin", "src", "index.ts")],
   };
   const configFile = join(home, "worker.json");
