@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { longshore, longshoreWorker } from "./fixtures/longshore.ts";
 
+const containerChecks = ["runc", "crun", "cgroups", "seccomp", "network"];
 let cwd = "";
 beforeEach(async () => {
   cwd = await mkdtemp(join(tmpdir(), "longshore-cli-"));
@@ -187,7 +188,7 @@ describe("longshore", () => {
     };
     expect(doctor.ok).toBe(true);
     expect(doctor.checks.map(({ name }) => name)).toEqual(
-      expect.arrayContaining(["node", "home", "runtimes", "prlimit"]),
+      expect.arrayContaining(["node", "home", "runtimes", "prlimit"].concat(containerChecks)),
     );
     for (const { status, fix } of doctor.checks) if (status !== "ok") expect(fix).toBeDefined();
     const detected = await run("worker", "--detect-only", "--home", "home");

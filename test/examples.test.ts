@@ -1,21 +1,36 @@
 import { execFile } from "node:child_process";
-import { readdir, readFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { loadConfig } from "@longshore/core";
-import { describe, expect, it } from "vitest";
+import { leakChecker } from "@longshore/testkit";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { pythonImage } from "../examples/demo/python-image.ts";
+import { buildBusyboxImage } from "./fixtures/busybox-image.ts";
 import { cleanEnv } from "./fixtures/longshore.ts";
 
 const root = join(import.meta.dirname, "..");
 const execute = promisify(execFile);
 
-function runExample(path: string): Promise<{ readonly stdout: string }> {
+function runExample(
+  path: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<{ readonly stdout: string }> {
   return execute(
     process.execPath,
     ["--conditions=@longshore/source", "--no-warnings", join(root, path)],
-    { timeout: 55_000, env: cleanEnv() },
+    { timeout: 110_000, env: { ...cleanEnv(), ...env } },
   );
 }
+
+let directory = "";
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), "longshore-examples-"));
+});
+afterEach(async () => {
+  await rm(directory, { recursive: true, force: true });
+});
 
 describe("the examples", () => {
   it("embed-worker greets, in twenty lines of code", async () => {
@@ -56,6 +71,7 @@ describe("the examples", () => {
       ["charge-1", "completed"],
       ["charge-2", "completed"],
       ["broken", "refused"],
+      ["in-container", "completed"],
     ]) {
       expect(stdout).toMatch(new RegExp(`│ ${job} .*│ ${outcome} `));
     }
@@ -63,5 +79,39 @@ describe("the examples", () => {
     const results = /^results\s+(\S+)$/m.exec(stdout)?.[1];
     expect(results).toBeDefined();
     expect(await readdir(results ?? "")).toContain("charge-2-result.json");
+  });
+
+  it("the demo's image is there from the cache, or it says what is missing", async () => {
+    const steps: string[] = [];
+    const layout = await pythonImage((step) => steps.push(step));
+    expect(await pythonImage(() => steps.push("again"))).toBe(layout);
+    expect(steps).not.toContain("again");
+    vi.stubEnv("XDG_CACHE_HOME", directory);
+    vi.stubEnv("PATH", "/nonexistent");
+    await expect(pythonImage(() => {})).rejects.toThrow("mmdebstrap is not installed");
+    vi.unstubAllEnvs();
+    expect(await readdir(join(directory, "longshore"))).toEqual([]);
+  });
+
+  it("sandbox and agent-tools use containers of their own, and leave none", async () => {
+    const checker = await leakChecker({ marks: ["examples0", directory], roots: [directory] });
+    const image = await buildBusyboxImage(directory);
+    const env = { EXAMPLES_HOME: join(directory, "home"), SANDBOX_IMAGE: image };
+    const sandbox = await runExample("examples/sandbox/main.ts", env);
+    expect(sandbox.stdout.split("\n")).toEqual(
+      expect.arrayContaining([
+        "run: 42",
+        "error: 1 ls: /nothing-like-this: No such file or directory",
+        "files: 1 2 3",
+        "server: listening",
+        "port: HTTP/1.1 200 OK",
+        "exposed: 200 6 bytes",
+      ]),
+    );
+    const agent = await runExample("examples/agent-tools/main.ts", env);
+    expect(agent.stdout).toContain("tools: bash, read_file, write_file, list_files\n");
+    expect(agent.stdout).toContain("--- stdout\n15\n");
+    expect(agent.stdout).toContain("POLICY_DENIED: service:agent may not execute tool:write_file.");
+    await checker.check();
   });
 });

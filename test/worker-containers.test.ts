@@ -65,7 +65,9 @@ function longshore(name: string, ...args: readonly string[]): Promise<CommandOut
   return startLongshore(words, { cwd, program: [program] }).ended;
 }
 
-async function submit(document: Record<string, unknown> & { readonly job_id: string }): Promise<void> {
+async function submit(
+  document: Record<string, unknown> & { readonly job_id: string },
+): Promise<void> {
   const path = join(cwd, "jobs", document.job_id);
   await writeFile(`${path}.tmp`, JSON.stringify(document));
   await rename(`${path}.tmp`, `${path}.json`);

@@ -3,13 +3,13 @@ import { sandboxMcpServer } from "@longshore/sandbox-mcp";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { InMemoryTransport } from "@modelcontextprotocol/sdk/inMemory.js";
 import { agentPolicy } from "./agent-policy.ts";
-import { openRuntime } from "./open-runtime.ts";
+import { openSandboxes } from "./open-runtime.ts";
 import { script } from "./script.ts";
 
-const { runtime, images } = await openRuntime();
-await using _runtime = runtime;
+await using sandboxes = await openSandboxes();
+const { runtime, images } = sandboxes;
 await using sandbox = await openSandbox(runtime, {
-  image: process.argv[2] ?? "python:3.13-slim",
+  image: process.argv[2] ?? process.env["SANDBOX_IMAGE"] ?? "busybox",
   images,
   memoryMb: 512,
   idleTimeoutMs: 60_000,
@@ -24,7 +24,7 @@ await client.connect(near);
 
 const { tools } = await client.listTools();
 console.log("tools:", tools.map(({ name }) => name).join(", "));
-for (const { name, args } of script(process.env["SANDBOX_WORK"] ?? "/work")) {
+for (const { name, args } of script("/work")) {
   const { content, isError } = await client.callTool({ name, arguments: args });
   console.log(
     `\n> ${name} ${JSON.stringify(args)}${isError === true ? "   (refused or failed)" : ""}`,

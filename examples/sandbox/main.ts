@@ -1,15 +1,13 @@
 import { text } from "node:stream/consumers";
 import { CommandError, openSandbox } from "@longshore/core";
-import { openRuntime } from "./open-runtime.ts";
+import { openSandboxes } from "./open-runtime.ts";
 
-const work = process.env["SANDBOX_WORK"] ?? "/work";
-
-const { runtime, images } = await openRuntime();
-await using _runtime = runtime;
+await using sandboxes = await openSandboxes();
+const { runtime, images } = sandboxes;
 
 // No network, 256 MiB, and gone when this block ends, whatever happens in it.
 await using sandbox = await openSandbox(runtime, {
-  image: process.argv[2] ?? "python:3.13-slim",
+  image: process.argv[2] ?? process.env["SANDBOX_IMAGE"] ?? "busybox",
   images,
   memoryMb: 256,
   timeoutMs: 120_000,
@@ -18,28 +16,27 @@ await using sandbox = await openSandbox(runtime, {
 console.log(`sandbox ${sandbox.id.slice(0, 12)} after ${Math.round(sandbox.timings.totalMs)} ms`);
 
 // Run a command to its end.
-const { stdout } = await sandbox.run(["python3", "-c", "print(6 * 7)"], { timeoutMs: 10_000 });
+const { stdout } = await sandbox.run(["sh", "-c", "echo $((6 * 7))"], { timeoutMs: 10_000 });
 console.log("run:", stdout.trim());
 
 // Another exit code than 0 is an answer, unless you want it to be an error.
 try {
-  await sandbox.run(["python3", "-c", "import nothing_like_this"]).orThrow();
+  await sandbox.run(["ls", "/nothing-like-this"]).orThrow();
 } catch (error) {
   if (!(error instanceof CommandError)) throw error;
   console.log("error:", error.exitCode, error.stderrTail.trim().split("\n").at(-1));
 }
 
 // Files go in and out.
-await sandbox.files.write(`${work}/numbers.txt`, "3\n1\n2\n");
-await sandbox.run(["sort", "-o", "sorted.txt", "numbers.txt"], { cwd: work }).orThrow();
-const sorted = await sandbox.files.readText(`${work}/sorted.txt`);
+await sandbox.files.write("/tmp/numbers.txt", "3\n1\n2\n");
+await sandbox.run(["sort", "-o", "sorted.txt", "numbers.txt"], { cwd: "/tmp" }).orThrow();
+const sorted = await sandbox.files.readText("/tmp/sorted.txt");
 console.log("files:", sorted.trim().replaceAll("\n", " "));
 
 // A process that stays: its output line by line, and a port of its own.
 const port = 8_000;
-await using server = sandbox.spawn(["python3", "-u", "-m", "http.server", String(port)], {
-  cwd: work,
-});
+const serve = `httpd -p ${port} && echo listening && exec tail -f /dev/null`;
+await using server = sandbox.spawn(["sh", "-c", serve], { cwd: "/tmp" });
 for await (const { line } of server.lines()) {
   console.log("server:", line);
   break; // it listens; the rest is collected

@@ -1,15 +1,31 @@
-import type { ImageClient, RuntimeClient } from "@longshore/core";
-import { connectRuntime } from "@longshore/runtime";
+import { join } from "node:path";
+import { defaultHome, type ImageClient, type RuntimeClient } from "@longshore/core";
+import { openNydusImageStore } from "@longshore/image-nydus";
+import { bridgeNetwork, openRuntime } from "@longshore/runtime";
+import { ociDriver } from "@longshore/runtime-oci";
 
-/** What sandboxes are made with. Without `images` the image must be in the runtime's store already. */
-export interface ExampleRuntime {
+/** Containers by runc, with their images and networks, in a directory that one program at a time may have. */
+export interface Sandboxes extends AsyncDisposable {
   readonly runtime: RuntimeClient;
-  readonly images?: ImageClient | undefined;
+  readonly images: ImageClient;
 }
 
-/** Uses the runtime that is served at the Unix socket `LONGSHORE_RUNTIME`. */
-export async function openRuntime(): Promise<ExampleRuntime> {
-  const path = process.env["LONGSHORE_RUNTIME"];
-  if (path === undefined) throw new Error("Set LONGSHORE_RUNTIME to the socket of a runtime.");
-  return { runtime: await connectRuntime({ path }) };
+export async function openSandboxes(): Promise<Sandboxes> {
+  const home = process.env["EXAMPLES_HOME"] ?? join(defaultHome(), "examples");
+  const images = await openNydusImageStore({ directory: join(home, "images") });
+  const driver = ociDriver({ binary: "runc", stateDirectory: join(home, "run") });
+  const network = bridgeNetwork({ directory: join(home, "network"), name: "examples0" });
+  const directory = join(home, "sandboxes");
+  const defaultHandler = driver.name;
+  const runtime = await openRuntime({
+    directory,
+    drivers: [driver],
+    defaultHandler,
+    images,
+    network,
+  });
+  const dispose = async (): Promise<void> => {
+    for (const part of [runtime, network, driver, images]) await part[Symbol.asyncDispose]();
+  };
+  return { runtime, images, [Symbol.asyncDispose]: dispose };
 }

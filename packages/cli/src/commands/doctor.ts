@@ -5,8 +5,9 @@ import { probeMounts, type MountMethod } from "@longshore/image-nydus";
 import pc from "picocolors";
 import { exitCodes } from "../exit-codes.ts";
 import { openTerminal } from "../terminal.ts";
+import { checkContainers } from "./check-containers.ts";
 
-interface Check {
+export interface Check {
   readonly name: string;
   readonly status: "ok" | "missing" | "failed";
   readonly found: string;
@@ -49,6 +50,7 @@ export async function doctor(flags: {
     ...(await Promise.all(tools.map(checkTool))),
     await checkDevice("/dev/kvm", "micro-VMs at full speed"),
     ...(await checkMounts(resolve(flags.home))),
+    ...(await checkContainers(resolve(flags.home))),
   ];
   const isHealthy = checks.every(({ status }) => status !== "failed");
   if (terminal.isJson) terminal.printJson({ ok: isHealthy, checks });

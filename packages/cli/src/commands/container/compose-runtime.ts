@@ -111,7 +111,7 @@ export function noContainerRuntime(reasons: readonly string[] = []): LongshoreEr
 }
 
 /** Each home has a bridge of its own; interfaces have at most 15 characters. */
-function bridgeName(home: string): string {
+export function bridgeName(home: string): string {
   if (home === resolve(defaultHome())) return "longshore0";
   return `ls${createHash("sha256").update(home).digest("hex").slice(0, 10)}`;
 }

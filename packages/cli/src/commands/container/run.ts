@@ -121,7 +121,13 @@ async function provideImage(
   using display = pullDisplay(openTerminal(flags), flags.json === true);
   return await images.pullImage(
     { image: { image } },
-    { signal, onProgress: (progress) => display.show(progress) },
+    {
+      signal,
+      onProgress: (progress) => {
+        // Finding out that the image is there already is nothing to tell.
+        if (progress.phase !== "resolve") display.show(progress);
+      },
+    },
   );
 }
 
