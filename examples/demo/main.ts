@@ -22,13 +22,13 @@ import { pythonImage } from "./python-image.ts";
 const home = await mkdtemp(join(tmpdir(), "longshore-demo-"));
 const jobsDir = join(home, "jobs");
 const resultsDir = join(home, "results");
-const limit = AbortSignal.timeout(60_000);
 
 console.log(pc.bold("Longshore demo"), pc.dim(home));
 await mkdir(jobsDir, { recursive: true });
 const diskImage = join(home, "disk.qcow2");
 await makeDemoDisk(diskImage, { format: "qcow2" });
 const image = await provideImage();
+const limit = AbortSignal.timeout(90_000);
 const worker = await startWorkerProcess();
 try {
   const jobs = [

@@ -4,7 +4,8 @@ import { LongshoreError } from "../errors/longshore-error.ts";
 const referencePattern =
   /^(?:[A-Za-z0-9]+(?:[.-]+[A-Za-z0-9]+)*(?::\d{1,5})?\/)?[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:\/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(?:@sha256:[0-9a-f]{64})?$/;
 /** An image in a directory or archive of the host, by absolute path: no reference looks like it. */
-const localPattern = /^(?:oci|oci-archive|docker-archive):\/[A-Za-z0-9._+/-]*(?::[A-Za-z0-9._/:-]+)?$/;
+const localPattern =
+  /^(?:oci|oci-archive|docker-archive):\/[A-Za-z0-9._+/-]*(?::[A-Za-z0-9._/:-]+)?$/;
 const digestPattern = /^\*@sha256:[0-9a-f]{64}$/;
 
 /**
