@@ -59,8 +59,11 @@ export function ociDriver(options: OciDriverOptions = {}): SandboxDriver {
     name,
     capabilities,
     async probe(probeOptions) {
-      const { available, version = "", reason, fix } = await probeRuntime(binary, probeOptions);
-      return available ? { isAvailable: true, version } : { isAvailable: false, reason, fix };
+      const found = await probeRuntime(binary, probeOptions);
+      const { available, version = "", reason, fix } = found;
+      if (!available) return { isAvailable: false, reason, fix };
+      const { userNamespaces = false, recursiveReadOnlyMounts = false } = found;
+      return { isAvailable: true, version, features: { userNamespaces, recursiveReadOnlyMounts } };
     },
     async prepare(spec, prepareOptions) {
       return prepareSandbox(await context(), spec, prepareOptions);

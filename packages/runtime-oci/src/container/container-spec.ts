@@ -5,6 +5,7 @@ import { buildExecProcess } from "../spec/build-exec-process.ts";
 import type { NamespacePaths } from "../spec/namespaces.ts";
 import type { OciProcess, OciSpec } from "../spec/oci-spec.ts";
 import { sandboxNamespaces } from "../sandbox/sandbox-context.ts";
+import { sandboxUsers } from "../sandbox/user-namespace.ts";
 import type { ContainerContext } from "./container-context.ts";
 
 /**
@@ -87,6 +88,7 @@ function namespacePaths({ sandbox, config }: ContainerContext): NamespacePaths {
   }
   const file = (name: string): string => join(directory, "ns", name);
   return {
+    ...(sandboxUsers(sandbox.spec) && { user: file("user") }),
     ...(network !== "node" && { network: networkNamespace, uts: file("uts") }),
     ...(ipc !== "node" && { ipc: file("ipc") }),
     pid: pidPath(),

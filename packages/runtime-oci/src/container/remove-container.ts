@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { release } from "../cgroup/release.ts";
 import type { ContainerContext } from "./container-context.ts";
 import { removeContainerRecord } from "./container-record.ts";
+import { removeSharedRoot, sharedRoot } from "./shared-roots.ts";
 
 /**
  * Takes away what is left of a container whose monitor has ended: processes, mounts, cgroups, the OCI runtime's notes. What
@@ -12,7 +13,10 @@ export async function removeContainer(context: ContainerContext): Promise<void> 
   const { sandbox, spec, cgroup } = context;
   const { runtime } = sandbox;
   const { directory, id } = spec;
-  await release({ hierarchies: runtime.hierarchies, cgroup, directories: [directory] });
+  // Of a sandbox that nobody knows any more it is not known either whether it had a user namespace.
+  const directories = [directory, sharedRoot(id)];
+  await release({ hierarchies: runtime.hierarchies, cgroup, directories });
+  await removeSharedRoot(id);
   // The OCI runtime's own `delete` does no more, as there are no hooks, and would take tens of milliseconds.
   await rm(join(runtime.stateDirectory, "state", id), { recursive: true, force: true });
   await rm(join(directory, "monitor.sock"), { force: true });

@@ -8,7 +8,6 @@ import type { OciSpec } from "../spec/oci-spec.ts";
 import { checkRootfs } from "./check-container.ts";
 import {
   containerCgroup,
-  overlayTarget,
   plainRoot,
   type ContainerContext,
 } from "./container-context.ts";
@@ -17,6 +16,7 @@ import { containerSpec } from "./container-spec.ts";
 import { controlMonitor } from "./control-monitor.ts";
 import { driverContainer } from "./driver-container.ts";
 import { removeContainer } from "./remove-container.ts";
+import { makeSharedRoot } from "./shared-roots.ts";
 import { wantedStreams } from "./wanted-streams.ts";
 
 /**
@@ -35,10 +35,10 @@ export async function startContainer(
   const wanted = (spec.attach ?? []).map((request) => wantedStreams(spec.process, request));
   await writeContainerRecord(sandbox.spec.directory, spec);
   // A root filesystem that need not be mounted can be looked at while the monitor starts.
-  const isThere = plainRoot(spec.rootfs) !== undefined;
-  const early = isThere ? containerSpec(context, context.rootPath) : undefined;
+  const early = context.isMounted ? undefined : containerSpec(context, context.rootPath);
   early?.catch(() => undefined);
   try {
+    if (context.users !== undefined) await makeSharedRoot(spec.id, context.users);
     const [orders, ...sockets] = await launchMonitor({
       directory: spec.directory,
       settings: monitorSettings(context),
@@ -110,7 +110,7 @@ export function processUser({ process: { user } }: Pick<OciSpec, "process">): {
 function monitorSettings(context: ContainerContext): Record<string, string | number | undefined> {
   const { sandbox, spec, cgroup } = context;
   const { hierarchies, hidesUnified } = sandbox.runtime;
-  const { rootfs, log, process } = spec;
+  const { log, process } = spec;
   const oomFile = hierarchies?.version === 2 ? "memory.events" : "memory.oom_control";
   const memory = containerCgroup(context, "memory");
   return {
@@ -125,13 +125,20 @@ function monitorSettings(context: ContainerContext): Record<string, string | num
     oom: memory && join(memory, oomFile),
     ...execSettings(context),
     hideUnified: hidesUnified ? 1 : 0,
-    ...(rootfs.kind === "overlay" &&
-      plainRoot(rootfs) === undefined && {
-        overlay: overlayTarget,
-        lower: Buffer.from(rootfs.lower.join("\0")).toString("hex"),
-        upper: rootfs.upper?.upperDir ?? "",
-        work: rootfs.upper?.workDir ?? "",
-      }),
+    ...(context.isMounted && rootMount(context)),
+  };
+}
+
+/** What the monitor mounts as the root filesystem. */
+function rootMount({ spec: { rootfs }, rootPath }: ContainerContext): Record<string, string> {
+  const plain = plainRoot(rootfs);
+  if (plain !== undefined) return { overlay: rootPath, bind: plain };
+  if (rootfs.kind !== "overlay") return {};
+  return {
+    overlay: rootPath,
+    lower: Buffer.from(rootfs.lower.join("\0")).toString("hex"),
+    upper: rootfs.upper?.upperDir ?? "",
+    work: rootfs.upper?.workDir ?? "",
   };
 }
 

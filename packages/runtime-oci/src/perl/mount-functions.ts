@@ -1,8 +1,8 @@
 /**
- * Perl functions for a container's root filesystem: an overlay over directories that are mounted already. Each layer is a
- * call of its own where the kernel can (6.5), so that the length of the paths does not matter.
+ * Perl functions for a container's root filesystem: an overlay over directories that are mounted already, or one of them
+ * bound to another place. Each layer is a call of its own where the kernel can (6.5), so that the length of the paths does not matter.
  *
- * Settings: `overlay` (the target, below the working directory), `lower` (layers, topmost first, parted by NUL in hex, because
+ * Settings: `overlay` (the target), `bind` (a directory to bind there), `lower` (layers, topmost first, parted by NUL in hex, because
  * arguments cannot hold it), `upper`, `work`.
  */
 export const mountFunctions: string = String.raw`
@@ -12,6 +12,10 @@ sub mount_overlay {
   my @lower = split /\0/, pack("H*", $setting{lower});
   my $target = $setting{overlay};
   mkdir $target, 0700;
+  if (length($setting{bind} // "")) {
+    my ($source, $none, $bind) = ($setting{bind}, "none", 4_096);
+    call("mount", $source, $target, $none, $bind, $none) == 0 or fail("mount");
+    return; }
   my $type = "overlay";
   my $context = syscall(430, $type, 1);
   if ($context >= 0) {

@@ -6,6 +6,7 @@ import { runPerl } from "../perl/run-perl.ts";
 import { initProgram, sandboxProgram } from "../perl/sandbox-program.ts";
 import type { RuntimeContext } from "../runtime/runtime-context.ts";
 import { sandboxNamespaces } from "./sandbox-context.ts";
+import { sandboxUsers } from "./user-namespace.ts";
 
 const shmBytes = 67_108_864;
 
@@ -24,7 +25,10 @@ export async function makeNamespaces(
       : cgroupDirectory(hierarchies, join(cgroup, "init"), "freezer");
   // The program's first argument is the table of numbers, which the one that starts it adds.
   const [, program = ""] = perlArguments(initProgram, []);
+  const users = sandboxUsers(spec);
   const settings = {
+    uids: toHex(users?.uidMap),
+    gids: toHex(users?.gidMap),
     ipc: options.ipc === "node" ? "" : "1",
     uts: hasHostNetwork ? "" : "1",
     pid: (options.pid ?? "pod") === "pod" ? "1" : "",
@@ -45,4 +49,8 @@ export async function makeNamespaces(
       { cause: error },
     );
   }
+}
+
+function toHex(text = ""): string {
+  return Buffer.from(text).toString("hex");
 }

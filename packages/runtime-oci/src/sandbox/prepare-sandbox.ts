@@ -12,6 +12,7 @@ import { sandboxNamespaces, type SandboxContext } from "./sandbox-context.ts";
 import { writeSandboxFiles } from "./sandbox-files.ts";
 import { writeSandboxRecord } from "./sandbox-record.ts";
 import { takeDown } from "./take-down.ts";
+import { sandboxUsers } from "./user-namespace.ts";
 
 /**
  * Makes a sandbox; when that fails or is aborted, nothing of it stays.
@@ -63,18 +64,12 @@ function cgroupPath({ id, config }: DriverSandboxSpec): string {
 
 function check({ id, networkNamespace, ...spec }: DriverSandboxSpec): void {
   if (!/^[a-zA-Z0-9][\w.-]{0,127}$/.test(id)) throw invalid("id", "It cannot name a sandbox.");
-  const { network, pid, usernsOptions } = sandboxNamespaces({ id, ...spec });
+  const { network, pid } = sandboxNamespaces({ id, ...spec });
+  sandboxUsers({ id, ...spec });
   if (network !== "node" && networkNamespace === undefined) {
     throw invalid("networkNamespace", "The sandbox needs a network namespace of its own.");
   }
   if (pid === "target") throw invalid("namespaceOptions.pid", "A sandbox has no target to join.");
-  if (usernsOptions?.mode === "pod") {
-    throw new LongshoreError(
-      "RUNTIME_NOT_SUPPORTED",
-      "User namespaces of sandboxes are not supported by this driver.",
-      { details: { field: "usernsOptions" } },
-    );
-  }
 }
 
 function invalid(field: string, message: string): LongshoreError {
