@@ -1,9 +1,11 @@
-import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { chmod, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import type { Abortable, AttachSession, DriverContainer } from "@longshore/core";
+import { cgroupDirectories } from "../cgroup/hierarchies.ts";
 import { launchMonitor, monitorFailure } from "../monitor/launch-monitor.ts";
 import { attachSession, processStreams, streamBits } from "../monitor/session.ts";
 import { runtimeCommand, runtimeError } from "../runtime/run-runtime.ts";
+import type { SandboxContext } from "../sandbox/sandbox-context.ts";
 import type { OciSpec } from "../spec/oci-spec.ts";
 import { checkRootfs } from "./check-container.ts";
 import {
@@ -38,7 +40,10 @@ export async function startContainer(
   const early = context.isMounted ? undefined : containerSpec(context, context.rootPath);
   early?.catch(() => undefined);
   try {
-    if (context.users !== undefined) await makeSharedRoot(spec.id, context.users);
+    if (context.users !== undefined) {
+      await makeSharedRoot(spec.id, context.users);
+      await showCgroups(sandbox);
+    }
     const [orders, ...sockets] = await launchMonitor({
       directory: spec.directory,
       settings: monitorSettings(context),
@@ -127,6 +132,16 @@ function monitorSettings(context: ContainerContext): Record<string, string | num
     hideUnified: hidesUnified ? 1 : 0,
     ...(context.isMounted && rootMount(context)),
   };
+}
+
+/** Lets users of other namespaces pass through cgroups that were made for the host's root alone. */
+async function showCgroups({ runtime: { hierarchies }, cgroup }: SandboxContext): Promise<void> {
+  if (hierarchies === undefined || cgroup === undefined) return;
+  const directories = [dirname(cgroup), cgroup].flatMap((path) =>
+    cgroupDirectories(hierarchies, path),
+  );
+  // What is not there yet is made so that they can.
+  await Promise.all(directories.map(async (path) => chmod(path, 0o755).catch(() => undefined)));
 }
 
 /** What the monitor mounts as the root filesystem. */

@@ -25,6 +25,8 @@ sub start_process { my ($p, $wants_input, @command) = @_;
   return failed($p, "fork: $!") unless defined $pid;
   if (!$pid) {
     $SIG{$_} = "DEFAULT" for qw(PIPE HUP INT TERM CHLD);
+    # The root of a user namespace is anybody to the cgroups that it is shown.
+    umask 022;
     open(STDIN, "<&", $in); open(STDOUT, ">&", $out); open(STDERR, ">&", $err);
     # Where the OCI runtime cannot say it, the process inherits its cgroup.
     if ($setting{execJoins} && $p != $main) { spew("$p->{tree}/cgroup.procs", $$) or fail("join a cgroup"); }
