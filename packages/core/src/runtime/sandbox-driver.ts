@@ -81,7 +81,8 @@ export interface DriverSandboxSpec {
   readonly directory: string;
   readonly config: PodSandboxConfig;
   /**
-   * Path of a network namespace that is set up; absent with the host's network. With a user namespace in the configuration it
+   * Path of a network namespace that is set up; absent with the host's network, and with the network `"none"` for a driver
+   * that makes one itself. With a user namespace in the configuration it
    * belongs to one with those mappings, which is the sandbox's then
    */
   readonly networkNamespace?: string | undefined;

@@ -95,21 +95,7 @@ export function driverContainer(
       checkRunning();
       await connection.ask("l");
     },
-    async updateResources(resources, options) {
-      options?.signal?.throwIfAborted();
-      checkRunning();
-      await updateResources(context, resources);
-    },
-    async pause(options) {
-      options?.signal?.throwIfAborted();
-      checkRunning();
-      await freeze("pause");
-    },
-    async resume(options) {
-      options?.signal?.throwIfAborted();
-      checkRunning();
-      await freeze("resume");
-    },
+    ...(runtime.hierarchies !== undefined && changes()),
     async stats(options) {
       options?.signal?.throwIfAborted();
       return containerStats(context);
@@ -125,6 +111,27 @@ export function driverContainer(
       }
     },
   };
+
+  /** What is done by cgroups. */
+  function changes(): Pick<DriverContainer, "updateResources" | "pause" | "resume"> {
+    return {
+      async updateResources(resources, options) {
+        options?.signal?.throwIfAborted();
+        checkRunning();
+        await updateResources(context, resources);
+      },
+      async pause(options) {
+        options?.signal?.throwIfAborted();
+        checkRunning();
+        await freeze("pause");
+      },
+      async resume(options) {
+        options?.signal?.throwIfAborted();
+        checkRunning();
+        await freeze("resume");
+      },
+    };
+  }
 
   async function freeze(command: "pause" | "resume"): Promise<void> {
     // The OCI runtime calls it an error when there is nothing to do.

@@ -1,6 +1,8 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { release } from "../cgroup/release.ts";
+import { isRootless } from "../sandbox/sandbox-context.ts";
+import { endUnwatched } from "./end-unwatched.ts";
 import type { ContainerContext } from "./container-context.ts";
 import { removeContainerRecord } from "./container-record.ts";
 import { removeSharedRoot, sharedRoot } from "./shared-roots.ts";
@@ -14,9 +16,10 @@ export async function removeContainer(context: ContainerContext): Promise<void> 
   const { runtime } = sandbox;
   const { directory, id } = spec;
   // Of a sandbox that nobody knows any more it is not known either whether it had a user namespace.
-  const directories = [directory, sharedRoot(id)];
+  const directories = isRootless(runtime) ? [directory] : [directory, sharedRoot(id)];
   await release({ hierarchies: runtime.hierarchies, cgroup, directories });
-  await removeSharedRoot(id);
+  await endUnwatched(context);
+  if (!isRootless(runtime)) await removeSharedRoot(id);
   // The OCI runtime's own `delete` does no more, as there are no hooks, and would take tens of milliseconds.
   await rm(join(runtime.stateDirectory, "state", id), { recursive: true, force: true });
   await rm(join(directory, "monitor.sock"), { force: true });

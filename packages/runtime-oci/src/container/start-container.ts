@@ -5,7 +5,7 @@ import { cgroupDirectories } from "../cgroup/hierarchies.ts";
 import { launchMonitor, monitorFailure } from "../monitor/launch-monitor.ts";
 import { attachSession, processStreams, streamBits } from "../monitor/session.ts";
 import { runtimeCommand, runtimeError } from "../runtime/run-runtime.ts";
-import type { SandboxContext } from "../sandbox/sandbox-context.ts";
+import { isRootless, type SandboxContext } from "../sandbox/sandbox-context.ts";
 import type { OciSpec } from "../spec/oci-spec.ts";
 import { checkRootfs } from "./check-container.ts";
 import {
@@ -130,6 +130,7 @@ function monitorSettings(context: ContainerContext): Record<string, string | num
     oom: memory && join(memory, oomFile),
     ...execSettings(context),
     hideUnified: hidesUnified ? 1 : 0,
+    ...(isRootless(sandbox.runtime) && { users: join(sandbox.spec.directory, "ns", "user") }),
     ...(context.isMounted && rootMount(context)),
   };
 }
@@ -160,7 +161,8 @@ function rootMount({ spec: { rootfs }, rootPath }: ContainerContext): Record<str
 /** How an executed process gets a cgroup of its own, by which it is killed with all that it started. */
 function execSettings(context: ContainerContext): Record<string, string | number | undefined> {
   const { hierarchies, kind } = context.sandbox.runtime;
-  if (hierarchies?.version === 2) {
+  if (hierarchies === undefined) return {};
+  if (hierarchies.version === 2) {
     return { execTree: containerCgroup(context, "freezer"), execCgroup: "/" };
   }
   if (kind.execCgroups === "inherited") {

@@ -83,6 +83,7 @@ sub started { my ($p, $status) = @_;
   close(delete $p->{messages}) if $p->{messages};
   close(delete $p->{console}) if $p->{console};
   $p->{pid} = $pid; $p->{running} = 1;
+  $p->{tree} = readlink("/proc/$pid/ns/mnt") if $p == $main && $setting{users};
   inform($p, "p", $pid);
   if ($p->{tty}) { frame($_, "z", 2) for grep { $_->{wants}{2} } values %{$p->{clients}}; }
   my $known = delete $unclaimed{$pid};

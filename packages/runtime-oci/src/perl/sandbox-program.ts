@@ -5,7 +5,8 @@
  *
  * Arguments: directory, then `key=value`: `ipc`, `uts`, `pid` (what to make), `hostname`, `network` (namespace that process 1
  * joins), `uids` and `gids` (lines of a user namespace's maps, in hex; it is that of `network`, or else a new one), `shm`
- * (bytes), `cgroup` (directory for process 1), `perl`, `init` (the program of process 1).
+ * (bytes), `cgroup` (directory for process 1), `perl`, `init` (the program of process 1), `rootless` (who may mount nothing on
+ * the host: the files are links to the namespaces of process 1, there is always one, and the network is made as well).
  */
 export const sandboxProgram: string = String.raw`
 my $directory = shift @ARGV;
@@ -18,7 +19,8 @@ my %flag = (ipc => 0x08000000, uts => 0x04000000, pid => 0x20000000, user => 0x1
 my %map = map { $_ => pack("H*", $setting{$_} // "") } qw(uids gids);
 my $has_users = length $map{uids};
 sub owner { my ($map) = @_; return (split / /, $map)[1] // 0; }
-if ($setting{shm}) {
+if ($setting{shm} && $setting{rootless}) { mkdir "shm"; chmod 01777, "shm"; }
+elsif ($setting{shm}) {
   mkdir "shm", 0755;
   my ($type, $target, $data) = ("tmpfs", "shm", "mode=1777,size=$setting{shm},uid=" . owner($map{uids}) . ",gid=" . owner($map{gids}));
   call("mount", $type, $target, $type, $nosuid | $nodev | $noexec, $data) == 0 or fail("mount", "shm"); }
@@ -43,6 +45,8 @@ close $makers; close $listener if $listener;
 my $word = hear($ours);
 if ($word eq "users") {
   # Those of a network were written by who made it.
+  # Who may not choose groups for others must not be able to drop their own.
+  if ($setting{rootless}) { spew("/proc/$maker/setgroups", "deny") or fail("map the users", "setgroups"); }
   for my $what (qw(uid gid)) {
     my $path = "/proc/$maker/${"$"}{what}_map";
     spew($path, $map{"${"$"}{what}s"}) or fail("map the users", $path) unless $network; }
@@ -54,6 +58,11 @@ if ($word eq "users") {
   $word = hear($ours); }
 exit 1 unless $word =~ /^made (\d*)$/;
 my $init = $1;
+if ($setting{rootless}) {
+  for my $type (qw(user ipc uts net pid)) { symlink("/proc/$init/ns/$type", "ns/$type") or fail("symlink", $type); }
+  close $ours; waitpid($maker, 0);
+  print $init;
+  exit 0; }
 for my $type ($has_users ? "user" : (), grep { $setting{$_} } qw(ipc uts)) { hold($type, "/proc/$maker/ns/$type"); }
 hold("pid", "/proc/$init/ns/pid") if length $init;
 close $ours;
@@ -75,6 +84,12 @@ sub make {
   my $flags = 0;
   $flags |= $flag{$_} for grep { $setting{$_} } qw(ipc uts);
   call("unshare", $flags) == 0 or fail("unshare") if $flags;
+  if ($setting{rootless}) {
+    call("unshare", $flag{network}) == 0 or fail("unshare", "network");
+    socket(my $socket, 2, 2, 0) or fail("socket");
+    my ($set_flags, $up_running) = (0x8914, 0x41);
+    my $request = pack("a16 s x22", "lo", $up_running);
+    ioctl($socket, $set_flags, $request) or fail("start the loopback interface"); }
   if ($setting{uts} && length($setting{hostname} // "")) {
     my $name = $setting{hostname};
     call("sethostname", $name, length $name) == 0 or fail("set the host name"); }
@@ -89,7 +104,7 @@ sub join_users {
   else { call("unshare", $flag{user}) == 0 or fail("unshare", "users"); }
   syswrite($makers, "users");
   exit 1 unless hear($makers) eq "mapped";
-  call("setgroups", 0, 0) == 0 or fail("setgroups");
+  call("setgroups", 0, 0) == 0 or $setting{rootless} or fail("setgroups");
   call("setresgid", 0, 0, 0) == 0 or fail("setresgid");
   call("setresuid", 0, 0, 0) == 0 or fail("setresuid"); }
 sub make_init {
@@ -99,6 +114,8 @@ sub make_init {
   defined $child or fail("fork");
   if (!$child) {
     close $ready; close $makers;
+    # A group of its own: a terminal's signals are not for it.
+    setpgrp(0, 0);
     call("unshare", $flag{mount}) == 0 or fail("unshare");
     my $root = "/"; my ($recursive, $private) = (16_384, 262_144);
     call("mount", $none, $root, $none, $recursive | $private, $none) == 0 or fail("mount", "private");
@@ -133,12 +150,11 @@ $0 = "init";
 open(my $nowhere, "+<", "/dev/null") or fail("open");
 # The kernel reaps for those who ignore their children.
 $SIG{CHLD} = "IGNORE"; $SIG{PIPE} = "IGNORE";
-my ($type, $here, $data) = ("tmpfs", ".", "size=4k,mode=755");
+# A directory that is there for every user, and of no use any more.
+my ($type, $here, $target, $data) = ("tmpfs", ".", "/proc", "size=4k,mode=755");
 my ($nosuid, $nodev, $noexec, $read_only) = (2, 4, 8, 1);
-call("mount", $type, $here, $type, $nosuid | $nodev | $noexec | $read_only, $data) == 0 or fail("mount");
-my $target = "/proc/self/cwd";
-# The directory that was mounted over is reached by its path again.
-chdir(readlink $target) or fail("chdir");
+call("mount", $type, $target, $type, $nosuid | $nodev | $noexec | $read_only, $data) == 0 or fail("mount");
+chdir $target or fail("chdir");
 call("pivot_root", $here, $here) == 0 or fail("pivot_root");
 my $detach = 2;
 call("umount2", $here, $detach) == 0 or fail("umount");
@@ -161,6 +177,9 @@ while (1) {
   if (vec($read, fileno $listener, 1) && accept(my $peer, $listener)) { $held{fileno $peer} = $peer; }
   for my $fd (keys %held) {
     next unless vec($read, $fd, 1);
-    delete $held{$fd} unless sysread($held{$fd}, my $ignored, 64); }
+    my $got = sysread($held{$fd}, my $word, 64);
+    # All others of its namespace end with it.
+    exit 0 if $got && $word eq "end";
+    delete $held{$fd} unless $got; }
 }
 `;

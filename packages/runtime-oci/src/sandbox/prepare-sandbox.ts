@@ -8,7 +8,8 @@ import { connectMonitor } from "../monitor/launch-monitor.ts";
 import type { RuntimeContext } from "../runtime/runtime-context.ts";
 import { driverSandbox, initSocket } from "./driver-sandbox.ts";
 import { makeNamespaces } from "./make-namespaces.ts";
-import { sandboxNamespaces, type SandboxContext } from "./sandbox-context.ts";
+import { checkRootlessSandbox } from "./check-rootless.ts";
+import { hasInit, isRootless, sandboxNamespaces, type SandboxContext } from "./sandbox-context.ts";
 import { writeSandboxFiles } from "./sandbox-files.ts";
 import { writeSandboxRecord } from "./sandbox-record.ts";
 import { takeDown } from "./take-down.ts";
@@ -25,7 +26,7 @@ export async function prepareSandbox(
   { signal }: Abortable = {},
 ): Promise<DriverSandbox> {
   signal?.throwIfAborted();
-  check(spec);
+  check(runtime, spec);
   const cgroup = runtime.hierarchies === undefined ? undefined : cgroupPath(spec);
   const context: SandboxContext = { runtime, spec, cgroup, pids: new Map() };
   await writeSandboxRecord(runtime.stateDirectory, {
@@ -37,8 +38,9 @@ export async function prepareSandbox(
     await writeSandboxFiles(spec);
     await makeNamespaces(runtime, spec, cgroup);
     signal?.throwIfAborted();
-    const hasInit = (sandboxNamespaces(spec).pid ?? "pod") === "pod";
-    const init = hasInit ? await connectMonitor(spec.directory, initSocket) : undefined;
+    const init = hasInit(runtime, spec)
+      ? await connectMonitor(spec.directory, initSocket)
+      : undefined;
     return driverSandbox(context, init);
   } catch (error) {
     await takeDown(context);
@@ -62,11 +64,20 @@ function cgroupPath({ id, config }: DriverSandboxSpec): string {
   return `${parent.replace(/\/+$/, "")}/longshore/${id}`;
 }
 
-function check({ id, networkNamespace, ...spec }: DriverSandboxSpec): void {
+function check(
+  runtime: RuntimeContext,
+  { id, networkNamespace, ...spec }: DriverSandboxSpec,
+): void {
   if (!/^[a-zA-Z0-9][\w.-]{0,127}$/.test(id)) throw invalid("id", "It cannot name a sandbox.");
-  const { network, pid } = sandboxNamespaces({ id, ...spec });
+  const options = sandboxNamespaces({ id, ...spec });
+  const { network, pid } = options;
   sandboxUsers({ id, ...spec });
-  if (network !== "node" && networkNamespace === undefined) {
+  if (isRootless(runtime)) {
+    checkRootlessSandbox(options);
+    if (networkNamespace !== undefined) {
+      throw invalid("networkNamespace", "Without root a network namespace cannot be joined.");
+    }
+  } else if (network !== "node" && networkNamespace === undefined) {
     throw invalid("networkNamespace", "The sandbox needs a network namespace of its own.");
   }
   if (pid === "target") throw invalid("namespaceOptions.pid", "A sandbox has no target to join.");
