@@ -7,7 +7,7 @@ import { canRun, run, text } from "./fixtures/test-machine.ts";
 import { busyboxRoot } from "./spec/busybox-root.ts";
 import { tempDir } from "./spec/temp-dir.ts";
 
-const uid = 65_534;
+const uid = 54_321;
 const program = join(import.meta.dirname, "fixtures", "rootless-program.ts");
 
 describe.skipIf(!canRun)("containers without root (needs root to become nobody, runc, busybox)", () => {
@@ -62,7 +62,7 @@ describe.skipIf(!canRun)("containers without root (needs root to become nobody, 
       plain: {
         exitCode: 7,
         errors: "",
-        said: expect.stringMatching(/^0\n\s+0\s+65534\s+1\nlo\nbox\n$/),
+        said: expect.stringMatching(/^0\n\s+0\s+54321\s+1\nlo\nbox\n$/),
       },
       overlay: { exitCode: 1, said: "0\n" },
       execSaid: ["out\ninput", "err\n"],
