@@ -9,6 +9,7 @@ import type { Connection } from "../monitor/connection.ts";
 import { connectMonitor } from "../monitor/launch-monitor.ts";
 import { attachSession, processStreams, streamBits } from "../monitor/session.ts";
 import { runRuntime } from "../runtime/run-runtime.ts";
+import { containerFileAccess } from "./container-file-access.ts";
 import type { ContainerContext } from "./container-context.ts";
 import { containerStats } from "./container-stats.ts";
 import type { ControlledMonitor } from "./control-monitor.ts";
@@ -90,6 +91,7 @@ export function driverContainer(
       checkRunning();
       return execInContainer(context, process, { ...options, orders: connection });
     },
+    files: containerFileAccess(context, connection),
     async reopenLog(options) {
       options?.signal?.throwIfAborted();
       checkRunning();

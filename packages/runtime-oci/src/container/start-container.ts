@@ -120,6 +120,7 @@ function monitorSettings(context: ContainerContext): Record<string, string | num
   const memory = containerCgroup(context, "memory");
   return {
     id: spec.id,
+    mapped: context.users === undefined ? undefined : 1,
     tty: process.tty ? 1 : 0,
     input: process.stdin ? 1 : 0,
     inputOnce: spec.config.stdinOnce === true ? 1 : 0,

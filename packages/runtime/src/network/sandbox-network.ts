@@ -9,7 +9,7 @@ export interface SandboxNetworkSpec {
 export interface SandboxNetworkSetup {
   /**
    * Path of the network namespace, which belongs to the sandbox's user namespace when the configuration asks for one; absent
-   * with the host's own
+   * with the host's own, and when the driver makes one with loopback only
    */
   readonly namespacePath?: string | undefined;
   /** Absent with loopback only, and with the host's network */
