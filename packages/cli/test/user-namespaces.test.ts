@@ -4,10 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { silentLogger, type RuntimeClient } from "@longshore/core";
 import { buildBusyboxImage } from "../../../test/fixtures/busybox-image.ts";
-import {
-  composeRuntime,
-  type ComposedRuntime,
-} from "../src/commands/container/compose-runtime.ts";
+import { composeRuntime, type ComposedRuntime } from "../src/commands/container/compose-runtime.ts";
 
 const canRun = process.env["CI"] === "true" || process.getuid?.() === 0;
 const hostId = 100_000;

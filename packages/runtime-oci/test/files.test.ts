@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { chown, copyFile, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -61,7 +61,8 @@ describe.skipIf(!canRun).each(["the host's users", "a user namespace"])(
       options: ContainerOptions = {},
     ): Promise<{ container: DriverContainer; files: SandboxFiles }> => {
       const spec = await machine.containerSpec(["/sleep", "1000"], options);
-      if (spec.rootfs.kind !== "overlay" || spec.rootfs.upper === undefined) throw new Error("none");
+      if (spec.rootfs.kind !== "overlay" || spec.rootfs.upper === undefined)
+        throw new Error("none");
       if (isMapped) await chown(spec.rootfs.upper.upperDir, hostId, hostId);
       const container = await sandbox.start({ ...spec, rootfs: { ...spec.rootfs, lower: [bare] } });
       if (container.files === undefined) throw new Error("no files");
@@ -134,7 +135,12 @@ describe.skipIf(!canRun).each(["the host's users", "a user namespace"])(
 
     it("are the container's only, wherever links lead", async () => {
       const { container, files } = await open();
-      for (const path of ["/data/link", "/data/out", "/../../../etc/passwd", "/data/up/etc/passwd"]) {
+      for (const path of [
+        "/data/link",
+        "/data/out",
+        "/../../../etc/passwd",
+        "/data/up/etc/passwd",
+      ]) {
         await expect(files.read(path), path).rejects.toMatchObject({
           code: expect.stringMatching(/^(NOT_FOUND|IO_ERROR)$/),
         });
@@ -142,9 +148,9 @@ describe.skipIf(!canRun).each(["the host's users", "a user namespace"])(
       const hostName = await readFile("/proc/sys/kernel/osrelease", "utf8");
       expect(await files.readText("/proc/sys/kernel/osrelease")).toBe(hostName);
       await expect(files.read("/proc/self/environ")).rejects.toMatchObject({ code: "NOT_FOUND" });
-      await expect(files.write("/proc/self/root/x", "x")).rejects.toThrow();
-      await expect(files.write("/data/link/x", "x")).rejects.toThrow();
-      expect(() => execFileSync("ls", ["/etc/machine"], { stdio: "ignore" })).toThrow();
+      await expect(files.write("/proc/self/root/x", "x")).rejects.toThrow("/proc/self");
+      await expect(files.write("/data/link/x", "x")).rejects.toThrow("/data/link");
+      expect(existsSync("/etc/machine")).toBe(false);
       await container.remove();
     });
 

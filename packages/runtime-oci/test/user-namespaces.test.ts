@@ -1,4 +1,4 @@
-import { chown, lstat, mkdir, readFile, readdir, writeFile } from "node:fs/promises";
+import { chown, lstat, readFile, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type {
@@ -96,7 +96,8 @@ describe.skipIf(!canRun).each(["runc", "crun"])(
         ["0:0", "0", String(hostId), "65536", "0"].concat(""),
       );
       expect(await probe.exit).toMatchObject({ exitCode: 0 });
-      const pid = (await readFile(join(spec.directory, "container.pid"), "utf8").catch(() => "")) || "";
+      const pid =
+        (await readFile(join(spec.directory, "container.pid"), "utf8").catch(() => "")) || "";
       const pids = pid === "" ? await sandboxPids(machine, spec.id) : [pid];
       for (const each of pids) {
         const status = await readFile(`/proc/${each.trim()}/status`, "utf8");
@@ -129,7 +130,15 @@ describe.skipIf(!canRun).each(["runc", "crun"])(
         {},
         await sandboxSpec({}, { sysctls }),
       );
-      expect(output.split("\n").slice(0, 7)).toEqual(["1", "99", "box", "0", "0", "wrote", "devices"]);
+      expect(output.split("\n").slice(0, 7)).toEqual([
+        "1",
+        "99",
+        "box",
+        "0",
+        "0",
+        "wrote",
+        "devices",
+      ]);
       expect(output).toContain("Read-only");
       const tty = await outputOf("tty; stat -c %u $(tty)", { process: { tty: true } });
       expect(tty.split(/\s+/)).toEqual([expect.stringMatching("/dev/(pts/0|console)"), "0"]);
@@ -148,7 +157,9 @@ describe.skipIf(!canRun).each(["runc", "crun"])(
       const path = join(machine.path, "mapped");
       for (const readonly of [true, false]) {
         const rootfs = { kind: "directory", path, readonly } as const;
-        const output = await outputOf("touch /x && rm /x && echo made && id -u", { spec: { rootfs } });
+        const output = await outputOf("touch /x && rm /x && echo made && id -u", {
+          spec: { rootfs },
+        });
         expect(output).toMatch(readonly ? /^touch: .*Read-only/ : /^made\n0$/);
       }
     });

@@ -8,11 +8,7 @@ import { runtimeCommand, runtimeError } from "../runtime/run-runtime.ts";
 import { isRootless, type SandboxContext } from "../sandbox/sandbox-context.ts";
 import type { OciSpec } from "../spec/oci-spec.ts";
 import { checkRootfs } from "./check-container.ts";
-import {
-  containerCgroup,
-  plainRoot,
-  type ContainerContext,
-} from "./container-context.ts";
+import { containerCgroup, plainRoot, type ContainerContext } from "./container-context.ts";
 import { writeContainerRecord } from "./container-record.ts";
 import { containerSpec } from "./container-spec.ts";
 import { controlMonitor } from "./control-monitor.ts";

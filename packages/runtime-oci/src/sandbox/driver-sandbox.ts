@@ -82,6 +82,3 @@ function checkId({ id }: DriverContainerSpec): void {
     details: { field: "id" },
   });
 }
-
-/** The socket of a sandbox's process 1. */
-export const initSocket = "init.sock";

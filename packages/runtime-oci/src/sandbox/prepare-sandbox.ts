@@ -6,10 +6,16 @@ import {
 } from "@longshore/core";
 import { connectMonitor } from "../monitor/launch-monitor.ts";
 import type { RuntimeContext } from "../runtime/runtime-context.ts";
-import { driverSandbox, initSocket } from "./driver-sandbox.ts";
+import { driverSandbox } from "./driver-sandbox.ts";
 import { makeNamespaces } from "./make-namespaces.ts";
 import { checkRootlessSandbox } from "./check-rootless.ts";
-import { hasInit, isRootless, sandboxNamespaces, type SandboxContext } from "./sandbox-context.ts";
+import {
+  hasInit,
+  initSocket,
+  isRootless,
+  sandboxNamespaces,
+  type SandboxContext,
+} from "./sandbox-context.ts";
 import { writeSandboxFiles } from "./sandbox-files.ts";
 import { writeSandboxRecord } from "./sandbox-record.ts";
 import { takeDown } from "./take-down.ts";

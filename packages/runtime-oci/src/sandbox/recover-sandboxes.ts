@@ -17,8 +17,8 @@ import { release } from "../cgroup/release.ts";
 import { connectMonitor } from "../monitor/launch-monitor.ts";
 import type { RuntimeContext } from "../runtime/runtime-context.ts";
 import type { OciSpec } from "../spec/oci-spec.ts";
-import { driverSandbox, initSocket } from "./driver-sandbox.ts";
-import { hasInit, sandboxNamespaces, type SandboxContext } from "./sandbox-context.ts";
+import { driverSandbox } from "./driver-sandbox.ts";
+import { hasInit, initSocket, sandboxNamespaces, type SandboxContext } from "./sandbox-context.ts";
 import {
   isOthers,
   readSandboxRecords,

@@ -11,6 +11,9 @@ export interface SandboxContext {
   readonly pids: Map<string, number>;
 }
 
+/** The socket of a sandbox's process 1. */
+export const initSocket = "init.sock";
+
 /** Whether it is another user than root that runs sandboxes: in a user namespace of its own, without cgroups. */
 export function isRootless({ host }: Pick<RuntimeContext, "host">): boolean {
   return !host.isRoot;

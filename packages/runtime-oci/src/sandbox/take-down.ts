@@ -6,8 +6,7 @@ import { readContainerRecords } from "../container/container-record.ts";
 import { controlMonitor } from "../container/control-monitor.ts";
 import { removeContainer } from "../container/remove-container.ts";
 import { connectMonitor } from "../monitor/launch-monitor.ts";
-import type { SandboxContext } from "./sandbox-context.ts";
-import { initSocket } from "./driver-sandbox.ts";
+import { initSocket, type SandboxContext } from "./sandbox-context.ts";
 import { removeSandboxRecord } from "./sandbox-record.ts";
 
 /**

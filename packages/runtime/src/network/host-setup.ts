@@ -48,7 +48,9 @@ export interface HostNetworkOptions extends BridgeNetworkOptions {
 /** @throws {LongshoreError} `RUNTIME_NOT_SUPPORTED` for one that is not installed */
 export async function bridgePrograms(): Promise<BridgePrograms> {
   const [ip = "", nft = "", unshare = "", nsenter = "", mount = "", umount = ""] =
-    await Promise.all(["ip", "nft", "unshare", "nsenter", "mount", "umount"].map(findSystemCommand));
+    await Promise.all(
+      ["ip", "nft", "unshare", "nsenter", "mount", "umount"].map(findSystemCommand),
+    );
   return { ip, nft, unshare, nsenter, mount, umount };
 }
 
