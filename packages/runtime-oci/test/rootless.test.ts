@@ -2,13 +2,14 @@ import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { once } from "node:events";
 import { chmod, mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { canRun, run, text } from "./fixtures/test-machine.ts";
 import { busyboxRoot } from "./spec/busybox-root.ts";
 import { tempDir } from "./spec/temp-dir.ts";
 
 const uid = 54_321;
-const program = join(import.meta.dirname, "fixtures", "rootless-program.ts");
+const program = fileURLToPath(new URL("fixtures/rootless-program.ts", import.meta.url));
 
 describe.skipIf(!canRun)(
   "containers without root (needs root to become nobody, runc, busybox)",
