@@ -22,11 +22,11 @@ export interface OciDriverOptions {
   readonly stateDirectory?: string | undefined;
 }
 
-const capabilities: ReadonlySet<DriverCapability> = new Set([
-  "updateResources",
-  "pause",
-  "survivesRestart",
-]);
+/** Limits and pausing need cgroups, which only root may use here. */
+function driverCapabilities(): ReadonlySet<DriverCapability> {
+  if (process.geteuid?.() !== 0) return new Set(["survivesRestart"]);
+  return new Set(["updateResources", "pause", "survivesRestart"]);
+}
 
 /**
  * Runs containers on the host's kernel through an OCI runtime. Needs Linux and Perl (`perl-base`).
@@ -57,10 +57,13 @@ export function ociDriver(options: OciDriverOptions = {}): SandboxDriver {
   };
   return {
     name,
-    capabilities,
+    capabilities: driverCapabilities(),
     async probe(probeOptions) {
-      const { available, version = "", reason, fix } = await probeRuntime(binary, probeOptions);
-      return available ? { isAvailable: true, version } : { isAvailable: false, reason, fix };
+      const found = await probeRuntime(binary, probeOptions);
+      const { available, version = "", reason, fix } = found;
+      if (!available) return { isAvailable: false, reason, fix };
+      const { userNamespaces = false, recursiveReadOnlyMounts = false } = found;
+      return { isAvailable: true, version, features: { userNamespaces, recursiveReadOnlyMounts } };
     },
     async prepare(spec, prepareOptions) {
       return prepareSandbox(await context(), spec, prepareOptions);

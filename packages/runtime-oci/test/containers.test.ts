@@ -1,5 +1,5 @@
 import { readdir, readFile, rename, stat } from "node:fs/promises";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { DriverContainer, DriverSandbox } from "@longshore/core";
 import {
   canRun,
@@ -64,12 +64,10 @@ describe.skipIf(!canRun)("containers through runc (needs root, runc and busybox)
       "trap '' TERM; sh -c 'trap \"\" TERM; sleep 100' & setsid sleep 100 & echo ready; wait",
     );
     await sandbox.check(await machine.containerSpec("true"));
-    const watcher = await container.attach({});
+    await vi.waitFor(async () => expect(await logText(log, "stdout")).toBe("ready\n"));
     await container.signal("SIGTERM");
     await container.signal("SIGKILL");
     expect(await container.exit).toMatchObject({ exitCode: 137, signal: "SIGKILL" });
-    await text(watcher.stdout);
-    expect(await logText(log, "stdout")).toBe("ready\n");
     await container.remove();
   });
 

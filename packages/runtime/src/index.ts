@@ -18,6 +18,7 @@ export { connectRuntime, type ConnectRuntimeOptions } from "./remote/connect-run
 export { serveRuntime } from "./remote/serve-runtime.ts";
 export type { RuntimeServer, ServeRuntimeOptions } from "./remote/serve-runtime.ts";
 export { bridgeNetwork, type BridgeNetworkOptions } from "./network/bridge-network.ts";
+export { loopbackNetwork } from "./network/loopback-network.ts";
 export type { NetworkAllowance } from "./network/network-rules.ts";
 export type { EgressOptions } from "./egress/egress-proxy.ts";
 export type { EgressLimits } from "./egress/egress-limits.ts";

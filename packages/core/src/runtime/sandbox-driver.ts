@@ -80,7 +80,11 @@ export interface DriverSandboxSpec {
   /** Exists, belongs to the driver, is removed by the engine after teardown */
   readonly directory: string;
   readonly config: PodSandboxConfig;
-  /** Path of a network namespace that is set up; absent with the host's network */
+  /**
+   * Path of a network namespace that is set up; absent with the host's network, and with the network `"none"` for a driver
+   * that makes one itself. With a user namespace in the configuration it
+   * belongs to one with those mappings, which is the sandbox's then
+   */
   readonly networkNamespace?: string | undefined;
   /** Addresses in that namespace, for the containers' `/etc/hosts`; absent when it has only loopback */
   readonly network?: PodSandboxNetworkStatus | undefined;

@@ -2,6 +2,8 @@ import { join } from "node:path";
 import type { ContainerConfig, DriverContainerSpec, Rootfs } from "@longshore/core";
 import { cgroupDirectory } from "../cgroup/hierarchies.ts";
 import { sandboxNamespaces, type SandboxContext } from "../sandbox/sandbox-context.ts";
+import { sandboxUsers, type SandboxUsers } from "../sandbox/user-namespace.ts";
+import { rootName, sharedRoot } from "./shared-roots.ts";
 
 /** A container with what it is made in. */
 export interface ContainerContext {
@@ -13,6 +15,10 @@ export interface ContainerContext {
   readonly cgroup: string | undefined;
   /** Root filesystem on the host, once it is mounted */
   readonly rootPath: string;
+  /** Whether the monitor mounts it */
+  readonly isMounted: boolean;
+  /** Absent without a user namespace */
+  readonly users: SandboxUsers | undefined;
 }
 
 export function containerContext(
@@ -21,6 +27,9 @@ export function containerContext(
 ): ContainerContext {
   const { config, rootfs } = spec;
   const { linux } = config;
+  const users = sandboxUsers(sandbox.spec);
+  const plain = users === undefined ? plainRoot(rootfs) : undefined;
+  const target = users === undefined ? spec.directory : sharedRoot(spec.id);
   const namespaceOptions = {
     ...sandboxNamespaces(sandbox.spec),
     ...linux?.securityContext?.namespaceOptions,
@@ -33,12 +42,11 @@ export function containerContext(
       linux: { ...linux, securityContext: { ...linux?.securityContext, namespaceOptions } },
     },
     cgroup: sandbox.cgroup && join(sandbox.cgroup, spec.id),
-    rootPath: plainRoot(rootfs) ?? join(spec.directory, overlayTarget),
+    rootPath: plain ?? join(target, rootName),
+    isMounted: plain === undefined,
+    users,
   };
 }
-
-/** Where an overlay is mounted in the container's directory. */
-export const overlayTarget = "rootfs";
 
 /** The directory that is the root filesystem as it is: an overlay of one layer that takes no changes is that layer. */
 export function plainRoot(rootfs: Rootfs): string | undefined {

@@ -4,7 +4,9 @@ import { buildContainerSpec } from "../spec/build-container-spec.ts";
 import { buildExecProcess } from "../spec/build-exec-process.ts";
 import type { NamespacePaths } from "../spec/namespaces.ts";
 import type { OciProcess, OciSpec } from "../spec/oci-spec.ts";
-import { sandboxNamespaces } from "../sandbox/sandbox-context.ts";
+import { isRootless, sandboxNamespaces } from "../sandbox/sandbox-context.ts";
+import { rootlessProcess, rootlessSpec } from "../sandbox/check-rootless.ts";
+import { sandboxUsers } from "../sandbox/user-namespace.ts";
 import type { ContainerContext } from "./container-context.ts";
 
 /**
@@ -34,8 +36,9 @@ export async function containerSpec(context: ContainerContext, rootPath: string)
       ...(!hasHostIpc && { shm: join(directory, "shm") }),
     },
   });
+  const allowed = isRootless(sandbox.runtime) ? rootlessSpec(built, config) : built;
   return {
-    ...built,
+    ...allowed,
     root: { path: context.rootPath, readonly: built.root.readonly || isReadonly(context) },
   };
 }
@@ -45,13 +48,14 @@ export async function execProcess(
   { sandbox, spec, config, rootPath }: ContainerContext,
   process: ProcessSpec,
 ): Promise<OciProcess> {
-  return buildExecProcess({
+  const built = await buildExecProcess({
     sandbox: sandbox.spec.config,
     config,
     process: { ...process, user: process.user ?? spec.process.user },
     rootPath,
     host: sandbox.runtime.host,
   });
+  return isRootless(sandbox.runtime) ? rootlessProcess(built) : built;
 }
 
 function isReadonly({ spec: { rootfs } }: ContainerContext): boolean {
@@ -87,7 +91,8 @@ function namespacePaths({ sandbox, config }: ContainerContext): NamespacePaths {
   }
   const file = (name: string): string => join(directory, "ns", name);
   return {
-    ...(network !== "node" && { network: networkNamespace, uts: file("uts") }),
+    ...(sandboxUsers(sandbox.spec) && { user: file("user") }),
+    ...(network !== "node" && { network: networkNamespace ?? file("net"), uts: file("uts") }),
     ...(ipc !== "node" && { ipc: file("ipc") }),
     pid: pidPath(),
   };

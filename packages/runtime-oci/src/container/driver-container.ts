@@ -9,6 +9,7 @@ import type { Connection } from "../monitor/connection.ts";
 import { connectMonitor } from "../monitor/launch-monitor.ts";
 import { attachSession, processStreams, streamBits } from "../monitor/session.ts";
 import { runRuntime } from "../runtime/run-runtime.ts";
+import { containerFileAccess } from "./container-file-access.ts";
 import type { ContainerContext } from "./container-context.ts";
 import { containerStats } from "./container-stats.ts";
 import type { ControlledMonitor } from "./control-monitor.ts";
@@ -90,26 +91,13 @@ export function driverContainer(
       checkRunning();
       return execInContainer(context, process, { ...options, orders: connection });
     },
+    files: containerFileAccess(context, connection),
     async reopenLog(options) {
       options?.signal?.throwIfAborted();
       checkRunning();
       await connection.ask("l");
     },
-    async updateResources(resources, options) {
-      options?.signal?.throwIfAborted();
-      checkRunning();
-      await updateResources(context, resources);
-    },
-    async pause(options) {
-      options?.signal?.throwIfAborted();
-      checkRunning();
-      await freeze("pause");
-    },
-    async resume(options) {
-      options?.signal?.throwIfAborted();
-      checkRunning();
-      await freeze("resume");
-    },
+    ...(runtime.hierarchies !== undefined && changes()),
     async stats(options) {
       options?.signal?.throwIfAborted();
       return containerStats(context);
@@ -125,6 +113,27 @@ export function driverContainer(
       }
     },
   };
+
+  /** What is done by cgroups. */
+  function changes(): Pick<DriverContainer, "updateResources" | "pause" | "resume"> {
+    return {
+      async updateResources(resources, options) {
+        options?.signal?.throwIfAborted();
+        checkRunning();
+        await updateResources(context, resources);
+      },
+      async pause(options) {
+        options?.signal?.throwIfAborted();
+        checkRunning();
+        await freeze("pause");
+      },
+      async resume(options) {
+        options?.signal?.throwIfAborted();
+        checkRunning();
+        await freeze("resume");
+      },
+    };
+  }
 
   async function freeze(command: "pause" | "resume"): Promise<void> {
     // The OCI runtime calls it an error when there is nothing to do.

@@ -1,8 +1,11 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { release } from "../cgroup/release.ts";
+import { isRootless } from "../sandbox/sandbox-context.ts";
+import { endUnwatched } from "./end-unwatched.ts";
 import type { ContainerContext } from "./container-context.ts";
 import { removeContainerRecord } from "./container-record.ts";
+import { removeSharedRoot, sharedRoot } from "./shared-roots.ts";
 
 /**
  * Takes away what is left of a container whose monitor has ended: processes, mounts, cgroups, the OCI runtime's notes. What
@@ -12,7 +15,11 @@ export async function removeContainer(context: ContainerContext): Promise<void> 
   const { sandbox, spec, cgroup } = context;
   const { runtime } = sandbox;
   const { directory, id } = spec;
-  await release({ hierarchies: runtime.hierarchies, cgroup, directories: [directory] });
+  // Of a sandbox that nobody knows any more it is not known either whether it had a user namespace.
+  const directories = isRootless(runtime) ? [directory] : [directory, sharedRoot(id)];
+  await release({ hierarchies: runtime.hierarchies, cgroup, directories });
+  await endUnwatched(context);
+  if (!isRootless(runtime)) await removeSharedRoot(id);
   // The OCI runtime's own `delete` does no more, as there are no hooks, and would take tens of milliseconds.
   await rm(join(runtime.stateDirectory, "state", id), { recursive: true, force: true });
   await rm(join(directory, "monitor.sock"), { force: true });

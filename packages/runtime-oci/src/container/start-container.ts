@@ -1,22 +1,20 @@
-import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { chmod, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import type { Abortable, AttachSession, DriverContainer } from "@longshore/core";
+import { cgroupDirectories } from "../cgroup/hierarchies.ts";
 import { launchMonitor, monitorFailure } from "../monitor/launch-monitor.ts";
 import { attachSession, processStreams, streamBits } from "../monitor/session.ts";
 import { runtimeCommand, runtimeError } from "../runtime/run-runtime.ts";
+import { isRootless, type SandboxContext } from "../sandbox/sandbox-context.ts";
 import type { OciSpec } from "../spec/oci-spec.ts";
 import { checkRootfs } from "./check-container.ts";
-import {
-  containerCgroup,
-  overlayTarget,
-  plainRoot,
-  type ContainerContext,
-} from "./container-context.ts";
+import { containerCgroup, plainRoot, type ContainerContext } from "./container-context.ts";
 import { writeContainerRecord } from "./container-record.ts";
 import { containerSpec } from "./container-spec.ts";
 import { controlMonitor } from "./control-monitor.ts";
 import { driverContainer } from "./driver-container.ts";
 import { removeContainer } from "./remove-container.ts";
+import { makeSharedRoot } from "./shared-roots.ts";
 import { wantedStreams } from "./wanted-streams.ts";
 
 /**
@@ -35,10 +33,13 @@ export async function startContainer(
   const wanted = (spec.attach ?? []).map((request) => wantedStreams(spec.process, request));
   await writeContainerRecord(sandbox.spec.directory, spec);
   // A root filesystem that need not be mounted can be looked at while the monitor starts.
-  const isThere = plainRoot(spec.rootfs) !== undefined;
-  const early = isThere ? containerSpec(context, context.rootPath) : undefined;
+  const early = context.isMounted ? undefined : containerSpec(context, context.rootPath);
   early?.catch(() => undefined);
   try {
+    if (context.users !== undefined) {
+      await makeSharedRoot(spec.id, context.users);
+      await showCgroups(sandbox);
+    }
     const [orders, ...sockets] = await launchMonitor({
       directory: spec.directory,
       settings: monitorSettings(context),
@@ -110,11 +111,12 @@ export function processUser({ process: { user } }: Pick<OciSpec, "process">): {
 function monitorSettings(context: ContainerContext): Record<string, string | number | undefined> {
   const { sandbox, spec, cgroup } = context;
   const { hierarchies, hidesUnified } = sandbox.runtime;
-  const { rootfs, log, process } = spec;
+  const { log, process } = spec;
   const oomFile = hierarchies?.version === 2 ? "memory.events" : "memory.oom_control";
   const memory = containerCgroup(context, "memory");
   return {
     id: spec.id,
+    mapped: context.users === undefined ? undefined : 1,
     tty: process.tty ? 1 : 0,
     input: process.stdin ? 1 : 0,
     inputOnce: spec.config.stdinOnce === true ? 1 : 0,
@@ -125,20 +127,39 @@ function monitorSettings(context: ContainerContext): Record<string, string | num
     oom: memory && join(memory, oomFile),
     ...execSettings(context),
     hideUnified: hidesUnified ? 1 : 0,
-    ...(rootfs.kind === "overlay" &&
-      plainRoot(rootfs) === undefined && {
-        overlay: overlayTarget,
-        lower: Buffer.from(rootfs.lower.join("\0")).toString("hex"),
-        upper: rootfs.upper?.upperDir ?? "",
-        work: rootfs.upper?.workDir ?? "",
-      }),
+    ...(isRootless(sandbox.runtime) && { users: join(sandbox.spec.directory, "ns", "user") }),
+    ...(context.isMounted && rootMount(context)),
+  };
+}
+
+/** Lets users of other namespaces pass through cgroups that were made for the host's root alone. */
+async function showCgroups({ runtime: { hierarchies }, cgroup }: SandboxContext): Promise<void> {
+  if (hierarchies === undefined || cgroup === undefined) return;
+  const directories = [dirname(cgroup), cgroup].flatMap((path) =>
+    cgroupDirectories(hierarchies, path),
+  );
+  // What is not there yet is made so that they can.
+  await Promise.all(directories.map(async (path) => chmod(path, 0o755).catch(() => undefined)));
+}
+
+/** What the monitor mounts as the root filesystem. */
+function rootMount({ spec: { rootfs }, rootPath }: ContainerContext): Record<string, string> {
+  const plain = plainRoot(rootfs);
+  if (plain !== undefined) return { overlay: rootPath, bind: plain };
+  if (rootfs.kind !== "overlay") return {};
+  return {
+    overlay: rootPath,
+    lower: Buffer.from(rootfs.lower.join("\0")).toString("hex"),
+    upper: rootfs.upper?.upperDir ?? "",
+    work: rootfs.upper?.workDir ?? "",
   };
 }
 
 /** How an executed process gets a cgroup of its own, by which it is killed with all that it started. */
 function execSettings(context: ContainerContext): Record<string, string | number | undefined> {
   const { hierarchies, kind } = context.sandbox.runtime;
-  if (hierarchies?.version === 2) {
+  if (hierarchies === undefined) return {};
+  if (hierarchies.version === 2) {
     return { execTree: containerCgroup(context, "freezer"), execCgroup: "/" };
   }
   if (kind.execCgroups === "inherited") {

@@ -4,7 +4,19 @@
  */
 export const cgroupFunctions: string = String.raw`
 my $sigkill = 9;
+# Without cgroups: processes that see the container's mounts, named as "mnt:[NUMBER]".
+sub mount_members { my ($namespace) = @_;
+  opendir(my $processes, "/proc") or return ();
+  return grep { /^\d+$/ && $_ != $$ && (readlink("/proc/$_/ns/mnt") // "") eq $namespace } readdir $processes; }
+sub stop_members { my ($namespace) = @_;
+  my %stopped;
+  for (1 .. 100) {
+    my @new = grep { !$stopped{$_} } mount_members($namespace);
+    last unless @new;
+    for my $pid (@new) { $stopped{$pid} = 1; kill "STOP", $pid; } }
+  return keys %stopped; }
 sub members { my ($directory) = @_;
+  return stop_members($directory) if $directory =~ /^mnt:/;
   my @found = grep { $_ > 1 && $_ != $$ } map { $_ + 0 } split /\n/, slurp("$directory/cgroup.procs") // "";
   if (opendir(my $children, $directory)) {
     for my $name (readdir $children) {

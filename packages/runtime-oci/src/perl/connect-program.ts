@@ -1,12 +1,17 @@
 /**
  * Connects to a port on the loopback interface of a network namespace, and carries bytes between that and its own input and
- * output. Says `ok` on file 3 when connected. Arguments: path of the namespace, or nothing for its own, and port.
+ * output. Says `ok` on file 3 when connected. Arguments: path of the namespace, or nothing for its own, port, and path of the
+ * user namespace to join first or nothing.
  */
 export const connectProgram: string = String.raw`
-my ($namespace, $port) = @ARGV;
+my ($namespace, $port, $users) = @ARGV;
 $SIG{PIPE} = "IGNORE";
-if (length $namespace) {
-  sysopen(my $network, $namespace, 0) or fail("open", $namespace);
+my $network;
+if (length $namespace) { sysopen($network, $namespace, 0) or fail("open", $namespace); }
+if (length $users) {
+  sysopen(my $file, $users, 0) or fail("open", $users);
+  call("setns", fileno $file, 0x10000000) == 0 or fail("setns"); }
+if ($network) {
   call("setns", fileno $network, 0x40000000) == 0 or fail("setns"); }
 open(my $tell, ">&=", 3) or fail("open");
 my $socket;

@@ -25,14 +25,19 @@ sub start_process { my ($p, $wants_input, @command) = @_;
   return failed($p, "fork: $!") unless defined $pid;
   if (!$pid) {
     $SIG{$_} = "DEFAULT" for qw(PIPE HUP INT TERM CHLD);
+    # The root of a user namespace is anybody to the cgroups that it is shown.
+    umask 022;
     open(STDIN, "<&", $in); open(STDOUT, ">&", $out); open(STDERR, ">&", $err);
     # Where the OCI runtime cannot say it, the process inherits its cgroup.
-    if ($setting{execJoins} && $p != $main) { spew("$p->{tree}/cgroup.procs", $$) or fail("join a cgroup"); }
-    hide_unified() if $setting{hideUnified};
+    if ($setting{execJoins} && $p != $main && !$p->{direct}) { spew("$p->{tree}/cgroup.procs", $$) or fail("join a cgroup"); }
+    hide_unified() if $setting{hideUnified} && !$p->{direct};
     exec { $command[0] } @command or do { print STDERR "$command[0]: $!"; kill 9, $$; } }
   $p->{asked} = 1; $p->{starter} = $pid; $p->{oom_before} = oom_kills();
   $process{$p->{name}} = $p;
-  $starting{$pid} = $p; }
+  if (!$p->{direct}) { $starting{$pid} = $p; return; }
+  delete $p->{starter};
+  $p->{pid} = $pid; $p->{running} = 1; $by_pid{$pid} = $p;
+  inform($p, "p", $pid); }
 
 # crun 1.8 refuses machines with both versions of cgroups; it looks at this mount only.
 sub hide_unified {
@@ -59,6 +64,19 @@ sub execute { my ($c, $body) = @_;
   start_process($p, $wants & 1, @runtime, "exec", "--detach", "--pid-file", "$name.pid", "--process", "$name.json",
     length($setting{execCgroup} // "") ? ("--cgroup", "$setting{execCgroup}$name") : (), $tty ? ("--console-socket", "$name.sock") : (), $setting{id}); }
 
+# A program of this side's, at the container's files: it gets the container's mounts, opened while its process is surely there.
+sub serve_files { my ($c, $body) = @_;
+  my ($name, $wants, $program, $table, @words) = split /\0/, $body, -1;
+  return drop($c) if $c->{process} || $process{$name} || $name !~ /^exec-[a-z0-9]{1,40}$/;
+  my $p = { name => $name, clients => {}, queue => [], out => {}, owner => $c, asked => 1, direct => 1 };
+  attach_client($c, $p, $wants);
+  return failed($p, "The container is not running.") if !$main->{running} || $main->{ended};
+  my ($users, $mounts);
+  sysopen($mounts, "/proc/$main->{pid}/ns/mnt", 0) or return failed($p, "The container is not running.");
+  if ($setting{mapped}) { sysopen($users, "/proc/$main->{pid}/ns/user", 0) or return failed($p, "The container is not running."); }
+  fcntl($_, 2, 0) for grep { $_ } $users, $mounts;
+  start_process($p, $wants & 1, $^X, "-e", $program, "--", $table, $users ? fileno $users : "", fileno $mounts, @words); }
+
 sub reap {
   my $without_waiting = 1;
   while ((my $pid = waitpid(-1, $without_waiting)) > 0) {
@@ -81,6 +99,7 @@ sub started { my ($p, $status) = @_;
   close(delete $p->{messages}) if $p->{messages};
   close(delete $p->{console}) if $p->{console};
   $p->{pid} = $pid; $p->{running} = 1;
+  $p->{tree} = readlink("/proc/$pid/ns/mnt") if $p == $main && $setting{users};
   inform($p, "p", $pid);
   if ($p->{tty}) { frame($_, "z", 2) for grep { $_->{wants}{2} } values %{$p->{clients}}; }
   my $known = delete $unclaimed{$pid};
@@ -180,6 +199,7 @@ sub request { my ($c, $type, $body) = @_;
   elsif ($type eq "g") { begin() if $c->{control}; }
   elsif ($type eq "A") { attach_client($c, $main, unpack("C", $body)) unless $c->{process}; }
   elsif ($type eq "X") { execute($c, $body); }
+  elsif ($type eq "F") { serve_files($c, $body); }
   elsif ($type eq "i") { my $p = $c->{process};
     if ($p && $c->{wants}{0}) { add_input($p, $c, $body); } else { frame($c, "c", pack("N", length $body)); } }
   elsif ($type eq "e") { my $p = $c->{process};

@@ -39,6 +39,7 @@ bind($listener, pack("S a*", 1, "monitor.sock")) or fail("bind");
 listen($listener, 64) or fail("listen");
 unblock($listener);
 if (length($setting{log} // "")) { open_log($setting{log}) or fail("open the log"); }
+enter_users($setting{users}) if $setting{users};
 mount_overlay() if $setting{overlay};
 
 $main = { name => "container", clients => {}, queue => [], out => {}, logged => 1,

@@ -1,17 +1,30 @@
 /**
- * Perl functions for a container's root filesystem: an overlay over directories that are mounted already. Each layer is a
- * call of its own where the kernel can (6.5), so that the length of the paths does not matter.
+ * Perl functions for a container's root filesystem: an overlay over directories that are mounted already, or one of them
+ * bound to another place. Each layer is a call of its own where the kernel can (6.5), so that the length of the paths does not matter.
  *
- * Settings: `overlay` (the target, below the working directory), `lower` (layers, topmost first, parted by NUL in hex, because
+ * Settings: `users` (a user namespace to mount in, for others than root), `overlay` (the target), `bind` (a directory to bind there), `lower` (layers, topmost first, parted by NUL in hex, because
  * arguments cannot hold it), `upper`, `work`.
  */
 export const mountFunctions: string = String.raw`
+# Who is not root has rights in its own user namespace only; mounts that it makes go with its mount namespace.
+sub enter_users { my ($path) = @_;
+  sysopen(my $users, $path, 0) or fail("open", $path);
+  call("setns", fileno $users, 0x10000000) == 0 or fail("setns");
+  call("setresgid", 0, 0, 0) == 0 or fail("setresgid");
+  call("setresuid", 0, 0, 0) == 0 or fail("setresuid");
+  call("unshare", 0x00020000) == 0 or fail("unshare");
+  my ($none, $root, $recursive, $private) = ("none", "/", 16_384, 262_144);
+  call("mount", $none, $root, $none, $recursive | $private, $none) == 0 or fail("mount", "private"); }
 sub fsconfig { my ($context, $key, $value) = @_; my $set_string = 1;
   return syscall(431, $context, $set_string, $key, $value, 0) == 0; }
 sub mount_overlay {
   my @lower = split /\0/, pack("H*", $setting{lower});
   my $target = $setting{overlay};
   mkdir $target, 0700;
+  if (length($setting{bind} // "")) {
+    my ($source, $none, $bind) = ($setting{bind}, "none", 4_096);
+    call("mount", $source, $target, $none, $bind, $none) == 0 or fail("mount");
+    return; }
   my $type = "overlay";
   my $context = syscall(430, $type, 1);
   if ($context >= 0) {
@@ -23,6 +36,9 @@ sub mount_overlay {
       if (length $setting{upper}) {
         fsconfig($context, "upperdir", $setting{upper}) or fail("mount", "upper directory");
         fsconfig($context, "workdir", $setting{work}) or fail("mount", "work directory"); }
+      # What overlays note at files of trusted attributes, others may not write.
+      my ($set_flag, $user_attributes) = (0, "userxattr");
+      if ($setting{users}) { syscall(431, $context, $set_flag, $user_attributes, 0, 0) == 0 or fail("mount", "userxattr"); }
       my $create = 6;
       syscall(431, $context, $create, 0, 0, 0) == 0 or fail("mount", slurp_messages($held));
       my $nothing = ""; my $here = -100; my $empty_path = 4; my $close_on_exec = 1;

@@ -30,6 +30,17 @@ export async function runPerl(
   throw perlError(what, failure());
 }
 
+/** What a stream says up to its end, and to a bound. */
+export async function collectText(stream: AsyncIterable<Uint8Array>): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let room = maxOutput;
+  for await (const chunk of stream) {
+    if (room > 0) chunks.push(chunk.subarray(0, room));
+    room -= chunk.length;
+  }
+  return Buffer.concat(chunks).toString();
+}
+
 /** Keeps what a stream says, up to a bound. */
 export function collect(stream: ChildProcess["stdout"]): () => string {
   const chunks: Buffer[] = [];

@@ -1,70 +1,140 @@
 /**
  * Makes the namespaces of a sandbox and shows them as files below `ns/` of its directory, where they stay without a process.
- * Only a process namespace needs one: its process 1.
+ * Only a process namespace needs one: its process 1. A process of its own makes them, because who has joined a user namespace
+ * may mount nothing on the host any more.
  *
  * Arguments: directory, then `key=value`: `ipc`, `uts`, `pid` (what to make), `hostname`, `network` (namespace that process 1
- * joins), `shm` (bytes), `cgroup` (directory for process 1), `perl`, `init` (the program of process 1).
+ * joins), `uids` and `gids` (lines of a user namespace's maps, in hex; it is that of `network`, or else a new one), `shm`
+ * (bytes), `cgroup` (directory for process 1), `perl`, `init` (the program of process 1), `rootless` (who may mount nothing on
+ * the host: the files are links to the namespaces of process 1, there is always one, and the network is made as well).
  */
 export const sandboxProgram: string = String.raw`
 my $directory = shift @ARGV;
 my %setting = map { split /=/, $_, 2 } @ARGV;
 chdir $directory or fail("chdir", $directory);
 umask 022;
-my ($none, $proc) = ("none", "/proc/self/ns");
+my $none = "none";
 my ($bind, $nosuid, $nodev, $noexec) = (4_096, 2, 4, 8);
-if ($setting{shm}) {
+my %flag = (ipc => 0x08000000, uts => 0x04000000, pid => 0x20000000, user => 0x10000000, network => 0x40000000, mount => 0x00020000);
+my %map = map { $_ => pack("H*", $setting{$_} // "") } qw(uids gids);
+my $has_users = length $map{uids};
+sub owner { my ($map) = @_; return (split / /, $map)[1] // 0; }
+if ($setting{shm} && $setting{rootless}) { mkdir "shm"; chmod 01777, "shm"; }
+elsif ($setting{shm}) {
   mkdir "shm", 0755;
-  my ($type, $target, $data) = ("tmpfs", "shm", "mode=1777,size=$setting{shm}");
+  my ($type, $target, $data) = ("tmpfs", "shm", "mode=1777,size=$setting{shm},uid=" . owner($map{uids}) . ",gid=" . owner($map{gids}));
   call("mount", $type, $target, $type, $nosuid | $nodev | $noexec, $data) == 0 or fail("mount", "shm"); }
 mkdir "ns", 0700;
-if (length($setting{cgroup} // "")) {
-  my $path = "";
-  for my $part (split m{/}, $setting{cgroup}) { $path .= $part; mkdir $path, 0755 if length $path; $path .= "/"; }
-  spew("$setting{cgroup}/cgroup.procs", $$) or fail("join the cgroup", $setting{cgroup}); }
+my $listener;
+if ($setting{pid}) {
+  unlink "init.sock";
+  socket($listener, 1, 1, 0) or fail("socket");
+  bind($listener, pack("S a*", 1, "init.sock")) or fail("bind");
+  chmod 0600, "init.sock";
+  listen($listener, 16) or fail("listen"); }
+my $network;
+if (length($setting{network} // "")) { sysopen($network, $setting{network}, 0) or fail("open", $setting{network}); }
 
-my %flag = (ipc => 0x08000000, uts => 0x04000000, pid => 0x20000000);
-my @own = grep { $setting{$_} } qw(ipc uts);
-my $flags = 0;
-$flags |= $flag{$_} for @own;
-call("unshare", $flags) == 0 or fail("unshare") if $flags;
-if ($setting{uts} && length($setting{hostname} // "")) {
-  spew("/proc/sys/kernel/hostname", $setting{hostname}) or fail("set the host name"); }
+socket_pair(\my $ours, \my $makers);
+sub socket_pair { my ($one, $other) = @_; socketpair($$one, $$other, 1, 1, 0) or fail("socketpair"); }
+sub hear { my ($from) = @_; my $word = ""; sysread($from, $word, 64); return $word; }
+my $maker = fork();
+defined $maker or fail("fork");
+if (!$maker) { close $ours; make(); exit 0; }
+close $makers; close $listener if $listener;
+my $word = hear($ours);
+if ($word eq "users") {
+  # Those of a network were written by who made it.
+  # Who may not choose groups for others must not be able to drop their own.
+  if ($setting{rootless}) { spew("/proc/$maker/setgroups", "deny") or fail("map the users", "setgroups"); }
+  for my $what (qw(uid gid)) {
+    my $path = "/proc/$maker/${"$"}{what}_map";
+    spew($path, $map{"${"$"}{what}s"}) or fail("map the users", $path) unless $network; }
+  for my $what (qw(uid gid)) {
+    my $found = slurp("/proc/$maker/${"$"}{what}_map") // "";
+    next if join(" ", split " ", $found) eq join(" ", split " ", $map{"${"$"}{what}s"});
+    $! = $n{EINVAL}; fail("join the user namespace", "it has another map of ${"$"}{what}s"); }
+  syswrite($ours, "mapped");
+  $word = hear($ours); }
+exit 1 unless $word =~ /^made (\d*)$/;
+my $init = $1;
+if ($setting{rootless}) {
+  for my $type (qw(user ipc uts net pid)) { symlink("/proc/$init/ns/$type", "ns/$type") or fail("symlink", $type); }
+  close $ours; waitpid($maker, 0);
+  print $init;
+  exit 0; }
+for my $type ($has_users ? "user" : (), grep { $setting{$_} } qw(ipc uts)) { hold($type, "/proc/$maker/ns/$type"); }
+hold("pid", "/proc/$init/ns/pid") if length $init;
+close $ours;
+waitpid($maker, 0);
+print $init;
+exit 0;
+
 sub hold { my ($type, $source) = @_;
   my $target = "ns/$type";
   sysopen(my $file, $target, $n{O_CREAT} | $n{O_WRONLY}, 0600) or fail("open", $target);
   call("mount", $source, $target, $none, $bind, $none) == 0 or fail("mount", $target); }
-hold($_, "$proc/$_") for @own;
-exit 0 unless $setting{pid};
 
-unlink "init.sock";
-socket(my $listener, 1, 1, 0) or fail("socket");
-bind($listener, pack("S a*", 1, "init.sock")) or fail("bind");
-chmod 0600, "init.sock";
-listen($listener, 16) or fail("listen");
-pipe(my $ready, my $tell) or fail("pipe");
-call("unshare", $flag{pid}) == 0 or fail("unshare");
-my $child = fork();
-defined $child or fail("fork");
-if (!$child) {
-  close $ready;
-  call("unshare", 0x00020000) == 0 or fail("unshare");
-  my $root = "/"; my ($recursive, $private) = (16_384, 262_144);
-  call("mount", $none, $root, $none, $recursive | $private, $none) == 0 or fail("mount", "private");
-  # Even who may trace process 1 cannot write to its program through /proc/1/exe: it comes from a mount that is read-only.
-  my $attributes = pack("Q4", 1, 0, 0, 0); my ($here, $all) = (-100, 0x8000);
-  syscall(442, $here, $root, $all, $attributes, length $attributes) == 0 or $! == 38 or fail("mount_setattr");
-  if (length($setting{network} // "")) {
-    sysopen(my $network, $setting{network}, 0) or fail("open", $setting{network});
-    call("setns", fileno $network, 0x40000000) == 0 or fail("setns"); }
-  fcntl($listener, 2, 0); fcntl($tell, 2, 0);
-  exec { $setting{perl} } "longshore-init", "-e", $setting{init}, "--", join(",", map { "$_=$n{$_}" } keys %n),
-    fileno $listener, fileno $tell or fail("exec"); }
-close $tell;
-my $answer = "";
-sysread($ready, $answer, 2);
-if ($answer ne "ok") { waitpid($child, 0); exit 1; }
-hold("pid", "/proc/$child/ns/pid");
-print $child;
+sub make {
+  if (length($setting{cgroup} // "")) {
+    my $path = "";
+    for my $part (split m{/}, $setting{cgroup}) { $path .= $part; mkdir $path, 0755 if length $path; $path .= "/"; }
+    spew("$setting{cgroup}/cgroup.procs", $$) or fail("join the cgroup", $setting{cgroup}); }
+  join_users() if $has_users;
+  my $flags = 0;
+  $flags |= $flag{$_} for grep { $setting{$_} } qw(ipc uts);
+  call("unshare", $flags) == 0 or fail("unshare") if $flags;
+  if ($setting{rootless}) {
+    call("unshare", $flag{network}) == 0 or fail("unshare", "network");
+    socket(my $socket, 2, 2, 0) or fail("socket");
+    my ($set_flags, $up_running) = (0x8914, 0x41);
+    my $request = pack("a16 s x22", "lo", $up_running);
+    ioctl($socket, $set_flags, $request) or fail("start the loopback interface"); }
+  if ($setting{uts} && length($setting{hostname} // "")) {
+    my $name = $setting{hostname};
+    call("sethostname", $name, length $name) == 0 or fail("set the host name"); }
+  my $init = $setting{pid} ? make_init() : "";
+  syswrite($makers, "made $init");
+  hear($makers); }
+sub join_users {
+  if ($network) {
+    my $get_user_namespace = 0xb701;
+    my $fd = ioctl($network, $get_user_namespace, 0) or fail("find the network's user namespace");
+    call("setns", $fd + 0, $flag{user}) == 0 or fail("join the user namespace", "the network belongs to another one"); }
+  else { call("unshare", $flag{user}) == 0 or fail("unshare", "users"); }
+  syswrite($makers, "users");
+  exit 1 unless hear($makers) eq "mapped";
+  call("setgroups", 0, 0) == 0 or $setting{rootless} or fail("setgroups");
+  call("setresgid", 0, 0, 0) == 0 or fail("setresgid");
+  call("setresuid", 0, 0, 0) == 0 or fail("setresuid"); }
+sub make_init {
+  pipe(my $ready, my $tell) or fail("pipe");
+  call("unshare", $flag{pid}) == 0 or fail("unshare");
+  my $child = fork();
+  defined $child or fail("fork");
+  if (!$child) {
+    close $ready; close $makers;
+    # A group of its own: a terminal's signals are not for it.
+    setpgrp(0, 0);
+    call("unshare", $flag{mount}) == 0 or fail("unshare");
+    my $root = "/"; my ($recursive, $private) = (16_384, 262_144);
+    call("mount", $none, $root, $none, $recursive | $private, $none) == 0 or fail("mount", "private");
+    # Even who may trace process 1 cannot write to its program through /proc/1/exe: it comes from a mount that is read-only.
+    my $attributes = pack("Q4", 1, 0, 0, 0); my ($here, $all) = (-100, 0x8000);
+    syscall(442, $here, $root, $all, $attributes, length $attributes) == 0 or $! == 38 or fail("mount_setattr");
+    if ($network) { call("setns", fileno $network, $flag{network}) == 0 or fail("setns"); }
+    fcntl($listener, 2, 0); fcntl($tell, 2, 0);
+    my $nobody = (split / /, $map{gids})[2] // 65_535;
+    my $other = (split / /, $map{uids})[2] // 65_535;
+    $nobody = $other if $other < $nobody;
+    $nobody = 65_535 if $nobody > 65_535;
+    exec { $setting{perl} } "longshore-init", "-e", $setting{init}, "--", join(",", map { "$_=$n{$_}" } keys %n),
+      fileno $listener, fileno $tell, $nobody - 1 or fail("exec"); }
+  close $tell;
+  my $answer = "";
+  sysread($ready, $answer, 2);
+  if ($answer ne "ok") { waitpid($child, 0); exit 1; }
+  return $child; }
 `;
 
 /**
@@ -72,7 +142,7 @@ print $child;
  * files, so that nothing is won by getting hold of it. Whoever is connected to its socket learns when it ends.
  */
 export const initProgram: string = String.raw`
-my ($listener_fd, $tell_fd) = @ARGV;
+my ($listener_fd, $tell_fd, $nobody) = @ARGV;
 open(my $listener, "+<&=", $listener_fd) or fail("listener");
 open(my $tell, ">&=", $tell_fd) or fail("pipe");
 fcntl($_, 2, 1) for $listener, $tell;
@@ -80,12 +150,11 @@ $0 = "init";
 open(my $nowhere, "+<", "/dev/null") or fail("open");
 # The kernel reaps for those who ignore their children.
 $SIG{CHLD} = "IGNORE"; $SIG{PIPE} = "IGNORE";
-my ($type, $here, $data) = ("tmpfs", ".", "size=4k,mode=755");
+# A directory that is there for every user, and of no use any more.
+my ($type, $here, $target, $data) = ("tmpfs", ".", "/proc", "size=4k,mode=755");
 my ($nosuid, $nodev, $noexec, $read_only) = (2, 4, 8, 1);
-call("mount", $type, $here, $type, $nosuid | $nodev | $noexec | $read_only, $data) == 0 or fail("mount");
-my $target = "/proc/self/cwd";
-# The directory that was mounted over is reached by its path again.
-chdir(readlink $target) or fail("chdir");
+call("mount", $type, $target, $type, $nosuid | $nodev | $noexec | $read_only, $data) == 0 or fail("mount");
+chdir $target or fail("chdir");
 call("pivot_root", $here, $here) == 0 or fail("pivot_root");
 my $detach = 2;
 call("umount2", $here, $detach) == 0 or fail("umount");
@@ -93,7 +162,7 @@ chdir "/";
 my ($drop_bounding, $no_new_privileges) = (24, 38);
 for my $capability (0 .. 63) { call("prctl", $drop_bounding, $capability, 0, 0, 0); }
 call("prctl", $no_new_privileges, 1, 0, 0, 0);
-my $nobody = 65_534;
+$nobody += 0;
 call("setgroups", 0, 0);
 call("setresgid", $nobody, $nobody, $nobody) == 0 or fail("setresgid");
 call("setresuid", $nobody, $nobody, $nobody) == 0 or fail("setresuid");
@@ -108,6 +177,9 @@ while (1) {
   if (vec($read, fileno $listener, 1) && accept(my $peer, $listener)) { $held{fileno $peer} = $peer; }
   for my $fd (keys %held) {
     next unless vec($read, $fd, 1);
-    delete $held{$fd} unless sysread($held{$fd}, my $ignored, 64); }
+    my $got = sysread($held{$fd}, my $word, 64);
+    # All others of its namespace end with it.
+    exit 0 if $got && $word eq "end";
+    delete $held{$fd} unless $got; }
 }
 `;

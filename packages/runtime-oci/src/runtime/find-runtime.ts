@@ -39,6 +39,13 @@ export async function openRuntime(options: OpenRuntimeOptions): Promise<RuntimeC
   await findPerl();
   const binary = await locate(options.binary, kind);
   const hierarchies = process.geteuid?.() === 0 ? await findHierarchies() : undefined;
+  if (process.geteuid?.() !== 0 && !kind.runsWithoutRoot) {
+    throw new LongshoreError(
+      "RUNTIME_NOT_SUPPORTED",
+      `${kind.name} cannot be used without root; runc can.`,
+      { details: { fix: "run the program as root, or use runc" } },
+    );
+  }
   if (
     kind.execCgroups === "inherited" &&
     hierarchies?.version === 1 &&

@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -10,6 +10,7 @@ import { driverLife } from "./driver-life.ts";
 import { openRuntime } from "./find-runtime.ts";
 import { runRuntime } from "./run-runtime.ts";
 import type { RuntimeContext } from "./runtime-context.ts";
+import type { OciLinux } from "../spec/oci-spec.ts";
 
 const run = promisify(execFile);
 
@@ -23,6 +24,10 @@ export interface RuntimeProbe {
   readonly reason: string;
   /** The way to get what is missing */
   readonly fix?: string | undefined;
+  /** Whether containers can have a user namespace of their own */
+  readonly userNamespaces?: boolean | undefined;
+  /** Whether mounts can be read-only with all that is below them */
+  readonly recursiveReadOnlyMounts?: boolean | undefined;
 }
 
 /**
@@ -44,13 +49,9 @@ export async function probeRuntime(
     const { stdout } = await run(context.binary, ["--version"], { signal });
     const version = /version (\S+)/.exec(stdout)?.[1] ?? "unknown";
     if (!context.host.isRoot) {
-      return {
-        binary,
-        available: false,
-        version,
-        reason: "this driver needs root for namespaces, mounts and cgroups",
-        fix: "run the program as root",
-      };
+      await tryContainer(context, directory, callersUser());
+      const reason = `${version}, without root: one user, no limits, no network, no pausing`;
+      return { binary, available: true, version, reason };
     }
     if (context.hierarchies === undefined) {
       return {
@@ -62,7 +63,16 @@ export async function probeRuntime(
       };
     }
     await tryContainer(context, directory);
-    return { binary, available: true, version, reason: `${version}, ${offers(context)}` };
+    const userNamespaces = await tryUserNamespace(context, directory);
+    const users = userNamespaces ? "user namespaces" : "no user namespaces";
+    return {
+      binary,
+      available: true,
+      version,
+      reason: `${version}, ${offers(context)}, ${users}`,
+      userNamespaces,
+      recursiveReadOnlyMounts: context.host.runtime.recursiveReadOnly,
+    };
   } catch (error) {
     signal?.throwIfAborted();
     const fix = isLongshoreError(error) ? error.details?.["fix"] : undefined;
@@ -92,14 +102,48 @@ function offers({ host, hidesUnified }: RuntimeContext): string {
 /** Programs of the host, read-only. */
 const hostDirectories = ["/usr", "/bin", "/lib", "/lib64"];
 
+/** The only mapping that the kernel lets a user make who has no other ids: itself as root. */
+function callersUser(): Pick<OciLinux, "uidMappings" | "gidMappings"> {
+  const toMapping = (id: number) => [{ containerID: 0, hostID: id, size: 1 }];
+  const { geteuid, getegid } = process;
+  return {
+    uidMappings: toMapping(geteuid?.() ?? 0),
+    gidMappings: toMapping(getegid?.() ?? 0),
+  };
+}
+
+/** Whether a container whose root is none on the host can be run. */
+async function tryUserNamespace(context: RuntimeContext, directory: string): Promise<boolean> {
+  try {
+    await chmod(directory, 0o711);
+    const mappings = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
+    await tryContainer(context, directory, { uidMappings: mappings, gidMappings: mappings });
+    return true;
+  } catch {
+    // The kernel allows none, or the OCI runtime cannot do it: both are no lack for other containers.
+    return false;
+  }
+}
+
 /** Runs a program that every Linux has. */
-async function tryContainer(context: RuntimeContext, directory: string): Promise<void> {
-  const bundle = join(directory, "bundle");
+async function tryContainer(
+  context: RuntimeContext,
+  directory: string,
+  users: Pick<OciLinux, "uidMappings" | "gidMappings"> = {},
+): Promise<void> {
+  const bundle = join(directory, users.uidMappings === undefined ? "bundle" : "mapped");
   const id = `longshore-probe-${randomBytes(6).toString("hex")}`;
   const kernelFiles = ["nosuid", "noexec", "nodev"];
-  const namespaces = ["pid", "mount", "ipc", "uts", "network"].map((type) => ({ type }));
+  const types = ["pid", "mount", "ipc", "uts", "network"];
+  if (users.uidMappings !== undefined) types.unshift("user");
+  const namespaces = types.map((type) => ({ type }));
   const root = join(bundle, "rootfs");
   await mkdir(root, { recursive: true });
+  const owner = users.uidMappings?.[0]?.hostID;
+  if (context.host.isRoot && owner !== undefined) {
+    await chmod(bundle, 0o711);
+    await chown(root, owner, owner);
+  }
   const binds = hostDirectories
     .filter((path) => existsSync(path))
     .map((path) => ({
@@ -118,7 +162,7 @@ async function tryContainer(context: RuntimeContext, directory: string): Promise
         { destination: "/proc", type: "proc", source: "proc", options: kernelFiles },
         ...binds,
       ],
-      linux: { namespaces, cgroupsPath: `/${id}` },
+      linux: { ...users, namespaces, ...(context.host.isRoot && { cgroupsPath: `/${id}` }) },
     }),
   );
   await runRuntime(context, ["run", "--bundle", bundle, id]);

@@ -10,6 +10,8 @@ export interface RuntimeKind {
   readonly execCgroups: "option" | "inherited";
   /** Whether it stops at machines that mount version 2 of cgroups beside version 1 */
   readonly refusesHybridCgroups: boolean;
+  /** Whether the driver can use it as another user than root */
+  readonly runsWithoutRoot: boolean;
   readonly debianPackage: string;
 }
 
@@ -19,6 +21,7 @@ export const runtimeKinds: readonly RuntimeKind[] = [
     globalOptions: (state) => ["--root", state],
     execCgroups: "option",
     refusesHybridCgroups: false,
+    runsWithoutRoot: true,
     debianPackage: "runc",
   },
   {
@@ -26,6 +29,7 @@ export const runtimeKinds: readonly RuntimeKind[] = [
     globalOptions: (state) => ["--root", state],
     execCgroups: "inherited",
     refusesHybridCgroups: true,
+    runsWithoutRoot: false,
     debianPackage: "crun",
   },
 ];

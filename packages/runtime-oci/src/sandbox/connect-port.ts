@@ -6,14 +6,21 @@ import { connectProgram } from "../perl/connect-program.ts";
 import { findPerl, perlArguments } from "../perl/perl-program.ts";
 import { collect, perlError } from "../perl/run-perl.ts";
 
+/** Namespaces as files. */
+export interface NetworkPaths {
+  /** Absent: this program's own */
+  readonly network?: string | undefined;
+  /** The user namespace to join first. @default none */
+  readonly users?: string | undefined;
+}
+
 /**
- * Connects to a TCP port on the loopback interface of a network namespace; absent: of this program's own. A small process
- * stands between, which ends with the connection.
+ * Connects to a TCP port on the loopback interface of a network namespace. A small process stands between, which ends with the connection.
  *
  * @throws {LongshoreError} `VALIDATION_ERROR`, `IO_ERROR` when nothing listens there
  */
 export async function connectPort(
-  namespace: string | undefined,
+  { network = "", users = "" }: NetworkPaths,
   port: number,
   { signal }: Abortable = {},
 ): Promise<Duplex> {
@@ -23,7 +30,7 @@ export async function connectPort(
       details: { field: "port" },
     });
   }
-  const args = perlArguments(connectProgram, [namespace ?? "", String(port)]);
+  const args = perlArguments(connectProgram, [network, String(port), users]);
   const child = spawn(await findPerl(), args, {
     cwd: "/",
     stdio: ["pipe", "pipe", "pipe", "pipe"],

@@ -1,10 +1,11 @@
 import type { Socket } from "node:net";
+import { join } from "node:path";
 import { LongshoreError, type DriverContainerSpec, type DriverSandbox } from "@longshore/core";
 import { checkContainer } from "../container/check-container.ts";
 import { containerContext } from "../container/container-context.ts";
 import { startContainer } from "../container/start-container.ts";
-import { connectPort } from "./connect-port.ts";
-import type { SandboxContext } from "./sandbox-context.ts";
+import { connectPort, type NetworkPaths } from "./connect-port.ts";
+import { isRootless, type SandboxContext } from "./sandbox-context.ts";
 import { sandboxStats } from "./sandbox-stats.ts";
 import { takeDown } from "./take-down.ts";
 
@@ -45,7 +46,7 @@ export function driverSandbox(context: SandboxContext, init: Socket | undefined)
     },
     async connect(port, options) {
       checkUp();
-      return connectPort(context.spec.networkNamespace, port, options);
+      return connectPort(networkPaths(context), port, options);
     },
     async stats(options) {
       options?.signal?.throwIfAborted();
@@ -67,6 +68,13 @@ export function driverSandbox(context: SandboxContext, init: Socket | undefined)
   };
 }
 
+/** How to get to the sandbox's network: without root by way of its user namespace. */
+function networkPaths({ runtime, spec }: SandboxContext): NetworkPaths {
+  if (!isRootless(runtime)) return { network: spec.networkNamespace };
+  const file = (name: string): string => join(spec.directory, "ns", name);
+  return { network: file("net"), users: file("user") };
+}
+
 /** It becomes a file's name, and a word on command lines. */
 function checkId({ id }: DriverContainerSpec): void {
   if (/^[a-zA-Z0-9][\w.-]{0,127}$/.test(id)) return;
@@ -74,6 +82,3 @@ function checkId({ id }: DriverContainerSpec): void {
     details: { field: "id" },
   });
 }
-
-/** The socket of a sandbox's process 1. */
-export const initSocket = "init.sock";

@@ -5,16 +5,19 @@ import { findPerl, perlArguments } from "../perl/perl-program.ts";
 import { runPerl } from "../perl/run-perl.ts";
 import { initProgram, sandboxProgram } from "../perl/sandbox-program.ts";
 import type { RuntimeContext } from "../runtime/runtime-context.ts";
-import { sandboxNamespaces } from "./sandbox-context.ts";
+import { hasInit, isRootless, sandboxNamespaces } from "./sandbox-context.ts";
+import { callersUser, sandboxUsers } from "./user-namespace.ts";
 
 const shmBytes = 67_108_864;
 
 /** Makes the namespaces of a sandbox, its `/dev/shm`, and process 1 where containers share their processes. */
 export async function makeNamespaces(
-  { hierarchies }: RuntimeContext,
+  runtime: RuntimeContext,
   spec: DriverSandboxSpec,
   cgroup: string | undefined,
 ): Promise<void> {
+  const { hierarchies } = runtime;
+  const rootless = isRootless(runtime);
   const options = sandboxNamespaces(spec);
   const hasHostNetwork = options.network === "node";
   const { hostname } = spec.config;
@@ -24,10 +27,14 @@ export async function makeNamespaces(
       : cgroupDirectory(hierarchies, join(cgroup, "init"), "freezer");
   // The program's first argument is the table of numbers, which the one that starts it adds.
   const [, program = ""] = perlArguments(initProgram, []);
+  const users = rootless ? callersUser() : sandboxUsers(spec);
   const settings = {
+    uids: toHex(users?.uidMap),
+    gids: toHex(users?.gidMap),
     ipc: options.ipc === "node" ? "" : "1",
     uts: hasHostNetwork ? "" : "1",
-    pid: (options.pid ?? "pod") === "pod" ? "1" : "",
+    pid: hasInit(runtime, spec) ? "1" : "",
+    rootless: rootless ? "1" : "",
     hostname: hasHostNetwork ? "" : (hostname ?? ""),
     network: spec.networkNamespace ?? "",
     shm: options.ipc === "node" ? "" : String(shmBytes),
@@ -45,4 +52,8 @@ export async function makeNamespaces(
       { cause: error },
     );
   }
+}
+
+function toHex(text = ""): string {
+  return Buffer.from(text).toString("hex");
 }

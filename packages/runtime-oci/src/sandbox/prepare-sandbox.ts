@@ -6,12 +6,20 @@ import {
 } from "@longshore/core";
 import { connectMonitor } from "../monitor/launch-monitor.ts";
 import type { RuntimeContext } from "../runtime/runtime-context.ts";
-import { driverSandbox, initSocket } from "./driver-sandbox.ts";
+import { driverSandbox } from "./driver-sandbox.ts";
 import { makeNamespaces } from "./make-namespaces.ts";
-import { sandboxNamespaces, type SandboxContext } from "./sandbox-context.ts";
+import { checkRootlessSandbox } from "./check-rootless.ts";
+import {
+  hasInit,
+  initSocket,
+  isRootless,
+  sandboxNamespaces,
+  type SandboxContext,
+} from "./sandbox-context.ts";
 import { writeSandboxFiles } from "./sandbox-files.ts";
 import { writeSandboxRecord } from "./sandbox-record.ts";
 import { takeDown } from "./take-down.ts";
+import { sandboxUsers } from "./user-namespace.ts";
 
 /**
  * Makes a sandbox; when that fails or is aborted, nothing of it stays.
@@ -24,7 +32,7 @@ export async function prepareSandbox(
   { signal }: Abortable = {},
 ): Promise<DriverSandbox> {
   signal?.throwIfAborted();
-  check(spec);
+  check(runtime, spec);
   const cgroup = runtime.hierarchies === undefined ? undefined : cgroupPath(spec);
   const context: SandboxContext = { runtime, spec, cgroup, pids: new Map() };
   await writeSandboxRecord(runtime.stateDirectory, {
@@ -36,8 +44,9 @@ export async function prepareSandbox(
     await writeSandboxFiles(spec);
     await makeNamespaces(runtime, spec, cgroup);
     signal?.throwIfAborted();
-    const hasInit = (sandboxNamespaces(spec).pid ?? "pod") === "pod";
-    const init = hasInit ? await connectMonitor(spec.directory, initSocket) : undefined;
+    const init = hasInit(runtime, spec)
+      ? await connectMonitor(spec.directory, initSocket)
+      : undefined;
     return driverSandbox(context, init);
   } catch (error) {
     await takeDown(context);
@@ -61,20 +70,23 @@ function cgroupPath({ id, config }: DriverSandboxSpec): string {
   return `${parent.replace(/\/+$/, "")}/longshore/${id}`;
 }
 
-function check({ id, networkNamespace, ...spec }: DriverSandboxSpec): void {
+function check(
+  runtime: RuntimeContext,
+  { id, networkNamespace, ...spec }: DriverSandboxSpec,
+): void {
   if (!/^[a-zA-Z0-9][\w.-]{0,127}$/.test(id)) throw invalid("id", "It cannot name a sandbox.");
-  const { network, pid, usernsOptions } = sandboxNamespaces({ id, ...spec });
-  if (network !== "node" && networkNamespace === undefined) {
+  const options = sandboxNamespaces({ id, ...spec });
+  const { network, pid } = options;
+  sandboxUsers({ id, ...spec });
+  if (isRootless(runtime)) {
+    checkRootlessSandbox(options);
+    if (networkNamespace !== undefined) {
+      throw invalid("networkNamespace", "Without root a network namespace cannot be joined.");
+    }
+  } else if (network !== "node" && networkNamespace === undefined) {
     throw invalid("networkNamespace", "The sandbox needs a network namespace of its own.");
   }
   if (pid === "target") throw invalid("namespaceOptions.pid", "A sandbox has no target to join.");
-  if (usernsOptions?.mode === "pod") {
-    throw new LongshoreError(
-      "RUNTIME_NOT_SUPPORTED",
-      "User namespaces of sandboxes are not supported by this driver.",
-      { details: { field: "usernsOptions" } },
-    );
-  }
 }
 
 function invalid(field: string, message: string): LongshoreError {

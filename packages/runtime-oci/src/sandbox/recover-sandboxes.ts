@@ -10,14 +10,15 @@ import type {
 import { containerContext } from "../container/container-context.ts";
 import { readContainerRecords } from "../container/container-record.ts";
 import { controlMonitor, endedMonitor } from "../container/control-monitor.ts";
+import { endUnwatched } from "../container/end-unwatched.ts";
 import { driverContainer } from "../container/driver-container.ts";
 import { processUser } from "../container/start-container.ts";
 import { release } from "../cgroup/release.ts";
 import { connectMonitor } from "../monitor/launch-monitor.ts";
 import type { RuntimeContext } from "../runtime/runtime-context.ts";
 import type { OciSpec } from "../spec/oci-spec.ts";
-import { driverSandbox, initSocket } from "./driver-sandbox.ts";
-import { sandboxNamespaces, type SandboxContext } from "./sandbox-context.ts";
+import { driverSandbox } from "./driver-sandbox.ts";
+import { hasInit, initSocket, sandboxNamespaces, type SandboxContext } from "./sandbox-context.ts";
 import {
   isOthers,
   readSandboxRecords,
@@ -57,7 +58,7 @@ async function recoverSandbox(
   record: SandboxRecord | undefined,
 ): Promise<RecoveredSandbox | undefined> {
   const context: SandboxContext = { runtime, spec, cgroup: record?.cgroup, pids: new Map() };
-  const init = await findInit(spec);
+  const init = await findInit(runtime, spec);
   if (record === undefined || init === "gone") {
     await takeDown(context);
     return undefined;
@@ -72,10 +73,13 @@ async function recoverSandbox(
 
 /** Process 1 of a sandbox; a sandbox without one lives as long as its namespaces are there. */
 async function findInit(
+  runtime: RuntimeContext,
   spec: DriverSandboxSpec,
 ): Promise<"gone" | "none" | Awaited<ReturnType<typeof connectMonitor>>> {
-  const { pid = "pod", ipc, network } = sandboxNamespaces(spec);
-  if (pid === "pod") return connectMonitor(spec.directory, initSocket).catch(() => "gone" as const);
+  const { ipc, network } = sandboxNamespaces(spec);
+  if (hasInit(runtime, spec)) {
+    return connectMonitor(spec.directory, initSocket).catch(() => "gone" as const);
+  }
   const held = ipc !== "node" ? "ipc" : network !== "node" ? "uts" : undefined;
   if (held === undefined) return "none";
   const mounts = await mountedPaths([join(spec.directory, "ns")]);
@@ -102,6 +106,7 @@ async function recoverContainer(
     cgroup: context.cgroup,
     directories: [],
   });
+  await endUnwatched(context);
   const monitor = endedMonitor(spec.directory);
   return driverContainer(context, { monitor, sessions: [], user });
 }

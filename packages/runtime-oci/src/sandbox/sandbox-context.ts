@@ -11,6 +11,19 @@ export interface SandboxContext {
   readonly pids: Map<string, number>;
 }
 
+/** The socket of a sandbox's process 1. */
+export const initSocket = "init.sock";
+
+/** Whether it is another user than root that runs sandboxes: in a user namespace of its own, without cgroups. */
+export function isRootless({ host }: Pick<RuntimeContext, "host">): boolean {
+  return !host.isRoot;
+}
+
+/** Whether a sandbox has a process 1: for its process namespace, or to hold what cannot be mounted on files. */
+export function hasInit(runtime: RuntimeContext, spec: DriverSandboxSpec): boolean {
+  return isRootless(runtime) || (sandboxNamespaces(spec).pid ?? "pod") === "pod";
+}
+
 /** The namespaces a sandbox is made with. */
 export function sandboxNamespaces({ config }: DriverSandboxSpec): NamespaceOption {
   return config.linux?.securityContext?.namespaceOptions ?? {};

@@ -1,14 +1,24 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { chown, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { DriverSandboxSpec } from "@longshore/core";
 import { sandboxNamespaces } from "./sandbox-context.ts";
+import { sandboxUsers } from "./user-namespace.ts";
 
 /** Writes the files of a sandbox's own that its containers see in `/etc`. */
 export async function writeSandboxFiles(spec: DriverSandboxSpec): Promise<void> {
   const { directory, config } = spec;
-  await writeFile(join(directory, "hosts"), await hostsFile(spec));
-  await writeFile(join(directory, "resolv.conf"), await resolverFile(spec));
-  await writeFile(join(directory, "hostname"), config.hostname ? `${config.hostname}\n` : "");
+  const files = {
+    hosts: await hostsFile(spec),
+    "resolv.conf": await resolverFile(spec),
+    hostname: config.hostname ? `${config.hostname}\n` : "",
+  };
+  const users = sandboxUsers(spec);
+  for (const [name, content] of Object.entries(files)) {
+    const path = join(directory, name);
+    await writeFile(path, content);
+    // The root of a container may write to them, as it may without a user namespace.
+    if (users !== undefined) await chown(path, users.rootUid, users.rootGid);
+  }
 }
 
 async function hostsFile(spec: DriverSandboxSpec): Promise<string> {

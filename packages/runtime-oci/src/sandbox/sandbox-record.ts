@@ -28,7 +28,7 @@ const recordSchema = z.object({
 });
 
 /** A process; `undefined` when it is gone. See proc_pid_stat(5), field 22. */
-async function processIdentity(pid: number): Promise<ProcessIdentity | undefined> {
+export async function processIdentity(pid: number): Promise<ProcessIdentity | undefined> {
   let text: string;
   try {
     text = await readFile(`/proc/${pid}/stat`, "latin1");

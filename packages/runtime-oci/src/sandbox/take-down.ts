@@ -6,7 +6,7 @@ import { readContainerRecords } from "../container/container-record.ts";
 import { controlMonitor } from "../container/control-monitor.ts";
 import { removeContainer } from "../container/remove-container.ts";
 import { connectMonitor } from "../monitor/launch-monitor.ts";
-import type { SandboxContext } from "./sandbox-context.ts";
+import { initSocket, type SandboxContext } from "./sandbox-context.ts";
 import { removeSandboxRecord } from "./sandbox-record.ts";
 
 /**
@@ -24,6 +24,7 @@ export async function takeDown(context: SandboxContext): Promise<void> {
       await removeContainer(containerContext(context, container));
     }),
   );
+  await endInit(spec.directory);
   await release({
     hierarchies: runtime.hierarchies,
     cgroup,
@@ -35,6 +36,17 @@ export async function takeDown(context: SandboxContext): Promise<void> {
     ),
   );
   await removeSandboxRecord(runtime.stateDirectory, spec.id);
+}
+
+/** Ends process 1, and with it all others of its namespace. One in a cgroup would be found by that, too. */
+async function endInit(directory: string): Promise<void> {
+  const socket = await connectMonitor(directory, initSocket).catch(() => undefined);
+  if (socket === undefined) return;
+  const closed = new Promise((resolve) => socket.once("close", resolve));
+  // It may end before it has heard all.
+  socket.on("error", () => undefined).resume();
+  socket.write("end");
+  await closed;
 }
 
 /** Has a container's monitor kill what it started, and waits until it is gone itself. */

@@ -68,6 +68,15 @@ export const defaultCapabilities: readonly CapabilityName[] = [
   "SYS_CHROOT",
 ];
 
+/** The mask of names with `CAP_`; those that are not known are left out. */
+export function capabilityMask(names: readonly string[]): bigint {
+  const wanted = new Set(names);
+  return capabilityNames.reduce(
+    (mask, name, bit) => (wanted.has(`CAP_${name}`) ? mask | (1n << BigInt(bit)) : mask),
+    0n,
+  );
+}
+
 /** The capabilities of a mask as `/proc/PID/status` shows it, in hexadecimal. Bits without a name are left out. */
 export function parseCapabilityMask(hex: string): ReadonlySet<CapabilityName> {
   const mask = BigInt(`0x${hex}`);

@@ -6,7 +6,9 @@ import {
   type ContainerLog,
   type ImageConfig,
   type Mount,
+  type PodSandboxConfig,
   type Rootfs,
+  type RootfsIdMappings,
   type SandboxDriver,
 } from "@longshore/core";
 import { invalid } from "../engine/check-fields.ts";
@@ -45,7 +47,8 @@ export async function holdFiles(engine: Engine, request: FilesRequest): Promise<
   const { id, imageId, config, driver, sandbox, signal } = request;
   const accept: Rootfs["kind"][] = ["overlay", "directory"];
   if (driver.capabilities.has("blockRootfs")) accept.unshift("block");
-  const main = await engine.images.prepareRootfs(imageId, id, { accept, signal });
+  const idMappings = idMappingsOf(sandbox.config);
+  const main = await engine.images.prepareRootfs(imageId, id, { accept, idMappings, signal });
   const mounts: Mount[] = [];
   for (const [index, mount] of (config.mounts ?? []).entries()) {
     mounts.push(
@@ -59,16 +62,23 @@ export async function holdFiles(engine: Engine, request: FilesRequest): Promise<
   return { imageConfig: main.config, rootfs: main.rootfs, driverMounts: mounts };
 }
 
+/** Ids of the sandbox's user namespace; absent without one. */
+function idMappingsOf({ linux }: PodSandboxConfig): RootfsIdMappings | undefined {
+  const userns = linux?.securityContext?.namespaceOptions?.usernsOptions;
+  return userns?.mode === "pod" ? { uids: userns.uids, gids: userns.gids } : undefined;
+}
+
 /** An image's files as a directory of the host. */
 async function imageMount(
   { images }: Engine,
-  { id, signal }: FilesRequest,
+  { id, sandbox, signal }: FilesRequest,
   { mount, index }: { readonly mount: Mount; readonly index: number },
 ): Promise<Mount> {
   const ref = mount.image?.imageRef || mount.image?.image || "";
   const { rootfs } = await images.prepareRootfs(ref, mountOwner(id, index), {
     readonly: true,
     accept: ["directory"],
+    idMappings: idMappingsOf(sandbox.config),
     signal,
   });
   if (rootfs.kind !== "directory") {

@@ -10,6 +10,8 @@ const packages: Readonly<Record<string, string>> = {
   ip: "iproute2",
   nft: "nftables",
   unshare: "util-linux",
+  nsenter: "util-linux",
+  mount: "mount",
   umount: "mount",
 };
 
@@ -26,8 +28,8 @@ export async function missingForBridge(bridge: string): Promise<string> {
     }
   }
   if (missing.length > 0) {
-    const names = missing.map((name) => packages[name] ?? name);
-    return `Not installed: ${missing.join(", ")}; install the package ${names.join(", ")}.`;
+    const names = new Set(missing.map((name) => packages[name] ?? name));
+    return `Not installed: ${missing.join(", ")}; install the package ${[...names].join(", ")}.`;
   }
   const plan = networkPlan({
     bridge,

@@ -47,10 +47,11 @@ export interface HostNetworkOptions extends BridgeNetworkOptions {
 
 /** @throws {LongshoreError} `RUNTIME_NOT_SUPPORTED` for one that is not installed */
 export async function bridgePrograms(): Promise<BridgePrograms> {
-  const [ip, nft, unshare, umount] = await Promise.all(
-    ["ip", "nft", "unshare", "umount"].map(findSystemCommand),
-  );
-  return { ip: ip ?? "", nft: nft ?? "", unshare: unshare ?? "", umount: umount ?? "" };
+  const [ip = "", nft = "", unshare = "", nsenter = "", mount = "", umount = ""] =
+    await Promise.all(
+      ["ip", "nft", "unshare", "nsenter", "mount", "umount"].map(findSystemCommand),
+    );
+  return { ip, nft, unshare, nsenter, mount, umount };
 }
 
 /**

@@ -147,11 +147,13 @@ export async function openBridge(options: LiveBridgeOptions): Promise<LiveBridge
       signal: AbortSignal | undefined,
     ): Promise<SandboxNetworkSetup> => {
       const path = namespaceOf(lease.sandboxId);
+      const userNamespace = spec.config.linux?.securityContext?.namespaceOptions?.usernsOptions;
       if (lease.index === undefined) {
-        await createNetns(path, "link set lo up\n", programs);
+        await createNetns(path, { batch: "link set lo up\n", userNamespace }, programs);
         return describe(spec, lease);
       }
-      await allDone([rules.add(lease), createNetns(path, sandboxBatch(plan, lease), programs)]);
+      const batch = sandboxBatch(plan, lease);
+      await allDone([rules.add(lease), createNetns(path, { batch, userNamespace }, programs)]);
       signal?.throwIfAborted();
       await ip(hostBatch(plan, lease, allow.has("sandboxes") && !lease.isEgressOnly));
       return describe(spec, lease);

@@ -7,7 +7,10 @@ export interface SandboxNetworkSpec {
 
 /** The network of one sandbox, ready for use. */
 export interface SandboxNetworkSetup {
-  /** Path of the network namespace; absent with the host's own */
+  /**
+   * Path of the network namespace, which belongs to the sandbox's user namespace when the configuration asks for one; absent
+   * with the host's own, and when the driver makes one with loopback only
+   */
   readonly namespacePath?: string | undefined;
   /** Absent with loopback only, and with the host's network */
   readonly status?: PodSandboxNetworkStatus | undefined;
