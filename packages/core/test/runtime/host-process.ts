@@ -46,9 +46,6 @@ export async function startHostProcess(spec: HostProcessSpec): Promise<HostProce
   // A process may close its input, or end, before all is written: its own affair.
   stdin?.on("error", () => undefined);
 
-  // Else Node throws the output of a process away that ends before somebody reads it.
-  for (const output of [stdout, stderr]) output?.on("readable", () => undefined);
-
   let isGone = false;
   let isDisposed = false;
   const exit = once(child, "exit").then(([code, signal]): ProcessExit => {

@@ -34,7 +34,9 @@ export async function openInternet(): Promise<Internet> {
   const file = join(directory, "net");
   const link = `lti${randomBytes(4).toString("hex")}`;
   const net = `44.${randomInt(1, 255)}.${randomInt(255)}`;
-  const net6 = `2a0f:${randomBytes(2).toString("hex")}:${randomBytes(2).toString("hex")}:`;
+  // Without leading zeros, as addresses are written.
+  const group = (): string => randomInt(0x1000, 0x10000).toString(16);
+  const net6 = `2a0f:${group()}:${group()}:`;
   const processes = new Set<ChildProcess>();
   await writeFile(file, "");
   await must("unshare", `--net=${file}`, "ip", "link", "set", "lo", "up");

@@ -9,7 +9,7 @@ import {
   type SandboxDriver,
 } from "@longshore/core";
 import type { NydusImageStore } from "@longshore/image-nydus";
-import { bridgeNetwork, openRuntime } from "@longshore/runtime";
+import { bridgeNetwork, loopbackNetwork, openRuntime } from "@longshore/runtime";
 import { ociDriver } from "@longshore/runtime-oci";
 import { openImageStore, type ImageFlags } from "../image/image-store.ts";
 
@@ -59,13 +59,12 @@ export async function composeRuntime(
     const drivers = await openDrivers(home, own, working);
     const [first] = drivers;
     if (first === undefined) throw noContainerRuntime();
+    const directory = join(home, "network");
+    const isRoot = process.getuid?.() === 0;
     const network = own(
-      bridgeNetwork({
-        directory: join(home, "network"),
-        name: bridgeName(home),
-        events,
-        logger,
-      }),
+      isRoot
+        ? bridgeNetwork({ directory, name: bridgeName(home), events, logger })
+        : loopbackNetwork(),
     );
     const runtime = own(
       await openRuntime({
