@@ -87,7 +87,15 @@ async function runToEnd(
   await gate.assert(`container:${containerId}`, "execute");
   await using session = await runtime.attach({ containerId, stdin: true }, { signal });
   const output = jobOutput(context, session, { ...limits, logOutput });
-  await runtime.startContainer({ containerId }, { signal });
+  try {
+    await runtime.startContainer({ containerId }, { signal });
+  } catch (error) {
+    // Its first words can come, and end the job, before the start is told: then it runs all the same.
+    if (signal.aborted && (await isRunning(runtime, containerId))) {
+      await stopAndReport(context, containerId, { runtime, output, killGraceMs });
+    }
+    throw error;
+  }
   context.progress({ phase: "running" });
   void feed(session, stdin);
   try {
@@ -95,16 +103,39 @@ async function runToEnd(
     await output.ended;
     return { status, output };
   } catch (error) {
-    // Its own way to end first, as long as it is given; then all of it is killed.
-    try {
-      await runtime.stopContainer({ containerId, timeout: Math.ceil(killGraceMs / 1_000) });
-      await output.ended;
-      const { status } = await runtime.containerStatus({ containerId });
-      report(context, { status, output });
-    } catch (stopError) {
-      context.logger.error({ err: stopError, containerId }, "container not stopped");
-    }
+    await stopAndReport(context, containerId, { runtime, output, killGraceMs });
     throw error;
+  }
+}
+
+async function isRunning(
+  runtime: ContainerHandlerOptions["runtime"],
+  containerId: string,
+): Promise<boolean> {
+  // One that is not there does not run; why the start failed matters more.
+  const answer = await runtime.containerStatus({ containerId }).catch(() => undefined);
+  return answer?.status.state === "running";
+}
+
+interface Stopping {
+  readonly runtime: ContainerHandlerOptions["runtime"];
+  readonly output: JobOutput;
+  readonly killGraceMs: number;
+}
+
+/** Its own way to end first, as long as it is given; then all of it is killed. */
+async function stopAndReport(
+  context: HandlerContext,
+  containerId: string,
+  { runtime, output, killGraceMs }: Stopping,
+): Promise<void> {
+  try {
+    await runtime.stopContainer({ containerId, timeout: Math.ceil(killGraceMs / 1_000) });
+    await output.ended;
+    const { status } = await runtime.containerStatus({ containerId });
+    report(context, { status, output });
+  } catch (stopError) {
+    context.logger.error({ err: stopError, containerId }, "container not stopped");
   }
 }
 

@@ -44,6 +44,11 @@ export interface RuntimeOptions extends Abortable {
   readonly subjectAnnotation?: string | undefined;
   /** Size and number of each container's log files. @default no limit: whoever reads them rotates them */
   readonly log?: { readonly maxBytes?: number; readonly maxFiles?: number } | undefined;
+  /**
+   * Milliseconds in which each driver has to find its sandboxes again; those of one that takes longer are out of reach
+   * until the runtime is opened anew. @default 60_000
+   */
+  readonly recoverTimeoutMs?: number | undefined;
   /** What `runtimeConfig` answers. @default "cgroupfs" */
   readonly cgroupDriver?: "systemd" | "cgroupfs" | undefined;
   /** @default silence */
@@ -62,6 +67,16 @@ export interface RuntimeOptions extends Abortable {
 export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   const { drivers, defaultHandler, images, network, events, committer, signal } = options;
   const { logger = silentLogger, subjectAnnotation = "worker.dev/subject", log = {} } = options;
+  const { recoverTimeoutMs = 60_000 } = options;
+  if (
+    !Number.isInteger(recoverTimeoutMs) ||
+    recoverTimeoutMs < 1 ||
+    recoverTimeoutMs > 2 ** 31 - 1
+  ) {
+    throw new RangeError(
+      `recoverTimeoutMs must be a whole number from 1 to 2147483647, got ${recoverTimeoutMs}`,
+    );
+  }
   signal?.throwIfAborted();
   const set = driverSet(drivers, defaultHandler);
   const capacity = options.admission === undefined ? undefined : await machineCapacity();
@@ -84,6 +99,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     logger,
     subjectAnnotation,
     logLimits: log,
+    recoverTimeoutMs,
     committer,
     closing: closing.signal,
     isClosed: () => isClosed,

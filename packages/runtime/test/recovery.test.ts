@@ -195,4 +195,33 @@ describe("an engine that was closed", () => {
     expect((await third.runtime.containerStatus(ids)).status).toMatchObject({ state: "running" });
     await third.runtime.removePodSandbox(ids);
   });
+
+  it("opens though a driver never says what became of its sandboxes", async () => {
+    await using place = await enginePlace();
+    const first = await tempEngine({ place });
+    const ids = await launch(first.runtime);
+    await first[Symbol.asyncDispose]();
+    {
+      await using second = await tempEngine({
+        place,
+        recoverTimeoutMs: 50,
+        driver: {
+          onStep: (step) => (step === "recover" ? new Promise(() => undefined) : Promise.resolve()),
+        },
+      });
+      const { runtime } = second;
+      expect((await runtime.containerStatus(ids)).status).toMatchObject({ state: "unknown" });
+      await expect(runtime.removePodSandbox(ids)).rejects.toMatchObject({
+        code: "RUNTIME_UNAVAILABLE",
+      });
+    }
+    await using third = await tempEngine({ place });
+    expect((await third.runtime.containerStatus(ids)).status).toMatchObject({ state: "running" });
+    await third.runtime.removePodSandbox(ids);
+  });
+
+  it("refuses a time for finding sandboxes again that is none", async () => {
+    await using place = await enginePlace();
+    await expect(tempEngine({ place, recoverTimeoutMs: 0 })).rejects.toThrow(RangeError);
+  });
 });

@@ -20,12 +20,14 @@ export {
   runtimeAbilities,
   runtimeSuiteFiles,
   runtimeSuiteImageConfig,
+  runtimeSuiteParts,
 } from "./runtime-client/suite-options.ts";
 export type {
   RuntimeAbility,
   RuntimeHarness,
   RuntimeSuiteImages,
   RuntimeSuiteOptions,
+  RuntimeSuitePart,
 } from "./runtime-client/suite-options.ts";
 export { leakChecker } from "./leaks/leak-checker.ts";
 export type { LeakChecker, LeakCheckerOptions } from "./leaks/leak-checker.ts";

@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { DriverExit } from "@longshore/core";
+import { LongshoreError, type DriverExit } from "@longshore/core";
 import { monitorGone, openConnection, type Connection } from "../monitor/connection.ts";
 import { parseExitRecord } from "../monitor/exit-record.ts";
 import { monitorFailure } from "../monitor/launch-monitor.ts";
@@ -17,6 +17,9 @@ export interface ControlledMonitor {
   /** Kills all that it started, and resolves when it is gone itself */
   stop(): Promise<void>;
 }
+
+/** It kills at once, unless a disk or a network filesystem holds a process. */
+const stopTimeoutMs = 30_000;
 
 /** Listens to what a monitor tells of its container. */
 export function controlMonitor(socket: Socket, directory: string): ControlledMonitor {
@@ -50,11 +53,25 @@ export function controlMonitor(socket: Socket, directory: string): ControlledMon
     exit: exit.promise,
     async stop() {
       // One that is gone has nothing to kill.
-      await connection.ask("k").catch(() => undefined);
+      await inTime(connection.ask("k").catch(() => undefined));
       connection.send("b");
-      await connection.closed;
+      await inTime(connection.closed);
     },
   };
+}
+
+/** Waits for a monitor, but not for ever: one that is stopped holds its socket open and never answers. */
+async function inTime(answer: Promise<void>): Promise<void> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    const message = `The container's monitor has not answered for ${stopTimeoutMs} ms; let its process go on, or end it.`;
+    late.reject(new LongshoreError("IO_ERROR", message));
+  }, stopTimeoutMs);
+  try {
+    await Promise.race([answer, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** How a container's process ended, as its monitor wrote it down. */

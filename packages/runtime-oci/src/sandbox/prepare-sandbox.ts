@@ -6,6 +6,7 @@ import {
 } from "@longshore/core";
 import { connectMonitor } from "../monitor/launch-monitor.ts";
 import type { RuntimeContext } from "../runtime/runtime-context.ts";
+import { checkSysctls } from "../spec/sysctls.ts";
 import { driverSandbox } from "./driver-sandbox.ts";
 import { makeNamespaces } from "./make-namespaces.ts";
 import { checkRootlessSandbox } from "./check-rootless.ts";
@@ -78,6 +79,8 @@ function check(
   const options = sandboxNamespaces({ id, ...spec });
   const { network, pid } = options;
   sandboxUsers({ id, ...spec });
+  // Each container gets them; a sandbox that could have none is refused at once.
+  checkSysctls(spec.config.linux?.sysctls ?? {}, options);
   if (isRootless(runtime)) {
     checkRootlessSandbox(options);
     if (networkNamespace !== undefined) {

@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import type {
   DriverContainer,
   DriverContainerSpec,
@@ -27,6 +28,9 @@ import {
 } from "./sandbox-record.ts";
 import { takeDown } from "./take-down.ts";
 import { mountedPaths } from "../cgroup/release.ts";
+
+/** A monitor says at once how its container is doing. */
+const answerTimeoutMs = 10_000;
 
 /** Takes over the sandboxes that are known and still up, and takes down what else an earlier program left. */
 export async function recoverSandboxes(
@@ -96,7 +100,11 @@ async function recoverContainer(
   if (socket !== undefined) {
     const monitor = controlMonitor(socket, spec.directory);
     monitor.connection.send("H");
-    const state = await Promise.race([monitor.started, monitor.exit]).catch(() => undefined);
+    // One that is stopped never answers: the container is what it was, and tells the rest when its monitor goes on.
+    const silence = delay(answerTimeoutMs, undefined, { ref: false });
+    const state = await Promise.race([monitor.started, monitor.exit, silence]).catch(
+      () => undefined,
+    );
     if (typeof state === "number") sandbox.pids.set(spec.id, state);
     return driverContainer(context, { monitor, sessions: [], user });
   }

@@ -19,9 +19,14 @@ import {
   unsupported,
 } from "../engine/requirements.ts";
 import { sandboxDemand } from "../engine/sandbox-demand.ts";
-import { anySignal } from "../engine/turn-queue.ts";
+import { anySignal, within } from "../engine/turn-queue.ts";
 import { driverContainerSpec } from "./container-spec.ts";
 import { mergeResources } from "./merge-resources.ts";
+
+/** From the end of a process until it is heard of, at the most. */
+const endNoticeMs = 1_000;
+
+const noop = (): void => {};
 
 interface Change {
   readonly entry: ContainerEntry;
@@ -209,14 +214,30 @@ export async function commitContainer(
     const container = state === "running" && !isPaused ? requirePausable(entry) : undefined;
     const { driverTurn } = entry.sandbox;
     try {
-      await driverTurn.run(async () => container?.pause?.({ signal }), signal);
+      await driverTurn.run(
+        async () => unlessEnded(container, container?.pause?.({ signal })),
+        signal,
+      );
       const { reference, config, comment } = request;
       return await committer.commitRootfs(entry.id, { reference, config, comment, signal });
     } finally {
       // Whatever happened, and also when nobody waits any more: it must run on.
-      await driverTurn.run(async () => container?.resume?.());
+      await driverTurn.run(async () => unlessEnded(container, container?.resume?.()));
     }
   });
+}
+
+/** Waits for what only a running container needs: one that has ended meanwhile writes no more, and there is no error. */
+async function unlessEnded(
+  container: DriverContainer | undefined,
+  step: Promise<void> | undefined,
+): Promise<void> {
+  try {
+    await step;
+  } catch (error) {
+    const ended = container?.exit.then(noop, noop) ?? Promise.resolve();
+    if (!(await within(ended, endNoticeMs))) throw error;
+  }
 }
 
 export async function checkpointContainer(

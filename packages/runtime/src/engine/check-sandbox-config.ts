@@ -8,6 +8,7 @@ import {
   invalid,
   ownCopy,
 } from "./check-fields.ts";
+import { checkDnsConfig } from "./check-dns-config.ts";
 import { checkResources } from "./check-resources.ts";
 
 /**
@@ -26,6 +27,8 @@ export function checkSandboxConfig(given: PodSandboxConfig): PodSandboxConfig {
   checkMap("config.labels", config.labels);
   checkMap("config.annotations", config.annotations);
   checkHostname(config.hostname);
+  checkDnsConfig("config.dnsConfig", config.dnsConfig);
+  checkMap("config.linux.sysctls", linux?.sysctls);
   if (logDirectory !== undefined && logDirectory !== "") {
     checkPath("config.logDirectory", logDirectory);
   }

@@ -34,6 +34,8 @@ export interface Engine {
   readonly subjectAnnotation: string;
   /** For every container's log */
   readonly logLimits: Omit<ContainerLog, "path">;
+  /** For each driver, to find its sandboxes again */
+  readonly recoverTimeoutMs: number;
   readonly committer: RootfsCommitter | undefined;
   /** Aborts when the engine closes, with the error that calls under way get */
   readonly closing: AbortSignal;

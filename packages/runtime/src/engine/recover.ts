@@ -19,6 +19,7 @@ import {
   sandboxEntry,
   sandboxKey,
 } from "./sandbox-entry.ts";
+import { abortable, anySignal } from "./turn-queue.ts";
 
 /**
  * Takes over what an earlier engine left: what runs is found again, what was half made is undone, and what belongs to
@@ -100,7 +101,9 @@ async function askDriver(engine: Engine, { name, ready, networks, signal }: Aski
   let found: ReadonlyMap<string, RecoveredSandbox>;
   try {
     if (driver === undefined) return;
-    found = await driver.recover(known, { signal });
+    // One that hangs must not keep the others from being served.
+    const limit = anySignal(signal, AbortSignal.timeout(engine.recoverTimeoutMs));
+    found = await abortable(driver.recover(known, { signal: limit }), limit);
   } catch (error) {
     signal.throwIfAborted();
     engine.logger.error(

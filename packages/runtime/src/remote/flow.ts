@@ -11,6 +11,8 @@ export interface OutFlow {
   /** Resolves when all of it has been sent */
   write(bytes: Uint8Array): Promise<void>;
   end(error?: unknown): Promise<void>;
+  /** Resolves when the reader has taken all that was sent, or nobody reads any more */
+  taken(): Promise<void>;
   /** The reader has taken that much. */
   grant(bytes: number): void;
   /** Nobody reads any more: what waits is dropped, and so is what comes. */
@@ -20,7 +22,14 @@ export interface OutFlow {
 export function outFlow(socket: MessageSocket, channel: ChannelName): OutFlow {
   let room = windowBytes;
   let isOver = false;
+  let isClosed = false;
   let wake: (() => void) | undefined;
+  let emptied: PromiseWithResolvers<void> | undefined;
+  const settleEmptied = (): void => {
+    if (!isClosed && room < windowBytes) return;
+    emptied?.resolve();
+    emptied = undefined;
+  };
 
   return {
     async write(bytes) {
@@ -43,13 +52,21 @@ export function outFlow(socket: MessageSocket, channel: ChannelName): OutFlow {
       const wire: WireError | undefined = error === undefined ? undefined : toWireError(error);
       await socket.send({ kind: "end", channel, error: wire });
     },
+    async taken() {
+      if (isClosed || room >= windowBytes) return;
+      emptied ??= Promise.withResolvers();
+      await emptied.promise;
+    },
     grant(bytes) {
       room += bytes;
+      settleEmptied();
       wake?.();
       wake = undefined;
     },
     close() {
       isOver = true;
+      isClosed = true;
+      settleEmptied();
       wake?.();
       wake = undefined;
     },

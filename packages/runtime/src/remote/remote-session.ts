@@ -124,7 +124,11 @@ export function remoteSession(connection: RemoteConnection, hasExit: boolean): E
 function inputWriter(flow: ReturnType<typeof outFlow>): InputWriter {
   return {
     write: (chunk) => flow.write(typeof chunk === "string" ? Buffer.from(chunk) : chunk),
-    end: () => flow.end(),
+    async end() {
+      await flow.end();
+      // Disposing the session next must not overtake what the process has not been given yet.
+      await flow.taken();
+    },
   };
 }
 

@@ -50,6 +50,35 @@ export const runtimeAbilities = {
 
 export type RuntimeAbility = keyof typeof runtimeAbilities;
 
+/** Parts of the contract, in the order in which they are tested. */
+export const runtimeSuiteParts = [
+  "runtime info",
+  "sandbox",
+  "container",
+  "container identity",
+  "image config",
+  "log",
+  "exec sync",
+  "exec",
+  "terminal",
+  "attach",
+  "user",
+  "capability",
+  "confinement",
+  "mount",
+  "namespace",
+  "network",
+  "limit",
+  "stats",
+  "event",
+  "pause",
+  "overlap",
+  "hostile",
+  "facade",
+] as const;
+
+export type RuntimeSuitePart = (typeof runtimeSuiteParts)[number];
+
 /** References of images that the runtime has in its store when a case begins. */
 export interface RuntimeSuiteImages {
   /** BusyBox or Debian's tools, and what {@link runtimeSuiteFiles} says */
@@ -66,10 +95,12 @@ export const runtimeSuiteFiles = {
   links: { "/escape": "../../../../../../tmp" },
 } as const;
 
+type ConfiguredField = "entrypoint" | "cmd" | "env" | "workingDir" | "user" | "stopSignal";
+
 /** How the image `configured` is configured. */
-export const runtimeSuiteImageConfig: Required<
-  Pick<ImageConfigChanges, "entrypoint" | "cmd" | "env" | "workingDir" | "user" | "stopSignal">
-> = {
+export const runtimeSuiteImageConfig: {
+  readonly [Field in ConfiguredField]: NonNullable<ImageConfigChanges[Field]>;
+} = {
   entrypoint: ["/bin/sh", "-c"],
   cmd: ['printf "%s:" "$GREETING" "$PWD" "$(id -u)"; trap "exit 9" USR1; echo; sleep 60 & wait'],
   env: ["GREETING=from the image", "KEPT=image"],
@@ -91,6 +122,8 @@ export interface RuntimeSuiteOptions {
   create(): Promise<RuntimeHarness>;
   /** Handler of the sandboxes. @default "" */
   readonly runtimeHandler?: string | undefined;
+  /** What is tested, e.g. of a runtime that only passes calls on to one that was tested whole. @default all */
+  readonly parts?: readonly RuntimeSuitePart[] | undefined;
   /** What the runtime does not have, and why: the cases that need it are skipped with that reason */
   readonly lacks?: Readonly<Partial<Record<RuntimeAbility, string>>> | undefined;
   readonly skip?: SkippedCases | undefined;
