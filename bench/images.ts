@@ -24,7 +24,7 @@ export async function benchImages(): Promise<readonly Row[]> {
 
 async function measure(directory: string, registry: string): Promise<readonly Row[]> {
   const runProgram = await imagePrograms(join(directory, "programs"));
-  const image = await buildDebianImage(join(directory, "debian"));
+  const image = await buildDebianImage();
   const name = `${registry}/bench/debian:python`;
   const source = `oci:${image.layout}:${image.tag}`;
   await run("skopeo", "copy", "--quiet", "--dest-tls-verify=false", source, `docker://${name}`);
