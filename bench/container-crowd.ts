@@ -23,7 +23,7 @@ export async function benchCrowd(stack: ContainerStack, signal: AbortSignal): Pr
   signal.throwIfAborted();
   const totalMs = performance.now() - startedAt;
   const started = starts.filter((start) => start.status === "fulfilled").map(({ value }) => value);
-  const [firstFailure] = starts.filter((start) => start.status === "rejected");
+  const firstFailure = starts.find((start) => start.status === "rejected");
   if (firstFailure !== undefined)
     throw new Error("a sandbox failed", { cause: firstFailure.reason });
   globalThis.gc?.();

@@ -69,11 +69,9 @@ export async function startPodman(
   if ((await findCommand("podman", process.env["PATH"] ?? "")) === undefined) return undefined;
   const place = (name: string): string => join(directory, name);
   const runc = await findCommand("runc", `${process.env["PATH"] ?? ""}:/usr/sbin`);
-  const global = [
-    ...["--root", place("root"), "--runroot", place("run"), "--tmpdir", place("tmp")],
-    ...["--storage-driver", "overlay", "--cgroup-manager", "cgroupfs"],
-    ...["--runtime", runc ?? "runc"],
-  ];
+  const places = ["--root", place("root"), "--runroot", place("run"), "--tmpdir", place("tmp")];
+  const ways = ["--storage-driver", "overlay", "--cgroup-manager", "cgroupfs"];
+  const global = [...places, ...ways, "--runtime", runc ?? "runc"];
   const name = "localhost/bench/busybox:latest";
   const archive = place("busybox.tar");
   await mkdir(directory);

@@ -39,7 +39,7 @@ export async function cachedBuild({ name, recipe, build }: CachedBuild): Promise
   await mkdir(root, { recursive: true });
   await withLock(whole, async () => {
     if (!existsSync(whole)) {
-      await removeOld(root, name);
+      await removeOld(root, { name, whole });
       const partial = `${whole}.${randomUUID()}.partial`;
       try {
         await mkdir(partial);
@@ -54,13 +54,18 @@ export async function cachedBuild({ name, recipe, build }: CachedBuild): Promise
   return whole;
 }
 
-/** Also what builders left that were killed. */
-async function removeOld(root: string, name: string): Promise<void> {
+/** What nobody uses, and what builders left that were killed. */
+async function removeOld(
+  root: string,
+  { name, whole }: { readonly name: string; readonly whole: string },
+): Promise<void> {
   for (const entry of await readdir(root)) {
     const path = join(root, entry);
     if (!entry.startsWith(`${name}-`)) continue;
     const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Date.now() }));
-    if (Date.now() - mtimeMs > keptMs) await rm(path, { recursive: true, force: true });
+    // Nobody else builds the same now: that is what the lock is for.
+    const isLeft = path.startsWith(`${whole}.`) || Date.now() - mtimeMs > keptMs;
+    if (isLeft) await rm(path, { recursive: true, force: true });
   }
 }
 

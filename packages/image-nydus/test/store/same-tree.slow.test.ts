@@ -19,7 +19,7 @@ let layout = "";
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "longshore-same-tree-"));
   layout = await realImageLayout();
-}, 300_000);
+}, 600_000);
 
 afterAll(async () => {
   const left = await mountedBelow(directory);
