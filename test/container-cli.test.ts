@@ -1,4 +1,5 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
@@ -76,10 +77,12 @@ afterAll(async () => {
   keeper.child.kill("SIGTERM");
   const { exitCode, stderr } = await keeper.ended;
   const mounts = await readFile("/proc/mounts", "utf8");
-  const leftMounts = mounts.split("\n").filter((line) => line.includes(directory));
+  const leftovers = mounts.split("\n").filter((line) => line.includes(directory));
+  const bridge = `ls${createHash("sha256").update(home).digest("hex").slice(0, 10)}`;
+  if ((await readdir("/sys/class/net")).includes(bridge)) leftovers.push(bridge);
   await rm(directory, { recursive: true, force: true });
-  if (left.stdout === "" && leftMounts.length === 0 && exitCode === 0) return;
-  throw new Error(`left behind (${exitCode}): ${left.stdout} ${leftMounts.join(" ")} ${stderr}`);
+  if (left.stdout === "" && leftovers.length === 0 && exitCode === 0) return;
+  throw new Error(`left behind (${exitCode}): ${left.stdout} ${leftovers.join(" ")} ${stderr}`);
 });
 
 /** The process that keeps the containers, in the foreground; tries again while one in the background is leaving. */

@@ -81,9 +81,9 @@ async function start(
     startedAt,
     ...(driver.user !== undefined && { user: driver.user }),
   });
-  await entry.pending.begin(driver.sessions);
   announceContainer(engine, "started", entry);
   watchExit(engine, entry, driver);
+  await entry.pending.begin(driver.sessions);
 }
 
 async function fail(engine: Engine, entry: ContainerEntry, { message }: Error): Promise<void> {

@@ -3,11 +3,15 @@ import { createServer, type Socket } from "node:net";
 import { dirname } from "node:path";
 import type { Duplex } from "node:stream";
 import { LongshoreError, type RuntimeClient } from "@longshore/core";
+import { within } from "../engine/turn-queue.ts";
 import { messageSocket, type MessageSocket } from "./message-socket.ts";
 import { protocolVersion, type Message } from "./message.ts";
 import { methodForm, runtimeMethods } from "./runtime-methods.ts";
 import { serveConnection, serveSession, type ServedStreams } from "./serve-session.ts";
 import { toWireError } from "./wire-error.ts";
+
+/** How long the calls and sessions of clients may take to end when the server closes */
+const closePatienceMs = 15_000;
 
 export interface ServeRuntimeOptions {
   /** Unix socket; one that nobody serves any more is replaced. At most 107 bytes long */
@@ -84,7 +88,8 @@ export async function serveRuntime(
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       for (const socket of sockets) socket.destroy();
       await closed;
-      await Promise.all(endings);
+      // What hangs in the runtime must not hang its server.
+      await within(Promise.all(endings), closePatienceMs);
     },
   };
 }

@@ -49,9 +49,10 @@ export function pendingSessions(): PendingSessions {
       await Promise.all(
         begun.map(async ({ real, size, isLeft }, index) => {
           const one = sessions[index];
-          if (isLeft) await one?.[Symbol.asyncDispose]();
-          else if (size !== undefined) await one?.resize(size);
           real.resolve(one);
+          if (isLeft) await one?.[Symbol.asyncDispose]();
+          // A process that has ended already needs no size.
+          else if (size !== undefined) await one?.resize(size).catch(() => undefined);
         }),
       );
       // Whoever came while the container was started is as late as one who comes now: nothing is repeated for him.

@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { join, resolve } from "node:path";
 import {
-  defaultHome,
   LongshoreError,
   memoryEventBus,
   type EventBus,
@@ -106,6 +105,5 @@ function noDriver(): LongshoreError {
 
 /** Each home has a bridge of its own; interfaces have at most 15 characters. */
 function bridgeName(home: string): string {
-  if (home === resolve(defaultHome())) return "longshore0";
   return `ls${createHash("sha256").update(home).digest("hex").slice(0, 10)}`;
 }

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdir, open } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import {
   isLongshoreError,
@@ -68,6 +69,10 @@ async function reachRuntime(flags: RuntimeFlags, signal?: AbortSignal): Promise<
 /** Starts a keeper and waits until it serves; also returns when another one was faster. */
 async function startKeeper(flags: RuntimeFlags): Promise<void> {
   const [, main = ""] = process.argv;
+  const directory = join(resolve(flags.home), "run");
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  // What goes wrong in the background has no terminal to show on.
+  await using log = await open(join(directory, "keeper.log"), "w", 0o600);
   const registries = (flags.plainHttp ?? []).flatMap((host) => ["--plain-http", host]);
   const child = spawn(
     process.execPath,
@@ -80,7 +85,7 @@ async function startKeeper(flags: RuntimeFlags): Promise<void> {
       resolve(flags.home),
       ...registries,
     ],
-    { detached: true, stdio: ["ignore", "pipe", "ignore"], cwd: "/" },
+    { detached: true, stdio: ["ignore", "pipe", log.fd], cwd: "/" },
   );
   try {
     const output: Buffer[] = [];

@@ -1,5 +1,5 @@
-import { closeSync, mkdirSync, openSync, writeSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { closeSync, openSync, writeSync } from "node:fs";
+import { resolve } from "node:path";
 import { isLongshoreError } from "@longshore/core";
 import { serveRuntime } from "@longshore/runtime";
 import { exitCodes } from "../../exit-codes.ts";
@@ -50,7 +50,6 @@ export async function keepRuntime(flags: KeeperFlags): Promise<number> {
     });
     onClients(clients);
     report(isKeeper, "ready");
-    if (isKeeper) redirectErrors(home);
     await stop.promise;
     clearTimeout(idle);
     return exitCodes.ok;
@@ -74,11 +73,4 @@ function report(isKeeper: boolean, line: string): void {
   writeSync(1, `${line}\n`);
   closeSync(1);
   openSync("/dev/null", "w");
-}
-
-/** What goes wrong later has no terminal to show on. */
-function redirectErrors(home: string): void {
-  mkdirSync(join(home, "run"), { recursive: true, mode: 0o700 });
-  closeSync(2);
-  openSync(join(home, "run", "keeper.log"), "w", 0o600);
 }
