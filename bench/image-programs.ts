@@ -1,7 +1,5 @@
-import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { build } from "tsup";
+import { bundlePrograms } from "../test/fixtures/bundle-programs.ts";
 import { run } from "./run.ts";
 
 const sources = {
@@ -31,27 +29,7 @@ export type RunProgram = (
 
 /** Bundles the programs as the command is bundled: what Node takes to read TypeScript is not what is measured. */
 export async function imagePrograms(directory: string): Promise<RunProgram> {
-  const entry = Object.entries(sources).map(([name, url]) => [name, fileURLToPath(url)] as const);
-  await build({
-    config: false,
-    silent: true,
-    entry: Object.fromEntries(entry),
-    outDir: directory,
-    splitting: false,
-    format: "esm",
-    target: "node22",
-    platform: "node",
-    noExternal: [/.*/u],
-    removeNodeProtocol: false,
-    // Packages in CommonJS ask for Node's own modules by require.
-    banner: {
-      js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
-    },
-    esbuildOptions: (options) => {
-      options.conditions = ["@longshore/source"];
-    },
-  });
-  await writeFile(join(directory, "package.json"), '{ "type": "module" }');
+  await bundlePrograms(directory, sources);
   return async (program, { network }, ...args) => {
     const namespaces = confined.filter((name) => network === "own" || name !== "--net");
     const command = [process.execPath, join(directory, `${program}.js`), ...args];

@@ -1,4 +1,5 @@
 import { availableParallelism, loadavg } from "node:os";
+import { benchContainers } from "./containers.ts";
 import { benchEchoJobs } from "./echo-jobs.ts";
 import { benchEventBus } from "./event-bus.ts";
 import { benchImages } from "./images.ts";
@@ -14,6 +15,7 @@ const benchmarks: Readonly<Record<string, readonly [string, () => Promise<readon
   files: ["Jobs as files", benchJobFiles],
   events: ["Event bus (ratio: bare eventemitter3 emit against this)", benchEventBus],
   image: ["Images (ratio: against the peer in this run)", benchImages],
+  containers: ["Containers by runc (ratio: against the peer in this run)", benchContainers],
   memory: ["Memory over 100,000 jobs on the SQLite store", benchMemoryGrowth],
 };
 

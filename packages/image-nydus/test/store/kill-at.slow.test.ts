@@ -1,13 +1,19 @@
 import { watch } from "node:fs";
-import { mkdir, readdir, readFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { isMounted, unmountImage } from "../../src/index.ts";
 import { openImageDatabase } from "../../src/store/image-database.ts";
 import { layerOf, noise, writeOciImage } from "./oci-image.ts";
 import { randomFrom } from "./random-from.ts";
-import { startStoreProcess, type StoreOrder, type StoreStep } from "./start-store-process.ts";
+import {
+  bundleStoreProcess,
+  startStoreProcess,
+  type StoreOrder,
+  type StoreStep,
+} from "./start-store-process.ts";
 import { blobsOf, namesIn, pull, storePlace, type StorePlace } from "./store-place.ts";
 
 const rounds = process.env["LONGSHORE_TEST_SCALE"] === "full" ? 40 : 4;
@@ -15,6 +21,14 @@ const seed = Number(process.env["LONGSHORE_TEST_SEED"] ?? 20_261_121);
 const image = "localhost/app:big";
 
 let place: StorePlace;
+let bundle = "";
+let program = "";
+
+beforeAll(async () => {
+  bundle = await mkdtemp(join(tmpdir(), "longshore-store-process-"));
+  program = await bundleStoreProcess(bundle);
+});
+afterAll(() => rm(bundle, { recursive: true, force: true }));
 
 beforeEach(async () => {
   place = await storePlace();
@@ -52,11 +66,14 @@ async function killAt(moment: Moment, random: ReturnType<typeof randomFrom>): Pr
     if (changes > after) changed.resolve();
   });
   try {
-    await using child = startStoreProcess({
-      directory: store,
-      ...(options !== undefined && { options }),
-      steps: [...steps, { do: "wait" }],
-    });
+    await using child = startStoreProcess(
+      {
+        directory: store,
+        ...(options !== undefined && { options }),
+        steps: [...steps, { do: "wait" }],
+      },
+      program,
+    );
     await Promise.race([changed.promise, child.ended]);
     await delay(random.below(withinMs + 1));
     await child.kill();

@@ -1,12 +1,13 @@
-import { mkdir, readdir, readFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Rootfs } from "@longshore/core";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { isMounted, unmountImage, type NydusImageStore } from "../../src/index.ts";
 import { digestOf, layerOf, noise, writeOciImage } from "./oci-image.ts";
 import { randomFrom, type Random } from "./random-from.ts";
-import { startStoreProcess, type StoreStep } from "./start-store-process.ts";
+import { bundleStoreProcess, startStoreProcess, type StoreStep } from "./start-store-process.ts";
 import { namesIn, storePlace, type StorePlace } from "./store-place.ts";
 
 const isFull = process.env["LONGSHORE_TEST_SCALE"] === "full";
@@ -19,6 +20,14 @@ const digests = new Map<string, ReadonlyMap<string, string>>();
 const ids = new Map<string, string>();
 
 let place: StorePlace;
+let bundle = "";
+let program = "";
+
+beforeAll(async () => {
+  bundle = await mkdtemp(join(tmpdir(), "longshore-store-process-"));
+  program = await bundleStoreProcess(bundle);
+});
+afterAll(() => rm(bundle, { recursive: true, force: true }));
 
 beforeEach(async () => {
   place = await storePlace();
@@ -127,7 +136,7 @@ describe("a process that is killed while it pulls", () => {
         ]);
         const steps: StoreStep[] = [{ do: "list" }, ...again, ...again, ...again];
         const { directory } = place;
-        await using child = startStoreProcess({ directory, steps });
+        await using child = startStoreProcess({ directory, steps }, program);
         await child.result(0);
         await delay(random.below(1_200));
         await child.kill();
@@ -153,7 +162,7 @@ describe("a process that is killed at any moment", () => {
         const mountMethods = [random.pick(["erofs-files", "fuse"] as const)];
         const options = { mountMethods };
         const { directory } = place;
-        await using child = startStoreProcess({ directory, options, steps });
+        await using child = startStoreProcess({ directory, options, steps }, program);
         await child.result(0);
         await delay(random.below(2_500));
         await child.kill();

@@ -1,7 +1,8 @@
 import { execFile } from "node:child_process";
-import { cp, mkdir, writeFile } from "node:fs/promises";
+import { cp, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { cachedBuild } from "./image-cache.ts";
 
 const execute = promisify(execFile);
 
@@ -9,7 +10,7 @@ async function run(command: string, ...args: readonly string[]): Promise<void> {
   await execute(command, args, { maxBuffer: 64 * 1_048_576 });
 }
 
-/** Names of the images in the layout that {@link buildRealImages} makes. */
+/** Names of the images in the layout that {@link realImageLayout} has. */
 export const realImages = ["minbase", "python", "node", "app-1", "app-2", "odd"] as const;
 
 const exclusions = ["doc", "man", "locale", "info"].map(
@@ -58,13 +59,24 @@ with tarfile.open(sys.argv[2], "w", **options) as tar:
 `;
 
 /**
- * Builds images out of real Debian packages, and one of everything that is unusual, with umoci. Needs root, and the Debian
- * packages mmdebstrap, python3 and umoci.
+ * Images out of real Debian packages, and one of everything that is unusual, by umoci; built once and kept. Needs root, and
+ * the Debian packages mmdebstrap, python3 and umoci.
  *
- * @returns the directory of an OCI layout
+ * @returns the directory of an OCI layout, to be read only
  */
-export async function buildRealImages(directory: string): Promise<string> {
-  const layout = join(directory, "layout");
+export async function realImageLayout(): Promise<string> {
+  const recipe = new URL(import.meta.url);
+  return join(await cachedBuild({ name: "real-images", recipe, build: buildAll }), "layout");
+}
+
+async function buildAll(directory: string): Promise<void> {
+  const work = join(directory, "work");
+  await mkdir(work);
+  await buildRealImages(work, join(directory, "layout"));
+  await rm(work, { recursive: true });
+}
+
+async function buildRealImages(directory: string, layout: string): Promise<void> {
   const file = (name: string): string => join(directory, name);
   const debian = (tar: string, ...more: readonly string[]): Promise<void> =>
     run(
@@ -103,7 +115,6 @@ export async function buildRealImages(directory: string): Promise<string> {
       await run("umoci", "raw", "add-layer", "--image", `${layout}:${name}`, file(layer));
     }
   }
-  return layout;
 }
 
 /** A layer with the very Node that runs the test. */

@@ -9,7 +9,7 @@ import { openNydusImageStore, type NydusImageStore } from "../../src/index.ts";
 import { mountedBelow } from "../../src/mount/mounted-at.ts";
 import { differences, type FileListing } from "../tree/file-listing.ts";
 import { listDirectory } from "../tree/list-directory.ts";
-import { buildRealImages, realImages } from "./real-images.ts";
+import { realImageLayout, realImages } from "./real-images.ts";
 
 const run = promisify(execFile);
 
@@ -18,8 +18,8 @@ let layout = "";
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "longshore-same-tree-"));
-  layout = await buildRealImages(directory);
-}, 300_000);
+  layout = await realImageLayout();
+}, 600_000);
 
 afterAll(async () => {
   const left = await mountedBelow(directory);

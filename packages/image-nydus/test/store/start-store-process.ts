@@ -1,8 +1,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { PrepareRootfsOptions } from "@longshore/core";
+import { bundlePrograms } from "../../../../test/fixtures/bundle-programs.ts";
 import type { NydusImageStoreOptions } from "../../src/index.ts";
 
 /** What a process of its own does with a store. */
@@ -40,8 +42,13 @@ export interface StoreProcess extends AsyncDisposable {
   kill(): Promise<void>;
 }
 
-export function startStoreProcess(order: StoreOrder): StoreProcess {
-  const program = fileURLToPath(new URL("store-process.ts", import.meta.url));
+const source = new URL("store-process.ts", import.meta.url);
+
+/** @param program from {@link bundleStoreProcess}; @default the sources */
+export function startStoreProcess(
+  order: StoreOrder,
+  program: string = fileURLToPath(source),
+): StoreProcess {
   const args = ["--no-warnings", "--conditions=@longshore/source", program, JSON.stringify(order)];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
   const lines: string[] = [];
@@ -85,4 +92,16 @@ export function startStoreProcess(order: StoreOrder): StoreProcess {
     },
     [Symbol.asyncDispose]: kill,
   };
+}
+
+/** The program of store processes in one file, for tests that start many. @returns its path */
+export async function bundleStoreProcess(directory: string): Promise<string> {
+  const module = (path: string): URL => new URL(`../../src/${path}.ts`, import.meta.url);
+  await bundlePrograms(directory, {
+    "store-process": source,
+    "fuse-thread": module("fuse/fuse-thread"),
+    "convert-thread": module("store/convert-thread"),
+    "open-shared-bootstrap": module("rootfs/open-shared-bootstrap"),
+  });
+  return join(directory, "store-process.js");
 }
