@@ -228,14 +228,15 @@ export function processRuntime({ directory, images }: ProcessRuntimeOptions): Ru
         container.hub.connect(main);
         Object.assign(container, { main, state: "running", startedAtMs: Date.now() });
         tell(containerId, "started");
-        void main.exit.then(({ exitCode }) =>
+        void main.exit.then(({ exitCode }) => {
           Object.assign(container, {
             state: "exited",
             exitCode,
             reason: exitCode === 0 ? "Completed" : "Error",
             finishedAtMs: Date.now(),
-          }),
-        );
+          });
+          tell(containerId, "stopped");
+        });
       } catch (error) {
         Object.assign(container, { state: "exited", exitCode: 128, reason: "StartError" });
         throw error;

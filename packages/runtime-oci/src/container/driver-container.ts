@@ -1,4 +1,5 @@
 import {
+  isLongshoreError,
   LongshoreError,
   type AttachSession,
   type DriverContainer,
@@ -95,7 +96,13 @@ export function driverContainer(
     async reopenLog(options) {
       options?.signal?.throwIfAborted();
       checkRunning();
-      await connection.ask("l");
+      try {
+        await connection.ask("l");
+      } catch (cause) {
+        // It ended while it was asked.
+        if (!isLongshoreError(cause, "RUNTIME_UNAVAILABLE")) throw cause;
+        throw new LongshoreError("SANDBOX_INVALID_STATE", "The container has ended.", { cause });
+      }
     },
     ...(runtime.hierarchies !== undefined && changes()),
     async stats(options) {

@@ -51,6 +51,8 @@ export async function connectPort(
     if (await connected) {
       const stream = Duplex.from({ readable: child.stdout, writable: child.stdin });
       stream.once("close", onAbort);
+      // A stream made of two says AbortError when its reader destroys it; nobody need listen for that.
+      stream.on("error", () => undefined);
       return stream;
     }
     if (child.exitCode === null && child.signalCode === null) await once(child, "close");

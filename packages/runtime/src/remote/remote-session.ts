@@ -136,6 +136,8 @@ function inputWriter(flow: ReturnType<typeof outFlow>): InputWriter {
 export function remoteConnection(connection: RemoteConnection): Duplex {
   const session = remoteSession(connection, true);
   const duplex = Duplex.from({ readable: session.stdout, writable: writeInto });
+  // A stream made of two says AbortError when its reader destroys it; nobody need listen for that.
+  duplex.on("error", () => undefined);
   async function writeInto(source: AsyncIterable<Uint8Array | string>): Promise<void> {
     for await (const chunk of source) await session.stdin.write(chunk);
     await session.stdin.end();
