@@ -233,7 +233,8 @@ describe("containers that stay", () => {
     const logs = await longshore("logs", id.slice(0, 10));
     expect(logs).toMatchObject({ exitCode: 0, stdout: "first\n", stderr: "second\n" });
     const stamped = await longshore("logs", "--timestamps", "--tail", "1", "stays");
-    expect(stamped.stderr).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z second\n$/);
+    // Which of two streams is written first is nobody's promise.
+    expect(stamped.stdout + stamped.stderr).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z (first|second)\n$/);
     await using following = startAt(["logs", "--home", home, "--follow", "stays"]);
     await vi.waitFor(() => expect(following.output().stdout).toBe("first\n"), { timeout: 60_000 });
 
@@ -264,9 +265,9 @@ describe("containers that stay", () => {
     expect((await longshore("exec", "survivor", "touch", "/go")).exitCode).toBe(0);
     const logs = await longshore("logs", "--follow", "survivor");
     expect(logs.stdout).toBe("before\nafter\n");
-    expect(await answers("ps", "--all")).toEqual([
+    expect(await answers("ps", "--all")).toContainEqual(
       expect.objectContaining({ name: "survivor", state: "exited", exit_code: 5 }),
-    ]);
+    );
     expect((await longshore("rm", "survivor")).exitCode).toBe(0);
     keeper = await startKeeper();
   });
