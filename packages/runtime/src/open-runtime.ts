@@ -42,7 +42,7 @@ export interface RuntimeOptions extends Abortable {
   readonly admission?: AdmissionOptions | undefined;
   /** Annotation of a sandbox that says for whom it is. @default "worker.dev/subject" */
   readonly subjectAnnotation?: string | undefined;
-  /** Size and number of each container's log files. @default no limit: whoever reads them rotates them */
+  /** Size of each container's log file, and how many old ones are kept beside it. @default no limit: whoever reads them rotates them */
   readonly log?: { readonly maxBytes?: number; readonly maxFiles?: number } | undefined;
   /**
    * Milliseconds in which each driver has to find its sandboxes again; those of one that takes longer are out of reach

@@ -3,9 +3,9 @@ import { once } from "node:events";
 import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { ownProcessIdentity } from "@longshore/core";
 import { describe, expect, it } from "vitest";
 import { lockEngine } from "../src/records/engine-lock.ts";
-import { ownIdentity } from "../src/records/process-identity.ts";
 
 async function tempDirectory(): Promise<AsyncDisposable & { readonly path: string }> {
   const path = await mkdtemp(join(tmpdir(), "longshore-lock-"));
@@ -38,14 +38,17 @@ describe("an engine's lock", () => {
   });
 
   it.each([
-    ["of a process that is gone", async () => ({ ...(await ownIdentity()), pid: await deadPid() })],
+    [
+      "of a process that is gone",
+      async () => ({ ...(await ownProcessIdentity()), pid: await deadPid() }),
+    ],
     [
       "of an earlier process with the same number",
-      async () => ({ ...(await ownIdentity()), startTime: "1" }),
+      async () => ({ ...(await ownProcessIdentity()), startTime: "1" }),
     ],
     [
       "from before the machine was restarted",
-      async () => ({ ...(await ownIdentity()), bootId: "other" }),
+      async () => ({ ...(await ownProcessIdentity()), bootId: "other" }),
     ],
     ["that was cut off", async () => undefined],
   ])("is taken over by one: a lock %s", async (_what, owner) => {

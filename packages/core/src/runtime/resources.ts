@@ -14,7 +14,7 @@ export interface LinuxContainerResources {
   /** Memory nodes to allocate on */
   readonly cpusetMems?: string | undefined;
   readonly hugepageLimits?: readonly HugepageLimit[] | undefined;
-  /** cgroup v2 file to content, e.g. `{"pids.max": "256"}`; refused on a machine with cgroup v1 */
+  /** cgroup v2 file to content, e.g. `{"pids.max": "256"}`; with cgroup v1 `pids.max` is set in its place and all else refused */
   readonly unified?: Readonly<Record<string, string>> | undefined;
   /** Memory and swap together */
   readonly memorySwapLimitInBytes?: number | undefined;

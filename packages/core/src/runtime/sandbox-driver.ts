@@ -182,7 +182,10 @@ export interface DriverContainer {
   readonly user?: LinuxContainerUser | undefined;
   /** Those asked for by `DriverContainerSpec.attach`, in its order; empty after a restart */
   readonly sessions: readonly AttachSession[];
-  /** Resolves when the first process is gone, also when that was before a restart */
+  /**
+   * Resolves when the first process is gone, also when that was before a restart; rejects with `RUNTIME_UNAVAILABLE` when its
+   * end cannot be learned
+   */
   readonly exit: Promise<DriverExit>;
   /** To the first process alone; `"SIGKILL"` ends every process in the container. No error when it has ended. */
   signal(signal: SignalName): Promise<void>;

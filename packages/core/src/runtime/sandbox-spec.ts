@@ -17,7 +17,7 @@ export interface SandboxSpec {
   readonly memoryMb?: number | undefined;
   /** Processors, fractions allowed. @default no limit */
   readonly cpus?: number | undefined;
-  /** Processes at one time; needs cgroup v2. @default no limit */
+  /** Processes at one time. @default no limit */
   readonly pids?: number | undefined;
   /**
    * Nothing but loopback, or what the runtime gives to pods: all that it reaches, unless `egress` narrows it.

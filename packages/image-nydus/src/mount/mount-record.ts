@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { link, mkdir, open, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { ProcessIdentity } from "@longshore/core";
 import { z } from "zod";
-import type { ProcessIdentity } from "./process-identity.ts";
 
 /** That a process mounts something, or has, or is about to unmount it. */
 export interface MountRecord {

@@ -1,10 +1,9 @@
 import { realpath } from "node:fs/promises";
 import { join, relative } from "node:path";
-import { LongshoreError } from "@longshore/core";
+import { isProcessAlive, LongshoreError, ownProcessIdentity } from "@longshore/core";
 import { listMounts } from "./mount-info.ts";
 import { mountRecordFiles, type MountRecord } from "./mount-record.ts";
 import { isMounted, mountPath } from "./mounted-at.ts";
-import { isAlive, ownIdentity } from "./process-identity.ts";
 import { unmount } from "./unmount.ts";
 
 /** Knows which mounts below a directory belong to which process, also after that process is gone. */
@@ -51,7 +50,7 @@ export function mountRecords(directory: string): MountRecords {
           details: { field: "target", expected: `a path below ${directory}` },
         });
       }
-      if (!(await files.add({ target: path, owner: await ownIdentity() }))) {
+      if (!(await files.add({ target: path, owner: await ownProcessIdentity() }))) {
         throw new LongshoreError("STATE_CONFLICT", `${path} is in use by another mount.`, {
           details: { target: path, owner: (await files.read(path))?.owner.pid },
         });
@@ -74,7 +73,7 @@ export function mountRecords(directory: string): MountRecords {
       const held: string[] = [];
       for (const record of await files.list()) {
         if ((await inside(record.target)) !== record.target) continue;
-        if (await isAlive(record.owner)) held.push(record.target);
+        if (await isProcessAlive(record.owner)) held.push(record.target);
         else dead.push(record);
       }
       const isLeft = (path: string): boolean =>

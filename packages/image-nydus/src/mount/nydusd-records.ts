@@ -1,8 +1,8 @@
 import { readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { isProcessAlive, ownProcessIdentity } from "@longshore/core";
 import { z } from "zod";
 import { mountedAt } from "./mounted-at.ts";
-import { isAlive, ownIdentity } from "./process-identity.ts";
 import { unmount } from "./unmount.ts";
 
 const identity = z.object({
@@ -36,7 +36,7 @@ export function nydusdConfigFlag(directory: string): string {
 
 /** Writes down in its working directory what a nydusd is for, before it is started. */
 export async function recordNydusd(directory: string, target: string): Promise<void> {
-  const record: NydusdRecord = { target, owner: await ownIdentity() };
+  const record: NydusdRecord = { target, owner: await ownProcessIdentity() };
   const draft = join(directory, `${fileName}.new`);
   await writeFile(draft, JSON.stringify(record), { mode: 0o600, flush: true });
   await rename(draft, join(directory, fileName));
@@ -53,7 +53,7 @@ export async function recoverNydusd(root: string): Promise<readonly string[]> {
     const directory = join(root, name);
     const record = await readRecord(directory);
     if (record !== undefined) {
-      if (await isAlive(record.owner)) continue;
+      if (await isProcessAlive(record.owner)) continue;
       if ((await mountedAt(record.target))?.source === nydusdMountName) {
         await unmount(record.target, { how: "force" });
         targets.push(record.target);

@@ -3,10 +3,10 @@ import { once } from "node:events";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { isProcessAlive, ownProcessIdentity, type ProcessIdentity } from "@longshore/core";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { mountRecordFiles } from "../../src/mount/mount-record.ts";
 import { mountRecords } from "../../src/mount/mount-records.ts";
-import { isAlive, ownIdentity, type ProcessIdentity } from "../../src/mount/process-identity.ts";
 
 let directory: string;
 beforeEach(async () => {
@@ -23,7 +23,7 @@ describe("records of mounts", () => {
     const mounted = await mountRecords(directory).mount(target, async () => {
       const [name = ""] = await records();
       const record: unknown = JSON.parse(await readFile(join(directory, "mounts", name), "utf8"));
-      expect(record).toEqual({ target, owner: await ownIdentity() });
+      expect(record).toEqual({ target, owner: await ownProcessIdentity() });
       return {
         [Symbol.asyncDispose]: async () => {
           expect((await records()).length).toBe(1);
@@ -69,7 +69,7 @@ describe("records of mounts", () => {
     const files = mountRecordFiles(join(directory, "mounts"));
     const child = spawn("sleep", ["600"]);
     await once(child, "spawn");
-    const own = await ownIdentity();
+    const own = await ownProcessIdentity();
     const text = await readFile(`/proc/${child.pid}/stat`, "latin1");
     const startTime = text.slice(text.lastIndexOf(")") + 2).split(" ")[19] ?? "";
     const other: ProcessIdentity = { ...own, pid: child.pid ?? 0, startTime };
@@ -84,13 +84,13 @@ describe("records of mounts", () => {
     expect(await left()).toEqual([join(directory, "mine"), join(directory, "other")]);
     child.kill("SIGKILL");
     await once(child, "exit");
-    expect(await isAlive(other)).toBe(false);
+    expect(await isProcessAlive(other)).toBe(false);
     expect(await left()).toEqual([join(directory, "mine")]);
   });
 
   it("never lead out of their directory, whatever is in them", async () => {
     const files = mountRecordFiles(join(directory, "mounts"));
-    const owner: ProcessIdentity = { ...(await ownIdentity()), startTime: "1" };
+    const owner: ProcessIdentity = { ...(await ownProcessIdentity()), startTime: "1" };
     await files.add({ target: "/proc", owner });
     await files.add({ target: `${directory}/../../proc`, owner });
     await writeFile(join(directory, "mounts", "broken.json"), "{");

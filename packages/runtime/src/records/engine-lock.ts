@@ -1,9 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { link, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { LongshoreError } from "@longshore/core";
+import {
+  isProcessAlive,
+  LongshoreError,
+  ownProcessIdentity,
+  type ProcessIdentity,
+} from "@longshore/core";
 import { hasCode } from "./fs-error.ts";
-import { isAlive, ownIdentity, type ProcessIdentity } from "./process-identity.ts";
 
 /**
  * Makes this process the only engine of a directory, until the answer is disposed. The lock of a process that is gone is
@@ -14,7 +18,7 @@ import { isAlive, ownIdentity, type ProcessIdentity } from "./process-identity.t
 export async function lockEngine(directory: string): Promise<AsyncDisposable> {
   const path = join(directory, "lock");
   const own = join(directory, `.${randomUUID()}.tmp`);
-  await writeFile(own, JSON.stringify(await ownIdentity()), { mode: 0o600, flag: "wx" });
+  await writeFile(own, JSON.stringify(await ownProcessIdentity()), { mode: 0o600, flag: "wx" });
   try {
     await acquire(path, own, directory);
   } finally {
@@ -41,7 +45,7 @@ async function acquire(path: string, own: string, directory: string): Promise<vo
     }
     const owner = await readOwner(path);
     if (owner === "gone") continue;
-    if (owner !== undefined && (await isAlive(owner.identity))) {
+    if (owner !== undefined && (await isProcessAlive(owner.identity))) {
       throw new LongshoreError(
         "STATE_CONFLICT",
         `The process ${owner.identity.pid} runs an engine on ${directory}; one directory serves one engine.`,
