@@ -1,7 +1,7 @@
 import type { KeyValue } from "@longshore/core";
 import { forwardSignals } from "./forward-signals.ts";
 import { findContainer } from "./find-container.ts";
-import { openHomeRuntime, type RuntimeFlags } from "./home-runtime.ts";
+import { reachRuntime, type RuntimeFlags } from "./home-runtime.ts";
 import { joinTerminal } from "./join-terminal.ts";
 import { invalid } from "./run-flags.ts";
 
@@ -21,9 +21,9 @@ export async function execInContainer(
 ): Promise<number> {
   const { interactive = false, tty = false, env = [], workdir, user } = flags;
   const envs = env.map(keyValue);
-  await using home = await openHomeRuntime(flags);
-  const { container } = await findContainer(home.runtime, name);
-  await using session = await home.runtime.exec({
+  await using runtime = await reachRuntime(flags);
+  const { container } = await findContainer(runtime, name);
+  await using session = await runtime.exec({
     containerId: container.id,
     cmd: command,
     envs,

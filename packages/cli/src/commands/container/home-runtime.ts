@@ -27,16 +27,15 @@ export function runtimeSocket(home: string): string {
 }
 
 /**
- * Reaches the containers of a home directory: through the process that keeps them (a worker, or another command's keeper), or
- * else one that is started in the background and ends by itself when nobody needs it.
+ * Opens the image store of a home directory beside its containers, for commands that may pull.
  *
- * @throws {LongshoreError} `RUNTIME_UNAVAILABLE` with the keeper's reason
+ * @throws {LongshoreError} what {@link reachRuntime} and opening the store throw
  */
 export async function openHomeRuntime(
   flags: RuntimeFlags,
   { signal }: Abortable = {},
 ): Promise<HomeRuntime> {
-  const runtime = await reachRuntime(flags, signal);
+  const runtime = await reachRuntime(flags, { signal });
   try {
     const images = await openImageStore(flags);
     return {
@@ -53,7 +52,16 @@ export async function openHomeRuntime(
   }
 }
 
-async function reachRuntime(flags: RuntimeFlags, signal?: AbortSignal): Promise<RuntimeClient> {
+/**
+ * Reaches the containers of a home directory: through the process that keeps them (a worker, or another command's keeper), or
+ * else one that is started in the background and ends by itself when nobody needs it.
+ *
+ * @throws {LongshoreError} `RUNTIME_UNAVAILABLE` with the keeper's reason
+ */
+export async function reachRuntime(
+  flags: RuntimeFlags,
+  { signal }: Abortable = {},
+): Promise<RuntimeClient> {
   const path = runtimeSocket(flags.home);
   for (let attempt = 0; ; attempt += 1) {
     try {

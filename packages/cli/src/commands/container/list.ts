@@ -5,7 +5,7 @@ import { resultTable } from "../../result-table.ts";
 import { openTerminal } from "../../terminal.ts";
 import { listFound, type FoundContainer } from "./find-container.ts";
 import { formatAge } from "./format-age.ts";
-import { openHomeRuntime, type RuntimeFlags } from "./home-runtime.ts";
+import { reachRuntime, type RuntimeFlags } from "./home-runtime.ts";
 
 export interface PsFlags extends RuntimeFlags {
   readonly all?: boolean;
@@ -14,11 +14,11 @@ export interface PsFlags extends RuntimeFlags {
 /** Shows the containers that run, or all of them. */
 export async function listContainers(flags: PsFlags): Promise<number> {
   const terminal = openTerminal(flags);
-  await using home = await openHomeRuntime(flags);
-  const found = (await listFound(home.runtime)).filter(
+  await using runtime = await reachRuntime(flags);
+  const found = (await listFound(runtime)).filter(
     ({ container }) => flags.all === true || container.state === "running",
   );
-  const rows = await Promise.all(found.map((one) => describe(home.runtime, one)));
+  const rows = await Promise.all(found.map((one) => describe(runtime, one)));
   if (terminal.isJson) {
     for (const row of rows) terminal.printJson(row);
     return exitCodes.ok;

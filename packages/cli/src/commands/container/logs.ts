@@ -3,7 +3,7 @@ import { readContainerLog } from "@longshore/runtime";
 import { exitCodes } from "../../exit-codes.ts";
 import { interruptible } from "../../interruptible.ts";
 import { findContainer } from "./find-container.ts";
-import { openHomeRuntime, type RuntimeFlags } from "./home-runtime.ts";
+import { reachRuntime, type RuntimeFlags } from "./home-runtime.ts";
 import { invalid } from "./run-flags.ts";
 
 export interface LogsFlags extends RuntimeFlags {
@@ -19,8 +19,7 @@ export async function showLogs(name: string, flags: LogsFlags): Promise<number> 
   const tailLines = flags.tail === undefined ? undefined : wholeNumber("--tail", flags.tail);
   const since = flags.since === undefined ? undefined : sinceTime(flags.since);
   return interruptible(async (signal) => {
-    await using home = await openHomeRuntime(flags, { signal });
-    const { runtime } = home;
+    await using runtime = await reachRuntime(flags, { signal });
     const { container } = await findContainer(runtime, name, signal);
     const containerId = container.id;
     const { status } = await runtime.containerStatus({ containerId }, { signal });

@@ -16,7 +16,7 @@ import { resultTable } from "../../result-table.ts";
 import { openTerminal } from "../../terminal.ts";
 import { pullDisplay } from "../image/pull-display.ts";
 import { formatAge } from "./format-age.ts";
-import { openHomeRuntime, type RuntimeFlags } from "./home-runtime.ts";
+import { openHomeRuntime, reachRuntime, type RuntimeFlags } from "./home-runtime.ts";
 import { runConfigs, type RunFlags } from "./run-flags.ts";
 import { parseBytes } from "./parse-bytes.ts";
 
@@ -80,8 +80,8 @@ export async function createSandbox(
 /** Shows the sandboxes of this home, the oldest first. */
 export async function listSandboxes(flags: RuntimeFlags): Promise<number> {
   const terminal = openTerminal(flags);
-  await using home = await openHomeRuntime(flags);
-  const sandboxes = await listAll(home.runtime);
+  await using runtime = await reachRuntime(flags);
+  const sandboxes = await listAll(runtime);
   if (terminal.isJson) {
     for (const one of sandboxes) {
       terminal.printJson({
@@ -117,10 +117,10 @@ export async function removeSandboxes(
   flags: RuntimeFlags,
 ): Promise<number> {
   const terminal = openTerminal(flags);
-  await using home = await openHomeRuntime(flags);
+  await using runtime = await reachRuntime(flags);
   for (const name of names) {
-    const { id } = await findSandbox(home.runtime, name);
-    await home.runtime.removePodSandbox({ podSandboxId: id });
+    const { id } = await findSandbox(runtime, name);
+    await runtime.removePodSandbox({ podSandboxId: id });
     if (terminal.isJson) terminal.printJson({ pod_sandbox_id: id, outcome: "removed" });
     else terminal.print(`${name} removed`);
   }

@@ -7,7 +7,7 @@ import { interruptible } from "../../interruptible.ts";
 import { resultTable, type Column } from "../../result-table.ts";
 import { openTerminal } from "../../terminal.ts";
 import { findContainer, listFound } from "./find-container.ts";
-import { openHomeRuntime, type RuntimeFlags } from "./home-runtime.ts";
+import { reachRuntime, type RuntimeFlags } from "./home-runtime.ts";
 
 export interface StatsFlags extends RuntimeFlags {
   readonly stream: boolean;
@@ -27,8 +27,7 @@ const columns: readonly Column[] = [
 export async function showStats(names: readonly string[], flags: StatsFlags): Promise<number> {
   const terminal = openTerminal(flags);
   return interruptible(async (signal) => {
-    await using home = await openHomeRuntime(flags, { signal });
-    const { runtime } = home;
+    await using runtime = await reachRuntime(flags, { signal });
     const ids = await Promise.all(
       names.map(async (name) => (await findContainer(runtime, name, signal)).container.id),
     );

@@ -1,10 +1,10 @@
 import { rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import { isLongshoreError, LongshoreError } from "@longshore/core";
+import { isLongshoreError, LongshoreError, type RuntimeClient } from "@longshore/core";
 import { exitCodeFor, exitCodes } from "../../exit-codes.ts";
 import { openTerminal } from "../../terminal.ts";
 import { findContainer, type FoundContainer } from "./find-container.ts";
-import { openHomeRuntime, type HomeRuntime, type RuntimeFlags } from "./home-runtime.ts";
+import { reachRuntime, type RuntimeFlags } from "./home-runtime.ts";
 
 export interface StopFlags extends RuntimeFlags {
   readonly time: number;
@@ -12,7 +12,7 @@ export interface StopFlags extends RuntimeFlags {
 
 /** Stops containers and keeps them, with their logs. */
 export function stopContainers(names: readonly string[], flags: StopFlags): Promise<number> {
-  return onEach(names, flags, async ({ runtime }, { container }) => {
+  return onEach(names, flags, async (runtime, { container }) => {
     await runtime.stopContainer({ containerId: container.id, timeout: flags.time });
     return "stopped";
   });
@@ -24,7 +24,7 @@ export interface RemoveFlags extends RuntimeFlags {
 
 /** Removes containers, the sandbox of each with its last one. */
 export function removeContainers(names: readonly string[], flags: RemoveFlags): Promise<number> {
-  return onEach(names, flags, async ({ runtime }, { container, sandbox }) => {
+  return onEach(names, flags, async (runtime, { container, sandbox }) => {
     if (container.state === "running" && flags.force !== true) {
       throw new LongshoreError(
         "SANDBOX_INVALID_STATE",
@@ -47,15 +47,15 @@ export function removeContainers(names: readonly string[], flags: RemoveFlags): 
 async function onEach(
   names: readonly string[],
   flags: RuntimeFlags,
-  act: (home: HomeRuntime, found: FoundContainer) => Promise<string>,
+  act: (runtime: RuntimeClient, found: FoundContainer) => Promise<string>,
 ): Promise<number> {
   const terminal = openTerminal(flags);
-  await using home = await openHomeRuntime(flags);
+  await using runtime = await reachRuntime(flags);
   let exitCode: number = exitCodes.ok;
   for (const name of names) {
     try {
-      const found = await findContainer(home.runtime, name);
-      const outcome = await act(home, found);
+      const found = await findContainer(runtime, name);
+      const outcome = await act(runtime, found);
       if (terminal.isJson) terminal.printJson({ container_id: found.container.id, outcome });
       else terminal.print(`${name} ${outcome}`);
     } catch (error) {
