@@ -1,3 +1,5 @@
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { AttachSession, DriverSandbox } from "@longshore/core";
 import { canRun, logText, openMachine, text, type TestMachine } from "./fixtures/test-machine.ts";
@@ -30,6 +32,23 @@ describe.skipIf(!canRun)("attaching to containers (needs root, runc and busybox)
     expect(await text(watcher?.stdout ?? nothing())).toBe("first\ngot word\n");
     expect(await container.exit).toMatchObject({ exitCode: 3 });
     expect(await logText(spec.log?.path ?? "", "stdout")).toBe("first\ngot word\n");
+    await container.remove();
+  });
+
+  it("loses no output of a process that has ended when its input is still written to", async () => {
+    const spec = await machine.containerSpec("echo kept; read x; sleep 0.1; echo last", {
+      process: { stdin: true },
+      spec: { attach: [{ stdin: true }] },
+    });
+    const container = await sandbox.start(spec);
+    const [session] = container.sessions as [AttachSession];
+    await session.stdin.write("word\n");
+    // Until its monitor has nothing left to do, this program reads nothing: what was printed waits in the connection.
+    const end = join(spec.directory, "exit.json");
+    execFileSync("sh", ["-c", 'while [ ! -e "$0" ]; do sleep 0.01; done; sleep 0.2', end], { timeout: 20_000 });
+    void session.stdin.write("too late\n");
+    expect(await text(session.stdout)).toBe("kept\nlast\n");
+    expect(await container.exit).toMatchObject({ exitCode: 0 });
     await container.remove();
   });
 

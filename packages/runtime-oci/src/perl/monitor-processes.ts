@@ -157,7 +157,7 @@ sub settle_processes {
     # Those executed in it die with it, and are heard of first.
     next if !$late && grep { $_ != $main && !$_->{ended} && $_->{pid} } values %process;
     record($p->{result}); announce($p); finish(); }
-  if ($finish_by) { $quit = 1 if time() >= $finish_by || !grep { length $_->{out} } values %client; } }
+  if ($finish_by) { part_with($_) for values %client; $quit = 1 if time() >= $finish_by || !%client; } }
 sub forget { my ($p) = @_;
   # What it left behind still runs in it; then the container's end takes it away.
   delete $process{$p->{name}} if !$p->{tree} || rmdir($p->{tree}) || !-d $p->{tree}; }

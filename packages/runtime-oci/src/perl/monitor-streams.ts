@@ -8,9 +8,14 @@ sub client { my ($handle) = @_;
   my $c = { handle => $handle, in => "", out => "", wants => {}, window => { 1 => $window, 2 => $window } };
   return $client{fileno $handle} = $c; }
 sub frame { my ($c, $type, $body) = @_;
-  return if !$c || $c->{gone};
+  return if !$c || $c->{gone} || $c->{parted};
   $c->{out} .= pack("a N", $type, length $body) . $body;
   flush_client($c); }
+# Says that nothing more comes, and lets the client close. Closed from here first, what the client still sends would fail,
+# and with that it would throw away what it has not read yet.
+sub part_with { my ($c) = @_;
+  return if $c->{parted} || length $c->{out};
+  $c->{parted} = 1; shutdown($c->{handle}, 1); }
 sub flush_client { my ($c) = @_;
   while (length $c->{out}) {
     my $written = syswrite($c->{handle}, $c->{out}, 262_144);
