@@ -107,6 +107,7 @@ export async function openNydusImageStore(
     logger,
     probe,
     findMountable: mountable,
+    recoverMounts,
   });
   const committer = rootfsCommitter({
     database,
@@ -123,7 +124,11 @@ export async function openNydusImageStore(
   let closing: Promise<void> | undefined;
   let isCollectionDue = false;
 
-  if (process.getuid?.() === 0) {
+  await recoverMounts();
+
+  /** Takes down what processes left mounted that no longer run. */
+  async function recoverMounts(): Promise<void> {
+    if (process.getuid?.() !== 0) return;
     const served = await recoverNydusd(nydusdDirectory(layout));
     const left = [...served, ...(await records.recover())];
     if (left.length > 0) logger.info({ mounts: left }, "mounts of a crashed process removed");

@@ -103,12 +103,13 @@ async function commit(
     config,
     layers: [layer.descriptor],
   });
+  // From here on the store changes: what has begun is finished.
   signal.throwIfAborted();
   const { blob, added, reusedBlobIds, logicalSize, inodeCount } = tree;
   if (blob !== undefined) {
     await data.install(blob.id);
     database.addBlob(dataRecord(blob));
-    await database.addChunks(blob.id, added, { signal });
+    await database.addChunks(blob.id, added);
   }
   await metadata.install(bootstrap.blobId);
   database.addImage({

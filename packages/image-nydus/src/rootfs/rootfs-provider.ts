@@ -38,6 +38,8 @@ export interface RootfsProviderOptions {
   probe(): Promise<readonly MountProbe[]>;
   /** An image's files, by its metadata */
   findMountable(image: ImageRecord | OwnerRecord): Promise<MountableImage>;
+  /** Takes down what processes left mounted that no longer run */
+  recoverMounts(): Promise<void>;
 }
 
 const defaultAccept: readonly Rootfs["kind"][] = ["overlay", "directory"];
@@ -87,6 +89,7 @@ export function rootfsProvider(options: RootfsProviderOptions): OwnedRootfsProvi
     let upkeep = kept.get(owner);
     if (upkeep === undefined) {
       if (known === undefined) add(record);
+      else await options.recoverMounts();
       try {
         upkeep = await keepUpRootfs({ layout, mounts, records, root }, record, {
           image: await options.findMountable(record),
@@ -178,7 +181,10 @@ export function rootfsProvider(options: RootfsProviderOptions): OwnedRootfsProvi
   async function release(owner: string): Promise<void> {
     await lock.run(owner, async () => {
       assertOpen();
-      await kept.get(owner)?.end();
+      const upkeep = kept.get(owner);
+      if (upkeep !== undefined) await upkeep.end();
+      // Another process kept it up. When that crashed after this store was opened, its mounts are still there.
+      else await options.recoverMounts();
       kept.delete(owner);
       await forget(owner);
     });

@@ -67,6 +67,27 @@ describe("root filesystems of a process that was killed", () => {
     },
   );
 
+  it("are found by one that was open already", async () => {
+    const accept = ["directory"] as const;
+    await using store = await place.open();
+    await using dead = startStoreProcess({
+      directory: place.directory,
+      steps: [
+        { do: "prepare", image, owner: "kept", options: { accept }, write: "mine" },
+        { do: "prepare", image, owner: "let go", options: { accept } },
+        { do: "wait" },
+      ],
+    });
+    expect(await dead.result(2)).toBe("waiting");
+    await dead.kill();
+    await store.releaseRootfs("let go");
+    expect(await place.mounts()).toEqual([]);
+    const { rootfs } = await store.prepareRootfs(image, "kept");
+    expect(await readFile(join(changesOf(rootfs), "mine"), "utf8")).toBe("mine");
+    await store.releaseRootfs("kept");
+    expect(await place.mounts()).toEqual([]);
+  });
+
   it("keep the data of an image that was removed, until they are released", async () => {
     await using dead = startStoreProcess({
       directory: place.directory,
