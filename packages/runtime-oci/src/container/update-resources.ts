@@ -1,3 +1,6 @@
+import { randomBytes } from "node:crypto";
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { LongshoreError, type LinuxContainerResources } from "@longshore/core";
 import { runRuntime } from "../runtime/run-runtime.ts";
 import { ociResources } from "../spec/resources.ts";
@@ -21,11 +24,14 @@ export async function updateResources(
   if (cgroup === undefined) {
     throw unsupported("resources", "Limits need a cgroup, and this container has none.");
   }
-  await runRuntime(
-    sandbox.runtime,
-    ["update", "--resources", "-", spec.id],
-    JSON.stringify(limits),
-  );
+  // Not through a pipe: crun opens its input anew, which nobody can do with a socket, and that is what Node makes.
+  const file = join(spec.directory, `update-${randomBytes(8).toString("hex")}.json`);
+  try {
+    await writeFile(file, JSON.stringify(limits), { mode: 0o600 });
+    await runRuntime(sandbox.runtime, ["update", "--resources", file, spec.id]);
+  } finally {
+    await rm(file, { force: true });
+  }
 }
 
 function unsupported(field: string, message: string): LongshoreError {
