@@ -13,7 +13,12 @@ import { dirname, join } from "node:path";
 import { runInGuest, whyNoGuests } from "../test/fixtures/guest/run-in-guest.ts";
 
 const root = dirname(import.meta.dirname);
-const driverTests = ["vitest", "run", "packages/runtime-oci/test", "test/runtime/runtime-conformance"];
+const driverTests = [
+  "vitest",
+  "run",
+  "packages/runtime-oci/test",
+  "test/runtime/runtime-conformance",
+];
 const given = process.argv.slice(2).filter((word, index) => index > 0 || word !== "--");
 
 if (whyNoGuests !== undefined) throw new Error(`no guest can run here: ${whyNoGuests}`);

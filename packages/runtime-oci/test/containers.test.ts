@@ -10,11 +10,11 @@ import {
   type TestMachine,
 } from "./fixtures/test-machine.ts";
 
-describe.skipIf(!canRun)("containers through runc (needs root, runc and busybox)", () => {
+describe.skipIf(!canRun).each(["runc", "crun"])("containers through %s (needs root)", (binary) => {
   let machine: TestMachine;
   let sandbox: DriverSandbox;
   beforeAll(async () => {
-    machine = await openMachine();
+    machine = await openMachine(binary);
     sandbox = await machine.prepare();
   });
   afterAll(async () => {
