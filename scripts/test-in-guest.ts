@@ -33,7 +33,7 @@ try {
     memoryMb: 4_096,
     output: process.stdout,
     signal: stop.signal,
-    env: { CI: "true" },
+    env: { CI: "true", LONGSHORE_TEST_PATIENCE: "10" },
   });
   if (exitCode === undefined) console.error(`The guest went down:\n${messages.slice(-4_000)}`);
   process.exitCode = exitCode ?? 1;

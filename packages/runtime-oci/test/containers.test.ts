@@ -143,6 +143,10 @@ describe.skipIf(!canRun).each(["runc", "crun"])("containers through %s (needs ro
     await expect(
       container.updateResources?.({ memoryLimitInBytes: 50_331_648, cpuQuota: 1 }),
     ).rejects.toMatchObject({ code: "VALIDATION_ERROR" });
+    // Few machines have the processor 8,000.
+    await expect(
+      container.updateResources?.({ memoryLimitInBytes: 50_331_648, cpusetCpus: "8000" }),
+    ).rejects.toMatchObject({ code: "EXECUTION_ERROR" });
     const unchanged = await container.stats();
     expect((unchanged.memory?.availableBytes ?? 0) + (unchanged.memory?.workingSetBytes ?? 0)).toBe(
       67_108_864,
