@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 import { PlainSummary } from "./scripts/plain-summary.ts";
@@ -14,6 +15,8 @@ export default defineConfig({
   ssr: { resolve: { conditions: ["@longshore/source"] } },
   test: {
     reporters: ["default", new PlainSummary()],
+    // They wait for other processes much of the time.
+    maxWorkers: availableParallelism() + 1,
     coverage: {
       include: ["packages/*/src/**"],
       exclude: ["packages/*/src/index.ts", "packages/cli/src/main.ts"],
