@@ -37,6 +37,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "e2e",
+          globalSetup: "test/fixtures/build-command.ts",
           include: ["test/**/*.test.ts"],
           exclude: [slow],
           testTimeout: 120_000,
