@@ -17,6 +17,7 @@ export default defineConfig({
     reporters: ["default", new PlainSummary()],
     // They wait for other processes much of the time.
     maxWorkers: availableParallelism() + 1,
+    expect: { poll: { timeout: 20_000 } },
     coverage: {
       include: ["packages/*/src/**"],
       exclude: ["packages/*/src/index.ts", "packages/cli/src/main.ts"],
