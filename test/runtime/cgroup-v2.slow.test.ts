@@ -48,10 +48,15 @@ describe.skipIf(whyNoGuests !== undefined)(`containers with version 2 of cgroups
         "0",
       ]);
       expect(seen.get(`${binary} stats`)).toEqual({
-        ...{ hasRun: true, hasMemory: true, limitBytes: 67_108_864, hasPressure: true },
+        hasRun: true,
+        hasMemory: true,
+        limitBytes: 67_108_864,
+        hasPressure: true,
       });
       expect(seen.get(`${binary} sandbox stats`)).toEqual({
-        ...{ hasRun: true, hasMemory: true, hasProcesses: true },
+        hasRun: true,
+        hasMemory: true,
+        hasProcesses: true,
       });
     });
 
@@ -92,8 +97,11 @@ describe.skipIf(whyNoGuests !== undefined)(`containers with version 2 of cgroups
 
     it("changes all limits or none, and kills nothing by a limit", () => {
       expect(seen.get(`${binary} refused update`)).toEqual([
-        ...["EXECUTION_ERROR", "EXECUTION_ERROR"],
-        ...["134217728", "20000 100000", "30"],
+        "EXECUTION_ERROR",
+        "EXECUTION_ERROR",
+        "134217728",
+        "20000 100000",
+        "30",
       ]);
     });
 
