@@ -109,6 +109,10 @@ describe.skipIf(whyNoGuests !== undefined)(`containers with version 2 of cgroups
       expect(seen.get(`${binary} kill of a command`)).toEqual({ left: "0", cgroups: [] });
     });
 
+    it("lays many layers over each other", () => {
+      expect(seen.get(`${binary} layers`)).toBe(100);
+    });
+
     it("ends a fork bomb", () => {
       expect(seen.get(`${binary} fork bomb`)).toBe(137);
     });
