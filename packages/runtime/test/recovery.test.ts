@@ -227,6 +227,7 @@ describe("an engine that was closed", () => {
   it("refuses a time for finding sandboxes again that is none", async () => {
     await using place = await enginePlace();
     await expect(tempEngine({ place, recoverTimeoutMs: 0 })).rejects.toThrow(RangeError);
+    await expect(tempEngine({ place, log: { maxFiles: 0 } })).rejects.toThrow("log.maxFiles");
   });
 
   it("tells of a sandbox that nobody knows and that could not be taken down", async () => {

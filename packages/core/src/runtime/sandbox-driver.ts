@@ -149,7 +149,7 @@ export interface ContainerLog {
   readonly path: string;
   /** Size at which the driver begins a new file and keeps the old one as `<path>.1`, … @default no limit */
   readonly maxBytes?: number | undefined;
-  /** Old files kept beside the present one. @default 1 */
+  /** Files of the log all together, the present one and old ones; with 1 the old one goes. From 1 on. @default 2 */
   readonly maxFiles?: number | undefined;
 }
 
