@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { mkdtemp, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { createServer as createHttpServer } from "node:http";
 import { createServer, type AddressInfo, type Socket } from "node:net";
 import { networkInterfaces, tmpdir } from "node:os";
@@ -142,6 +142,8 @@ describe("longshore worker with images allowed", () => {
     await submit(old);
     const { status, exitCode, stdout = "" } = await result("old");
     expect({ status, exitCode }).toEqual({ status: "completed", exitCode: 0 });
+    const file = await readFile(join(places().resultsDir, "old-result.json"), "utf8");
+    expect(JSON.parse(file)).toMatchObject({ version: "1.0", status: "completed" });
     const [document = "", word] = stdout.split("\n");
     expect(JSON.parse(document)).toEqual(old);
     expect(word).toBe("1");
