@@ -207,6 +207,21 @@ describe("longshore worker with images allowed", () => {
     expect((await longshore("image ls")).stdout).toContain("localhost/mine:1");
   });
 
+  it("builds images without names, and keeps none of them", async () => {
+    await submit({
+      version: "1.0",
+      job_id: "nameless",
+      operation: "demo.build",
+      runtime: {
+        mode: "build",
+        build: { dockerfile: "FROM scratch\nCOPY word /word\n", context: { word: "hello\n" } },
+        cmd: ["/word"],
+      },
+    });
+    expect(await result("nameless")).toMatchObject({ status: "failed" });
+    expect((await longshore("image ls")).stdout).not.toContain("longshore-build");
+  });
+
   it("advertises them, also while another process has the engine", async () => {
     const detected = await longshore("worker", "--config", "worker.json", "--detect-only");
     expect(JSON.parse(detected.stdout)).toMatchObject({
