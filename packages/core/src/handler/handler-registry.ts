@@ -38,7 +38,7 @@ export interface HandlerRegistry {
 
 export const defaultTeardownTimeoutMs = 10_000;
 
-export interface TeardownOptions {
+interface TeardownOptions {
   /** Time each handler gets to be torn down; one that hangs is named in what is thrown, and left. @default 10_000 */
   readonly teardownTimeoutMs?: number | undefined;
 }
