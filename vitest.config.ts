@@ -6,6 +6,9 @@ import { PlainSummary } from "./scripts/plain-summary.ts";
 /** Tests that kill, load or time things; `npm run test:slow` gives them their full size. */
 const slow = "**/*.slow.test.ts";
 
+/** How many times longer tests may take, on a machine that is slow, e.g. an emulated one. */
+const patience = Number(process.env["LONGSHORE_TEST_PATIENCE"] ?? "1");
+
 // Tests start hundreds of processes and threads from sources: what Node compiles of them once serves all, which halves
 // the time until each runs.
 process.env["NODE_COMPILE_CACHE"] ??= join(import.meta.dirname, "node_modules", ".cache", "node");
@@ -30,8 +33,8 @@ export default defineConfig({
           name: "unit",
           include: ["packages/*/test/**/*.test.ts"],
           exclude: [slow],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          testTimeout: 60_000 * patience,
+          hookTimeout: 60_000 * patience,
         },
       },
       {
@@ -41,8 +44,8 @@ export default defineConfig({
           globalSetup: "test/fixtures/build-command.ts",
           include: ["test/**/*.test.ts"],
           exclude: [slow],
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          testTimeout: 120_000 * patience,
+          hookTimeout: 120_000 * patience,
         },
       },
       {
@@ -50,8 +53,8 @@ export default defineConfig({
         test: {
           name: "slow",
           include: ["packages/*/test/**/*.slow.test.ts", "test/**/*.slow.test.ts"],
-          testTimeout: 600_000,
-          hookTimeout: 60_000,
+          testTimeout: 600_000 * patience,
+          hookTimeout: 60_000 * patience,
         },
       },
     ],

@@ -33,6 +33,7 @@ const systemPackages = {
   nftables: ["nft"],
   openssl: ["openssl"],
   python3: ["python3"],
+  "qemu-system-x86": ["qemu-system-x86_64"],
   "qemu-utils": ["qemu-img"],
   "redis-server": ["redis-server"],
   crun: ["crun"],

@@ -10,11 +10,11 @@ import {
   type TestMachine,
 } from "./fixtures/test-machine.ts";
 
-describe.skipIf(!canRun)("containers through runc (needs root, runc and busybox)", () => {
+describe.skipIf(!canRun).each(["runc", "crun"])("containers through %s (needs root)", (binary) => {
   let machine: TestMachine;
   let sandbox: DriverSandbox;
   beforeAll(async () => {
-    machine = await openMachine();
+    machine = await openMachine(binary);
     sandbox = await machine.prepare();
   });
   afterAll(async () => {
@@ -145,6 +145,10 @@ describe.skipIf(!canRun)("containers through runc (needs root, runc and busybox)
     await expect(
       container.updateResources?.({ memoryLimitInBytes: 50_331_648, cpuQuota: 1 }),
     ).rejects.toMatchObject({ code: "VALIDATION_ERROR" });
+    // Few machines have the processor 8,000.
+    await expect(
+      container.updateResources?.({ memoryLimitInBytes: 50_331_648, cpusetCpus: "8000" }),
+    ).rejects.toMatchObject({ code: "EXECUTION_ERROR" });
     const unchanged = await container.stats();
     expect((unchanged.memory?.availableBytes ?? 0) + (unchanged.memory?.workingSetBytes ?? 0)).toBe(
       67_108_864,

@@ -15,15 +15,19 @@ describe("looking for OCI runtimes", () => {
     expect(() => ociDriver({ binary: "podman" })).toThrow(TypeError);
   });
 
-  it.skipIf(!canRun)("runs a container to see what works (needs root and runc)", async () => {
-    expect(await probeRuntime("runc")).toMatchObject({
-      available: true,
-      version: expect.stringMatching(/^\d/),
-      reason: expect.stringMatching(/cgroups [12] with .*memory/),
-    });
-    await using machine = await openMachine();
-    expect(await machine.driver.probe()).toMatchObject({ isAvailable: true });
-    const { stdout } = await run("find", ["/sys/fs/cgroup", "-name", "longshore-probe-*"]);
-    expect(stdout).toBe("");
-  });
+  it.skipIf(!canRun).each(["runc", "crun"])(
+    "runs a container to see what works (needs root and %s)",
+    async (binary) => {
+      expect(await probeRuntime(binary)).toMatchObject({
+        available: true,
+        version: expect.stringMatching(/^\d/),
+        reason: expect.stringMatching(/cgroups [12] with .*memory/),
+        userNamespaces: true,
+      });
+      await using machine = await openMachine(binary);
+      expect(await machine.driver.probe()).toMatchObject({ isAvailable: true });
+      const { stdout } = await run("find", ["/sys/fs/cgroup", "-name", "longshore-probe-*"]);
+      expect(stdout).toBe("");
+    },
+  );
 });

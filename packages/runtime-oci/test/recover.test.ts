@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -174,9 +174,9 @@ describe.skipIf(!canRun)("sandboxes after the death of their program (needs root
     const sandbox = await machine.sandboxSpec();
     const made = await machine.driver.prepare(sandbox);
     const container = await made.start(await machine.containerSpec("sleep 222; true"));
-    const { stdout } = await run("cat", [
-      `/sys/fs/cgroup/freezer/longshore/${sandbox.id}/init/cgroup.procs`,
-    ]);
+    const hierarchy = (await readdir("/sys/fs/cgroup")).includes("freezer") ? "freezer/" : "";
+    const members = `/sys/fs/cgroup/${hierarchy}longshore/${sandbox.id}/init/cgroup.procs`;
+    const stdout = await readFile(members, "utf8");
     process.kill(Number(stdout.trim()), "SIGKILL");
     await made.ended;
     expect(await container.exit).toMatchObject({ signal: "SIGKILL" });

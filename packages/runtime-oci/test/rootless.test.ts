@@ -51,8 +51,10 @@ describe.skipIf(!canRun)(
     };
     /** Processes of the test's user that belong to its sandboxes. */
     const ownProcesses = async (): Promise<string[]> => {
-      const { stdout } = await run("ps", ["-u", String(uid), "-o", "args="]);
-      return stdout.split("\n").filter((line) => /longshore-monitor|^init|sleep 4321/.test(line));
+      // `ps` calls it a failure when a user has no processes.
+      const { stdout } = await run("ps", ["-eo", "uid=,args="]);
+      const own = new RegExp(String.raw`^ *${uid} (longshore-monitor|init|.*sleep 4321)`);
+      return stdout.split("\n").filter((line) => own.test(line));
     };
 
     it("run with what a user has, and refuse the rest", async () => {

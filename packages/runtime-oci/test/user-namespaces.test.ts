@@ -122,9 +122,9 @@ describe.skipIf(!canRun).each(["runc", "crun"])(
     });
 
     it("has kernel settings, terminals, shared memory and its host name", async () => {
-      const sysctls = { "kernel.shm_rmid_forced": "1", "net.core.somaxconn": "99" };
+      const sysctls = { "kernel.shm_rmid_forced": "1", "net.ipv4.ip_default_ttl": "99" };
       const output = await outputOf(
-        "cat /proc/sys/kernel/shm_rmid_forced /proc/sys/net/core/somaxconn; hostname; " +
+        "cat /proc/sys/kernel/shm_rmid_forced /proc/sys/net/ipv4/ip_default_ttl; hostname; " +
           "echo x > /dev/shm/x; stat -c %u /dev/shm /dev/shm/x; echo 1 >> /etc/hosts && echo wrote; " +
           "test -c /dev/null && test -c /dev/pts/ptmx && echo devices; echo 1 > /proc/sys/vm/swappiness",
         {},

@@ -36,6 +36,23 @@ export async function readUsage(
   return hierarchies?.version === 2 ? readV2(read, timestamp) : readV1(read, timestamp);
 }
 
+/** Bytes of memory that a cgroup of version 2 cannot be made to do without: what is there but files that can be read again. */
+export async function readUnreclaimable(
+  hierarchies: CgroupHierarchies,
+  path: string | undefined,
+): Promise<number> {
+  const directory = path && cgroupDirectory(hierarchies, path, "");
+  if (!directory) return 0;
+  const [usage, text] = await Promise.all(
+    ["memory.current", "memory.stat"].map(async (name) =>
+      readFile(join(directory, name), "utf8").catch(() => undefined),
+    ),
+  );
+  const stat = parseKeys(text);
+  const spare = ["active_file", "inactive_file", "slab_reclaimable"];
+  return spare.reduce((bytes, name) => bytes - (stat.get(name) ?? 0), toNumber(usage));
+}
+
 type Read = (controller: string, file: string) => Promise<string | undefined>;
 
 /** @see https://docs.kernel.org/admin-guide/cgroup-v1/memory.html */

@@ -1,6 +1,7 @@
 /**
  * Perl functions that end every process of a cgroup and of those below it. With version 1 the processes are frozen first,
- * so that none is born while the others are killed; SIGKILL reaches them as they thaw. Version 2 has `cgroup.kill`.
+ * so that none is born while the others are killed; SIGKILL reaches them as they thaw. Version 2 has
+ * `cgroup.kill` since Linux 5.14, and is frozen before.
  */
 export const cgroupFunctions: string = String.raw`
 my $sigkill = 9;
@@ -26,6 +27,7 @@ sub members { my ($directory) = @_;
 # Kills what is there, and returns files that can be read when it is gone, at most so many; none when it is empty.
 sub kill_members { my ($directory) = @_;
   my $frozen = spew("$directory/freezer.state", "FROZEN");
+  my $freeze = !$frozen && !-e "$directory/cgroup.kill" && spew("$directory/cgroup.freeze", "1");
   my @pids = members($directory);
   my @files;
   for my $pid (@pids) {
@@ -36,5 +38,6 @@ sub kill_members { my ($directory) = @_;
     push @files, $file; }
   if (!@pids || !spew("$directory/cgroup.kill", "1")) { kill $sigkill, $_ for @pids; }
   spew("$directory/freezer.state", "THAWED") if $frozen;
+  spew("$directory/cgroup.freeze", "0") if $freeze;
   return @files; }
 `;

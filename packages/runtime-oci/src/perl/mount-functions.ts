@@ -1,6 +1,7 @@
 /**
  * Perl functions for a container's root filesystem: an overlay over directories that are mounted already, or one of them
- * bound to another place. Each layer is a call of its own where the kernel can (6.5), so that the length of the paths does not matter.
+ * bound to another place. Each layer is a call of its own where the kernel can (6.5); an older one gets all in one page, with
+ * short names when they would not fit.
  *
  * Settings: `users` (a user namespace to mount in, for others than root), `overlay` (the target), `bind` (a directory to bind there), `lower` (layers, topmost first, parted by NUL in hex, because
  * arguments cannot hold it), `upper`, `work`.
@@ -29,7 +30,7 @@ sub mount_overlay {
   my $context = syscall(430, $type, 1);
   if ($context >= 0) {
     open(my $held, "+<&=", $context) or fail("fsopen");
-    my $layered = 1;
+    my $layered = knows_options($type);
     for my $layer (@lower) { $layered &&= fsconfig($context, "lowerdir+", $layer); }
     if ($layered) {
       fsconfig($context, "source", "longshore") or fail("mount", "source");
@@ -46,16 +47,32 @@ sub mount_overlay {
       fail("fsmount") if $mount < 0;
       syscall(429, $mount, $nothing, $here, $target, $empty_path) == 0 or fail("move_mount");
       return; } }
-  s/([\\:,])/\\$1/g for @lower;
-  my $data = "lowerdir=" . join(":", @lower);
-  if (length $setting{upper}) {
-    my ($upper, $work) = @setting{qw(upper work)};
-    s/([\\,])/\\$1/g for $upper, $work;
-    $data .= ",upperdir=$upper,workdir=$work"; }
-  # One page is all that the call takes; it would cut the rest in silence.
+  my @upper = length $setting{upper} ? @setting{qw(upper work)} : ();
+  my $data = overlay_data(\@lower, @upper);
+  # One page is all that the call takes; it would cut the rest in silence. Files that are open have short names.
+  my @open;
+  if (length $data > 4_095) {
+    my $short = sub { my ($path) = @_;
+      sysopen(my $file, $path, $n{O_RDONLY} | $n{O_DIRECTORY}) or fail("open", $path);
+      push @open, $file; return "/proc/self/fd/" . fileno $file; };
+    $data = overlay_data([map { $short->($_) } @lower], map { $short->($_) } @upper); }
   if (length $data > 4_095) { $! = $n{EINVAL}; fail("mount", "too many layers for this kernel"); }
   my $source = "longshore";
   call("mount", $source, $target, $type, 0, $data) == 0 or fail("mount"); }
+# A filesystem that was not made for these calls takes whatever it is told, and fails at the end.
+sub knows_options { my ($type) = @_;
+  my $context = syscall(430, $type, 1);
+  return 0 if $context < 0;
+  open(my $held, "+<&=", $context) or fail("fsopen");
+  return !fsconfig($context, "longshore", "unknown"); }
+sub overlay_data { my ($lower, $upper, $work) = @_;
+  my @lower = @$lower;
+  s/([\\:,])/\\$1/g for @lower;
+  my $data = "lowerdir=" . join(":", @lower);
+  if (defined $upper) {
+    s/([\\,])/\\$1/g for $upper, $work;
+    $data .= ",upperdir=$upper,workdir=$work"; }
+  return $setting{users} ? "$data,userxattr" : $data; }
 sub slurp_messages { my ($context) = @_; my ($text, $line) = ("", "");
   my $errno = $!;
   $text .= $line while length $text < 4_096 && sysread($context, $line, 4_096);

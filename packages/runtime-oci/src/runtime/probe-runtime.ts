@@ -160,6 +160,8 @@ async function tryContainer(
       process: { user: { uid: 0, gid: 0 }, args: ["/bin/true"], cwd: "/", env: [] },
       mounts: [
         { destination: "/proc", type: "proc", source: "proc", options: kernelFiles },
+        // crun makes the devices there that every container has.
+        { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "mode=755"] },
         ...binds,
       ],
       linux: { ...users, namespaces, ...(context.host.isRoot && { cgroupsPath: `/${id}` }) },

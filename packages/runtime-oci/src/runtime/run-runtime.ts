@@ -16,24 +16,19 @@ export function runtimeCommand(context: RuntimeContext): readonly string[] {
 /**
  * Runs a command of the OCI runtime to its end.
  *
- * @param input what it reads
  * @throws {LongshoreError} `EXECUTION_ERROR` with what the OCI runtime said
  */
 export async function runRuntime(
   context: RuntimeContext,
   args: readonly string[],
-  input = "",
 ): Promise<string> {
   const [program = "", ...options] = runtimeCommand(context);
   const [command, commandArgs] = context.hidesUnified
     ? [await findPerl(), perlArguments(launcherProgram, [program, ...options, ...args])]
     : [program, [...options, ...args]];
-  const child = spawn(command, commandArgs, { cwd: "/", stdio: ["pipe", "pipe", "pipe"] });
+  const child = spawn(command, commandArgs, { cwd: "/", stdio: ["ignore", "pipe", "pipe"] });
   const output = collect(child.stdout);
   const errors = collect(child.stderr);
-  // One that ends without reading has its reason on the other stream.
-  child.stdin.on("error", () => undefined);
-  child.stdin.end(input);
   const [exitCode] = (await once(child, "close")) as [number | null];
   if (exitCode === 0) return output();
   throw runtimeError(`${context.kind.name} ${args[0] ?? ""}`, errors());
