@@ -4,8 +4,7 @@ import { blobWriter, type FinishedBlob } from "../rafs/blob-writer.ts";
 import type { ByteSink } from "../rafs/byte-sink.ts";
 import { readTar } from "../tar/tar-reader.ts";
 import { applyLayer } from "../tree/apply-layer.ts";
-import { createTree, type TreeLimits } from "../tree/file-tree.ts";
-import type { ChunkRef, DirectoryInode } from "../tree/inode.ts";
+import { createTree, type FileTree, type TreeLimits } from "../tree/file-tree.ts";
 import { bufferedSink } from "./buffered-sink.ts";
 import { chunkStore, type ChunkStoreStats, type KnownChunk } from "./chunk-store.ts";
 
@@ -32,11 +31,9 @@ export interface ConvertOptions {
 
 /** A tree of files whose bytes are in blobs. */
 export interface ConvertedImage {
-  readonly root: DirectoryInode;
-  /** The blob that was written; absent when every chunk was known */
+  readonly tree: FileTree;
+  /** The blob that was written; absent when every chunk was known. Its chunks name it by {@link FinishedBlob.name}. */
   readonly blob: FinishedBlob | undefined;
-  /** Chunks of the new blob, in order; they name it by {@link FinishedBlob.name} */
-  readonly added: readonly ChunkRef[];
   /** Other blobs that the files need */
   readonly reusedBlobIds: readonly string[];
   readonly chunks: ChunkStoreStats;
@@ -56,8 +53,9 @@ export async function convertLayers(
   const { signal, chunkSize = 1_048_576, limits } = options;
   const sink = bufferedSink(options.blob);
   const writer = blobWriter(sink, { chunkSize });
-  const store = chunkStore({ writer, chunkSize, findChunk: options.findChunk });
   const tree = createTree();
+  const { chunks } = tree;
+  const store = chunkStore({ writer, chunks, chunkSize, findChunk: options.findChunk });
   let number = 0;
   for await (const { diffId, content } of layers) {
     await using layer = hashed(content);
@@ -73,9 +71,8 @@ export async function convertLayers(
   const blob = writer.chunkCount === 0 ? undefined : await writer.finish();
   await sink.flush();
   return {
-    root: tree.root,
+    tree,
     blob,
-    added: store.added,
     reusedBlobIds: [...store.reusedBlobIds],
     chunks: store.stats,
   };

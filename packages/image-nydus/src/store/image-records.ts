@@ -42,6 +42,12 @@ export interface NewChunk {
   readonly size: number;
 }
 
+/** Any number of new chunks; an array is one. */
+export interface NewChunks {
+  readonly length: number;
+  at(position: number): NewChunk | undefined;
+}
+
 export interface ChunkPlace {
   readonly blobId: string;
   readonly index: number;
