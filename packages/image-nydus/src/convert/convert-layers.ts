@@ -1,10 +1,12 @@
 import { createHash } from "node:crypto";
+import type { FileHandle } from "node:fs/promises";
 import { LongshoreError } from "@longshore/core";
 import { blobWriter, type FinishedBlob } from "../rafs/blob-writer.ts";
 import type { ByteSink } from "../rafs/byte-sink.ts";
 import { readTar } from "../tar/tar-reader.ts";
 import { applyLayer } from "../tree/apply-layer.ts";
 import { createTree, type FileTree, type TreeLimits } from "../tree/file-tree.ts";
+import { ScratchSpace } from "../tree/scratch-space.ts";
 import { bufferedSink } from "./buffered-sink.ts";
 import { chunkStore, type ChunkStoreStats, type KnownChunk } from "./chunk-store.ts";
 
@@ -20,6 +22,8 @@ export interface ConvertOptions {
   readonly signal: AbortSignal;
   /** Takes the new data blob, from its beginning */
   readonly blob: ByteSink;
+  /** An empty file for what would take memory; it is needed as long as the tree is. @default memory */
+  readonly scratch?: FileHandle | undefined;
   /** Bytes of a chunk. @default 1 MiB */
   readonly chunkSize?: number | undefined;
   /** Looks a chunk up among those of all other images */
@@ -50,10 +54,10 @@ export async function convertLayers(
   layers: AsyncIterable<LayerTar>,
   options: ConvertOptions,
 ): Promise<ConvertedImage> {
-  const { signal, chunkSize = 1_048_576, limits } = options;
+  const { signal, scratch, chunkSize = 1_048_576, limits } = options;
   const sink = bufferedSink(options.blob);
   const writer = blobWriter(sink, { chunkSize });
-  const tree = createTree();
+  const tree = createTree(scratch && new ScratchSpace(scratch.fd));
   const { chunks } = tree;
   const store = chunkStore({ writer, chunks, chunkSize, findChunk: options.findChunk });
   let number = 0;
@@ -68,6 +72,7 @@ export async function convertLayers(
     options.onLayer?.(number);
     number += 1;
   }
+  tree.forgetIndexes();
   const blob = writer.chunkCount === 0 ? undefined : await writer.finish();
   await sink.flush();
   return {

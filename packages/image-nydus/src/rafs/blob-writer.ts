@@ -114,7 +114,7 @@ export function blobWriter(sink: ByteSink, options: BlobWriterOptions = {}): Blo
       const packed = await pack(bytes);
       const chunk = { blobId: name, index, offset, size: bytes.length, digest };
       sizes.add(bytes.length, packed.length);
-      if (toc) digest.copy(digests.bytes(digests.add(), 0, digestSize));
+      if (toc) digests.setBytes(digests.add(), 0, digest);
       offset = alignUp(offset + bytes.length, block);
       await putData(packed);
       if (compressor === "none") await putData(zeros.subarray(0, offset - position));
@@ -178,7 +178,7 @@ export function blobWriter(sink: ByteSink, options: BlobWriterOptions = {}): Blo
     const { header, digest } = table;
     await put(sectionHeader("blob.meta", header.compressedSize + headerBytes.length));
     const digestArray = Buffer.concat(
-      Array.from({ length: digests.length }, (_, index) => digests.bytes(index, 0, digestSize)),
+      Array.from({ length: digests.length }, (_, index) => digests.copyOf(index)),
     );
     entries.push(
       {

@@ -75,10 +75,7 @@ export function chunkCollector(
       }
     },
     *entries() {
-      const order = sortedPairs(chunks.length, (chunk) => [
-        chunks.digest(chunk).readUInt32BE(0),
-        chunk,
-      ]);
+      const order = sortedPairs(chunks.length, (chunk) => [chunks.digestStart(chunk), chunk]);
       for (let start = 0; start < order.size;) {
         let end = start + 1;
         while (end < order.size && order.first(end) === order.first(start)) end += 1;
@@ -94,15 +91,15 @@ export function chunkCollector(
 
   function byDigest(one: number, other: number): number {
     return (
-      chunks.digest(one).compare(chunks.digest(other)) ||
+      chunks.at(one).digest.compare(chunks.at(other).digest) ||
       (blobIndexes[chunks.blob(one)] ?? -1) - (blobIndexes[chunks.blob(other)] ?? -1) ||
       chunks.index(one) - chunks.index(other)
     );
   }
 
   function entryOf(chunk: number): ChunkEntry {
-    const index = blobIndex(chunk);
-    const { index: number, offset, size: bytes, digest } = chunks.at(chunk);
+    const { blobId, index: number, offset, size: bytes, digest } = chunks.at(chunk);
+    const index = positions.get(blobId) ?? 0;
     const stored = blobs[index]?.stored?.(number) ?? { offset, size: bytes };
     return {
       digest,

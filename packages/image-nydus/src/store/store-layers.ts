@@ -46,9 +46,11 @@ export async function storeLayers(
 ): Promise<StoredFiles> {
   const { signal, limits } = options;
   await using data = await layout.createIngest();
+  await using scratch = await layout.createIngest();
   const converted = await convertLayers(tars(layers, limits), {
     signal,
     blob: fileSink(data.file),
+    scratch: scratch.file,
     findChunk: findStoredChunk({ database, layout }),
     limits,
     onLayer: (layer) => options.onLayer?.(layer),

@@ -4,6 +4,7 @@ import { PackedChunks } from "./packed-chunks.ts";
 import { noXattrs, PackedInodes, type TreeDirectory, type TreeInode } from "./packed-inodes.ts";
 import { noName, PackedNames } from "./packed-names.ts";
 import { PackedTexts } from "./packed-texts.ts";
+import type { ScratchSpace } from "./scratch-space.ts";
 
 /**
  * A tree of files that layers are applied to. An image may have a million files, so that nothing in it is an object: inodes,
@@ -46,6 +47,8 @@ export interface FileTree {
   namesIn(directory: number): Uint32Array;
   textOf(name: number): ByteString;
   inodeOf(name: number): number | undefined;
+  /** Gives back the memory that only finding names and chunks needs: the tree can be read from here on, not changed. */
+  forgetIndexes(): void;
 }
 
 /** The inode of the root directory of every tree */
@@ -79,11 +82,15 @@ export const defaultTreeLimits: TreeLimits = {
   maxDepth: 1_024,
 };
 
-/** A tree with nothing in it but its root: mode 0755, of root, from 1970. */
-export function createTree(): FileTree {
-  const chunks = new PackedChunks();
+/**
+ * A tree with nothing in it but its root: mode 0755, of root, from 1970.
+ *
+ * @param scratch takes most of what is not looked at for long, so that it does not take memory. @default none
+ */
+export function createTree(scratch?: ScratchSpace): FileTree {
+  const chunks = new PackedChunks(scratch);
   const texts = new PackedTexts();
-  const inodes = new PackedInodes(chunks, texts);
+  const inodes = new PackedInodes(chunks, texts, scratch);
   const names = new PackedNames(texts);
   inodes.add(implicitDirectory, () => "/");
 
@@ -140,6 +147,10 @@ export function createTree(): FileTree {
     },
     textOf: (name) => names.text(name),
     inodeOf: (name) => names.inode(name),
+    forgetIndexes: () => {
+      names.forgetIndex();
+      chunks.forgetIndex();
+    },
   };
 }
 

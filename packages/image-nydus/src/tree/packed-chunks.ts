@@ -2,6 +2,7 @@ import { LongshoreError } from "@longshore/core";
 import { HashSlots } from "./hash-slots.ts";
 import type { ChunkRef } from "./inode.ts";
 import { PackedRows } from "./packed-rows.ts";
+import type { ScratchSpace } from "./scratch-space.ts";
 
 const digestSize = 32;
 // Behind the digest: block of 4 KiB, index and size of the chunk, number of its blob.
@@ -22,9 +23,14 @@ interface ChunkSequence {
 
 /** The chunks that the files of a tree consist of, each once, numbered from 0 in the order in which they came. */
 export class PackedChunks {
-  readonly #rows = new PackedRows(rowSize);
+  readonly #rows: PackedRows;
   readonly #blobIds: string[] = [];
-  readonly #slots: HashSlots = new HashSlots((number) => this.#hash(this.digest(number)));
+  readonly #slots = new HashSlots();
+
+  /** @param scratch takes what is seldom looked at */
+  constructor(scratch?: ScratchSpace) {
+    this.#rows = new PackedRows(rowSize, scratch);
+  }
 
   get length(): number {
     return this.#rows.length;
@@ -38,11 +44,12 @@ export class PackedChunks {
   /** The number of the first chunk that has this digest. */
   find(digest: Buffer): number | undefined {
     const slots = this.#slots;
-    for (let slot = slots.first(this.#hash(digest)); ; slot = slots.next(slot)) {
-      const number = slots.at(slot);
-      if (number === -1) return undefined;
-      if (this.digest(number).equals(digest)) return number;
+    const hash = this.#hash(digest);
+    for (let slot = slots.first(hash); !slots.isEmpty(slot); slot = slots.next(slot)) {
+      const number = slots.match(slot, hash);
+      if (number !== undefined && this.#rows.hasBytes(number, 0, digest)) return number;
     }
+    return undefined;
   }
 
   /**
@@ -55,32 +62,38 @@ export class PackedChunks {
     const { blobId, index, offset, size, digest } = chunk;
     checkChunk(chunk);
     const slots = this.#slots;
+    const hash = this.#hash(digest);
     let alike = 0;
-    for (let slot = slots.first(this.#hash(digest)); alike < maxAlike; slot = slots.next(slot)) {
-      const known = slots.at(slot);
-      if (known === -1) break;
-      if (!this.digest(known).equals(digest)) continue;
+    for (let slot = slots.first(hash); !slots.isEmpty(slot); slot = slots.next(slot)) {
+      const known = slots.match(slot, hash);
+      if (known === undefined || !this.#rows.hasBytes(known, 0, digest)) continue;
       if (this.index(known) === index && this.#blobIds[this.blob(known)] === blobId) return known;
       alike += 1;
     }
     const number = this.#rows.add();
-    digest.copy(this.digest(number));
+    this.#rows.setBytes(number, 0, digest);
     this.#rows.setUint32(number, blockAt, offset / blockSize);
     this.#rows.setUint32(number, indexAt, index);
     this.#rows.setUint32(number, sizeAt, size);
     this.#rows.setUint16(number, blobAt, this.#blobNumber(blobId));
-    if (alike < maxAlike) slots.add(number);
+    if (alike < maxAlike) slots.add(number, hash);
     return number;
   }
 
   at(number: number): ChunkRef {
+    const row = this.#rows.copyOf(number);
     return {
-      blobId: this.#blobIds[this.blob(number)] ?? "",
-      index: this.index(number),
-      offset: this.block(number) * blockSize,
-      size: this.size(number),
-      digest: this.digest(number),
+      blobId: this.#blobIds[row.readUInt16LE(blobAt)] ?? "",
+      index: row.readUInt32LE(indexAt),
+      offset: row.readUInt32LE(blockAt) * blockSize,
+      size: row.readUInt32LE(sizeAt),
+      digest: row.subarray(0, digestSize),
     };
+  }
+
+  /** Gives back the memory that only {@link find} needs: it finds nothing from here on. */
+  forgetIndex(): void {
+    this.#slots.clear();
   }
 
   /** The chunks of one blob, in the order in which they came. */
@@ -94,9 +107,9 @@ export class PackedChunks {
     return { length, at: (position) => this.at(numbers[position] ?? this.length) };
   }
 
-  /** Of the uncompressed bytes, not copied */
-  digest(number: number): Buffer {
-    return this.#rows.bytes(number, 0, digestSize);
+  /** What its digest begins with: 32 bits by which digests are ordered */
+  digestStart(number: number): number {
+    return this.#rows.getUint32BE(number, 0);
   }
 
   /** First block in the uncompressed space of the blob */

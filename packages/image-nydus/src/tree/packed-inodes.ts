@@ -11,6 +11,7 @@ import type {
 import type { PackedChunks } from "./packed-chunks.ts";
 import { PackedRows } from "./packed-rows.ts";
 import type { PackedTexts } from "./packed-texts.ts";
+import type { ScratchSpace } from "./scratch-space.ts";
 
 /** A file of a tree. Names and what they lead to are the tree's. */
 export type TreeInode = TreeFile | TreeDirectory | SymlinkInode | DeviceInode | PipeInode;
@@ -53,16 +54,19 @@ export const noXattrs: FileAttributes["xattrs"] = new Map();
 
 /** Inodes, numbered from 0 in the order in which they came. */
 export class PackedInodes {
-  readonly #rows = new PackedRows(rowSize);
+  readonly #rows: PackedRows;
   readonly #chunks: PackedChunks;
   readonly #texts: PackedTexts;
   /** Of files with several chunks: how many, and the numbers of each */
-  readonly #lists = new PackedRows(4);
+  readonly #lists: PackedRows;
   readonly #xattrs = new Map<number, FileAttributes["xattrs"]>();
 
-  constructor(chunks: PackedChunks, texts: PackedTexts) {
+  /** @param scratch takes what is seldom looked at */
+  constructor(chunks: PackedChunks, texts: PackedTexts, scratch?: ScratchSpace) {
+    this.#rows = new PackedRows(rowSize, scratch);
     this.#chunks = chunks;
     this.#texts = texts;
+    this.#lists = new PackedRows(4, scratch);
     // A detail of 0 stands for no chunks at all.
     this.#lists.add();
   }

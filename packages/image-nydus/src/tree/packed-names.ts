@@ -19,9 +19,7 @@ const nothing = 0;
 export class PackedNames {
   readonly #rows = new PackedRows(rowSize);
   readonly #texts: PackedTexts;
-  readonly #slots = new HashSlots((number) =>
-    this.#hash(this.directory(number), this.text(number)),
-  );
+  readonly #slots = new HashSlots();
 
   constructor(texts: PackedTexts) {
     this.#texts = texts;
@@ -36,13 +34,13 @@ export class PackedNames {
   /** The number of a name, {@link noName} when the directory never had it. */
   find(directory: number, text: ByteString): number {
     const slots = this.#slots;
-    for (let slot = slots.first(this.#hash(directory, text)); ; slot = slots.next(slot)) {
-      const name = slots.at(slot);
-      if (name === -1) return noName;
-      if (this.directory(name) === directory && this.#texts.isEqual(this.#place(name), text)) {
-        return name;
-      }
+    const hash = this.#hash(directory, text);
+    for (let slot = slots.first(hash); !slots.isEmpty(slot); slot = slots.next(slot)) {
+      const name = slots.match(slot, hash);
+      if (name === undefined || this.directory(name) !== directory) continue;
+      if (this.#texts.isEqual(this.#place(name), text)) return name;
     }
+    return noName;
   }
 
   /** @param next what {@link next} is to say */
@@ -51,8 +49,13 @@ export class PackedNames {
     this.#rows.setUint32(name, directoryAt, directory);
     this.#rows.setUint32(name, textAt, this.#texts.add(text));
     this.#rows.setUint32(name, nextAt, next);
-    this.#slots.add(name);
+    this.#slots.add(name, this.#hash(directory, text));
     return name;
+  }
+
+  /** Gives back the memory that only {@link find} needs: it finds nothing from here on. */
+  forgetIndex(): void {
+    this.#slots.clear();
   }
 
   directory(name: number): number {
