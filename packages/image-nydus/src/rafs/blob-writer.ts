@@ -79,7 +79,7 @@ export function blobWriter(sink: ByteSink, options: BlobWriterOptions = {}): Blo
   const chunkSize = requireChunkSize(options.chunkSize ?? 1_048_576);
   const blobHash = createHash("sha256");
   const dataHash = createHash("sha256");
-  const sizes = new ChunkSizes();
+  const sizes = new ChunkSizes(compressor !== "none");
   const digests = new PackedRows(digestSize);
   /** End of the last chunk in the uncompressed space, and in the file */
   let offset = 0;
@@ -229,14 +229,14 @@ async function putChunkTable(parts: TableParts): Promise<WrittenTable> {
   };
   if (compressor === "none") {
     const hash = createHash("sha256");
-    for (const piece of sizes.table(false)) {
+    for (const piece of sizes.table()) {
       hash.update(piece);
       await put(piece);
     }
     const header = { ...common, compressor, compressedSize: uncompressedSize };
     return { header, digest: hash.digest() };
   }
-  const plain = Buffer.concat([...sizes.table(true)]);
+  const plain = Buffer.concat([...sizes.table()]);
   const packed = await compressZstd(plain);
   const stored = packed.length < plain.length ? packed : plain;
   await put(stored);

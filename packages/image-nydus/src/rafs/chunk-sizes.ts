@@ -9,7 +9,14 @@ const storedSizeAt = 4;
 
 /** The sizes of a blob's chunks. Chunks lie in order, one behind the other, so that no more is needed for their table. */
 export class ChunkSizes {
-  readonly #rows = new PackedRows(8);
+  readonly #rows: PackedRows;
+  readonly #isPacked: boolean;
+
+  /** @param isPacked whether chunks are stored compressed and without padding; else they lie in the file as they are */
+  constructor(isPacked: boolean) {
+    this.#rows = new PackedRows(isPacked ? 8 : 4);
+    this.#isPacked = isPacked;
+  }
 
   /** Chunks so far */
   get length(): number {
@@ -19,15 +26,11 @@ export class ChunkSizes {
   add(size: number, storedSize: number): void {
     const row = this.#rows.add();
     this.#rows.setUint32(row, sizeAt, size);
-    this.#rows.setUint32(row, storedSizeAt, storedSize);
+    if (this.#isPacked) this.#rows.setUint32(row, storedSizeAt, storedSize);
   }
 
-  /**
-   * The chunk table of the blob, in pieces.
-   *
-   * @param isPacked whether the chunks are stored without padding, as compressed ones are
-   */
-  *table(isPacked: boolean): Generator<Buffer, void> {
+  /** The chunk table of the blob, in pieces. */
+  *table(): Generator<Buffer, void> {
     let offset = 0;
     let storedOffset = 0;
     for (let first = 0; first < this.length; first += entriesInPiece) {
@@ -35,7 +38,7 @@ export class ChunkSizes {
       const piece = Buffer.alloc(count * chunkInfoSize.v1);
       for (let index = first; index < first + count; index += 1) {
         const size = this.#rows.getUint32(index, sizeAt);
-        const storedSize = this.#rows.getUint32(index, storedSizeAt);
+        const storedSize = this.#isPacked ? this.#rows.getUint32(index, storedSizeAt) : size;
         const compressed = storedSize < size;
         encodeChunkInfo(piece, (index - first) * chunkInfoSize.v1, {
           index,
@@ -46,7 +49,7 @@ export class ChunkSizes {
           compressed,
         });
         offset = alignUp(offset + size, blockSize);
-        storedOffset = isPacked ? storedOffset + storedSize : offset;
+        storedOffset = this.#isPacked ? storedOffset + storedSize : offset;
       }
       yield piece;
     }

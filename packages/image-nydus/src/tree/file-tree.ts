@@ -89,9 +89,9 @@ export const defaultTreeLimits: TreeLimits = {
  */
 export function createTree(scratch?: ScratchSpace): FileTree {
   const chunks = new PackedChunks(scratch);
-  const texts = new PackedTexts();
+  const texts = new PackedTexts(scratch);
   const inodes = new PackedInodes(chunks, texts, scratch);
-  const names = new PackedNames(texts);
+  const names = new PackedNames(texts, scratch);
   inodes.add(implicitDirectory, () => "/");
 
   function findName(directory: number, text: ByteString): number | undefined {

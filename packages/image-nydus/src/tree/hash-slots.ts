@@ -44,7 +44,9 @@ export class HashSlots {
 
   /** Gives the memory back; nothing is found from here on. */
   clear(): void {
+    const before = this.#slots;
     this.#slots = new Uint32Array(2);
+    free(before);
   }
 
   #put(number: number, hash: number): void {
@@ -61,5 +63,11 @@ export class HashSlots {
       const number = before[at] ?? 0;
       if (number !== 0) this.#put(number - 1, before[at + 1] ?? 0);
     }
+    free(before);
   }
+}
+
+/** Gives memory back now: a collection of garbage, which would find it, may be far off. */
+function free({ buffer }: Uint32Array<ArrayBuffer>): void {
+  buffer.transfer(0);
 }

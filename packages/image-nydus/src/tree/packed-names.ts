@@ -2,6 +2,7 @@ import { HashSlots } from "./hash-slots.ts";
 import type { ByteString } from "./inode.ts";
 import { PackedRows } from "./packed-rows.ts";
 import type { PackedTexts } from "./packed-texts.ts";
+import type { ScratchSpace } from "./scratch-space.ts";
 
 // Offsets in a row: the directory, the text, the inode, and the name of the directory that came before this one.
 const directoryAt = 0;
@@ -17,11 +18,13 @@ const nothing = 0;
 
 /** Names of directories, numbered from 1. A number stays with its name and directory, whatever it leads to. */
 export class PackedNames {
-  readonly #rows = new PackedRows(rowSize);
+  readonly #rows: PackedRows;
   readonly #texts: PackedTexts;
   readonly #slots = new HashSlots();
 
-  constructor(texts: PackedTexts) {
+  /** @param scratch takes what is seldom looked at */
+  constructor(texts: PackedTexts, scratch?: ScratchSpace) {
+    this.#rows = new PackedRows(rowSize, scratch);
     this.#texts = texts;
     this.#rows.add();
   }

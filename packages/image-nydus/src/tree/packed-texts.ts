@@ -1,78 +1,93 @@
 import { LongshoreError } from "@longshore/core";
 import type { ByteString } from "./inode.ts";
+import { bytesOf, PagedBytes } from "./paged-bytes.ts";
+import type { ScratchSpace } from "./scratch-space.ts";
 
-const pageSize = 262_144;
-const maxPages = 2 ** 32 / pageSize;
+const pageSize = 8_192;
+const maxPages = 1_024;
 /** In front of each text: its length, 16 bits */
 const headSize = 2;
 
-/** Texts of up to 65,535 bytes side by side in large pages, each known by its place: a number of 32 bits. */
+/** Names and link targets side by side in pages, each known by its place: a number of 32 bits. */
 export class PackedTexts {
-  readonly #pages: Buffer[] = [];
+  readonly #pages: PagedBytes;
   /** Bytes used of the last page */
   #used = pageSize;
 
-  /** @throws {LongshoreError} `LIMIT_EXCEEDED` beyond 4 GiB in all, or 65,535 bytes in one */
+  /** @param scratch takes what is seldom looked at; 8 MiB stay in memory */
+  constructor(scratch?: ScratchSpace) {
+    this.#pages = new PagedBytes({ pageSize, scratch, maxPages });
+  }
+
+  /** @throws {LongshoreError} `LIMIT_EXCEEDED` beyond 4 GiB in all, or 8 KiB in one */
   add(text: ByteString): number {
     const size = headSize + text.length;
-    if (this.#used + size > pageSize) this.#addPage(text);
+    if (this.#used + size > pageSize) {
+      if (size > pageSize || this.#pages.length === 2 ** 32 / pageSize) throw tooLong(text);
+      this.#pages.add();
+      this.#used = 0;
+    }
+    const page = this.#pages.length - 1;
     const start = this.#used;
-    const page = this.#pages.at(-1);
-    page?.writeUInt16LE(text.length, start);
-    page?.write(text, start + headSize, "latin1");
+    const view = this.#pages.change(page);
+    view.setUint16(start, text.length, true);
+    bytesOf(view).write(text, start + headSize, "latin1");
     this.#used += size;
-    return (this.#pages.length - 1) * pageSize + start;
+    return page * pageSize + start;
   }
 
   get(place: number): ByteString {
     const page = this.#page(place);
-    const start = (place % pageSize) + headSize;
-    return page.toString("latin1", start, start + lengthAt(page, place));
+    const { start, end } = boundsOf(page, place);
+    return bytesOf(page).toString("latin1", start, end);
   }
 
   isEqual(place: number, text: ByteString): boolean {
     const page = this.#page(place);
-    if (lengthAt(page, place) !== text.length) return false;
-    const start = (place % pageSize) + headSize;
+    const { start, end } = boundsOf(page, place);
+    if (end - start !== text.length) return false;
     for (let index = 0; index < text.length; index += 1) {
-      if (page[start + index] !== text.charCodeAt(index)) return false;
+      if (page.getUint8(start + index) !== text.charCodeAt(index)) return false;
     }
     return true;
   }
 
   /** Compares the bytes of two texts: negative when the first comes first. */
   compare(one: number, other: number): number {
-    const first = this.#page(one);
+    // The one may have made room for the other; then it comes back, and the other stays.
+    this.#page(one);
     const second = this.#page(other);
-    const firstStart = (one % pageSize) + headSize;
-    const secondStart = (other % pageSize) + headSize;
-    const difference = lengthAt(first, one) - lengthAt(second, other);
-    const shared = difference < 0 ? lengthAt(first, one) : lengthAt(second, other);
-    for (let index = 0; index < shared; index += 1) {
-      const step = (first[firstStart + index] ?? 0) - (second[secondStart + index] ?? 0);
+    const first = this.#page(one);
+    const firstBounds = boundsOf(first, one);
+    const secondBounds = boundsOf(second, other);
+    const firstLength = firstBounds.end - firstBounds.start;
+    const secondLength = secondBounds.end - secondBounds.start;
+    for (let index = 0; index < firstLength && index < secondLength; index += 1) {
+      const step =
+        first.getUint8(firstBounds.start + index) - second.getUint8(secondBounds.start + index);
       if (step !== 0) return step;
     }
-    return difference;
+    return firstLength - secondLength;
   }
 
-  #page(place: number): Buffer {
-    const page = this.#pages[Math.floor(place / pageSize)];
-    if (page === undefined) throw new RangeError(`there is no text at ${place}`);
-    return page;
-  }
-
-  #addPage({ length }: ByteString): void {
-    if (length > 65_535 || this.#pages.length === maxPages) {
-      throw new LongshoreError("LIMIT_EXCEEDED", "The texts of a tree are too long.", {
-        details: { bytes: length },
-      });
-    }
-    this.#pages.push(Buffer.allocUnsafeSlow(pageSize));
-    this.#used = 0;
+  #page(place: number): DataView {
+    return this.#pages.get(Math.floor(place / pageSize));
   }
 }
 
-function lengthAt(page: Buffer, place: number): number {
-  const at = place % pageSize;
-  return (page[at] ?? 0) + 256 * (page[at + 1] ?? 0);
+/** Where a text is in its page. */
+function boundsOf(page: DataView, place: number): { readonly start: number; readonly end: number } {
+  const head = place % pageSize;
+  const start = head + headSize;
+  return { start, end: start + page.getUint16(head, true) };
+}
+
+function tooLong({ length }: ByteString): LongshoreError {
+  return new LongshoreError(
+    "LIMIT_EXCEEDED",
+    "The names and link targets of a tree are too long.",
+    {
+      details: { bytes: length },
+    },
+  );
 }
