@@ -35,7 +35,7 @@ export interface BlobRecord {
 }
 
 /** A chunk that is new in a blob. */
-export interface NewChunk {
+interface NewChunk {
   readonly digest: Buffer;
   readonly index: number;
   readonly offset: number;

@@ -143,7 +143,7 @@ export function createTree(scratch?: ScratchSpace): FileTree {
       for (let name = first; name !== noName; name = names.next(name)) {
         if (names.inode(name) !== undefined) sorted[--length] = name;
       }
-      return sorted.sort((one, other) => names.compare(one, other));
+      return sorted.toSorted((one, other) => names.compare(one, other));
     },
     textOf: (name) => names.text(name),
     inodeOf: (name) => names.inode(name),
