@@ -7,7 +7,7 @@ import {
   type LayerTar,
 } from "../packages/image-nydus/src/convert/convert-layers.ts";
 import { fileSink } from "../packages/image-nydus/src/rafs/byte-sink.ts";
-import { writeBootstrap } from "../packages/image-nydus/src/rafs/write-bootstrap.ts";
+import { writePackedBootstrap } from "../packages/image-nydus/src/rafs/write-packed-bootstrap.ts";
 import { layerDecompressor } from "../packages/image-nydus/src/registry/layer-decompressor.ts";
 
 /** What one conversion took. */
@@ -24,11 +24,11 @@ async function* layers(): AsyncGenerator<LayerTar> {
   const stored = createReadStream(layer, { highWaterMark: 524_288 });
   yield { diffId, content: layerDecompressor("")(stored) };
 }
-const { root, blob } = await convertLayers(layers(), {
+const { tree, blob } = await convertLayers(layers(), {
   signal: new AbortController().signal,
   blob: fileSink(data),
   findChunk: () => undefined,
 });
-await writeBootstrap(fileSink(metadata), { root, blobs: blob === undefined ? [] : [blob] });
+await writePackedBootstrap(fileSink(metadata), { tree, blobs: blob === undefined ? [] : [blob] });
 const measurement: ConvertMeasurement = { durationMs: performance.now() - startedAt };
 console.log(JSON.stringify(measurement));

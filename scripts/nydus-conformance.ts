@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openBootstrap } from "../packages/image-nydus/src/rafs/open-bootstrap.ts";
 import { validateRafs } from "../packages/image-nydus/src/rafs/validate-rafs.ts";
-import { walkTree } from "../packages/image-nydus/src/tree/walk-tree.ts";
+import type { Inode } from "../packages/image-nydus/src/tree/inode.ts";
 import {
   imageBuilder,
   type BuiltImage,
@@ -25,7 +25,7 @@ import { canMount, run } from "../packages/image-nydus/test/rafs/mount-erofs.ts"
 import { oddTree } from "../packages/image-nydus/test/rafs/odd-tree.ts";
 import { differences } from "../packages/image-nydus/test/tree/file-listing.ts";
 import { listDirectory } from "../packages/image-nydus/test/tree/list-directory.ts";
-import { listTree } from "../packages/image-nydus/test/tree/list-tree.ts";
+import { listObjects } from "../packages/image-nydus/test/tree/list-tree.ts";
 
 const version = "2.2.0";
 const cache = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "longshore");
@@ -107,10 +107,12 @@ async function holdOurs(directory: string): Promise<void> {
 async function oddImage(options: ImageBuilderOptions): Promise<BuiltImage> {
   const builder = imageBuilder({ ...options, blobs: 2 });
   const root = await oddTree(builder);
-  for (const { inode } of walkTree(root)) {
+  const inodes: Inode[] = [root];
+  for (const inode of inodes) {
     // This version takes the names of POSIX ACLs for unknown ones; later ones do not.
     const kept = [...inode.xattrs].filter(([name]) => !name.startsWith("system.posix_acl_"));
     Object.assign(inode, { xattrs: new Map(kept) });
+    if (inode.kind === "directory") inodes.push(...inode.children.values());
   }
   return await builder.finish(root);
 }
@@ -135,7 +137,7 @@ async function serve(image: BuiltImage, files: string): Promise<string> {
     const listing = await listDirectory(mount);
     // It numbers a file in two ways, by how the kernel came to it, so that names of one file look like two.
     const ignore = (_path: string, field: string): boolean => field === "hardlink";
-    const found = differences(listing, listTree(image.root, image.sha256Of), { ignore });
+    const found = differences(listing, listObjects(image.root, image.sha256Of), { ignore });
     if (found.length > 0)
       throw new Error(`${found.length} differences, e.g. ${found.slice(0, 5).join("; ")}`);
     return `${listing.size} files equal`;

@@ -53,7 +53,7 @@ export type { RafsRule } from "./rafs/rafs-fault.ts";
 export { validateRafs } from "./rafs/validate-rafs.ts";
 export type { RafsSummary, ValidateRafsOptions } from "./rafs/validate-rafs.ts";
 export { writeBootstrap } from "./rafs/write-bootstrap.ts";
-export type { WrittenBootstrap } from "./rafs/write-bootstrap.ts";
+export type { WrittenBootstrap } from "./rafs/write-packed-bootstrap.ts";
 
 export { openNydusImageStore } from "./open-nydus-image-store.ts";
 export type {

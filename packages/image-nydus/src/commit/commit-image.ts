@@ -8,7 +8,7 @@ import { rewriteConfig } from "../publish/rewrite-config.ts";
 import { rootfsTar } from "../publish/rootfs-tar.ts";
 import { fileSink, type ByteSink } from "../rafs/byte-sink.ts";
 import { openBootstrap } from "../rafs/open-bootstrap.ts";
-import { writeBootstrap } from "../rafs/write-bootstrap.ts";
+import { writePackedBootstrap } from "../rafs/write-packed-bootstrap.ts";
 import { digestOf } from "../registry/digest.ts";
 import { mediaTypes } from "../registry/media-types.ts";
 import { parseReference } from "../registry/reference.ts";
@@ -83,7 +83,7 @@ async function commit(
   await using data = await layout.createIngest();
   await using metadata = await layout.createIngest();
   await using reader = await openReader(context, base);
-  const tree = await committedTree(
+  const committed = await committedTree(
     {
       filesystem: openBootstrap(await readFile(layout.blobPath(base.bootstrapId))),
       blobs: reader,
@@ -92,8 +92,13 @@ async function commit(
     changes,
     { data: data.file, findChunk: findStoredChunk(context), limits, signal },
   );
-  const bootstrap = await writeMetadata(context, tree, { metadata, signal });
-  const layer = await describeLayer(tree, { metadata, data, reader: localReader(context), signal });
+  const bootstrap = await writeMetadata(context, committed, { metadata, signal });
+  const layer = await describeLayer(committed, {
+    metadata,
+    data,
+    reader: localReader(context),
+    signal,
+  });
   const { descriptor: config, bytes } = rewriteConfig(changedConfig, [
     { diffId: layer.diffId, comment: "All files of the image" },
   ]);
@@ -105,11 +110,11 @@ async function commit(
   });
   // From here on the store changes: what has begun is finished.
   signal.throwIfAborted();
-  const { blob, added, reusedBlobIds, logicalSize, inodeCount } = tree;
+  const { blob, reusedBlobIds, logicalSize, inodeCount } = committed;
   if (blob !== undefined) {
     await data.install(blob.id);
     database.addBlob(dataRecord(blob));
-    await database.addChunks(blob.id, added);
+    await database.addChunks(blob.id, committed.tree.chunks.inBlob(blob.name));
   }
   await metadata.install(bootstrap.blobId);
   database.addImage({
@@ -148,7 +153,7 @@ interface MetadataPlace {
 
 async function writeMetadata(
   { database }: CommitContext,
-  { root, blob, chunkSize, reusedBlobIds }: CommittedTree,
+  { tree, blob, chunkSize, reusedBlobIds }: CommittedTree,
   { metadata, signal }: MetadataPlace,
 ): Promise<BlobRecord> {
   const reused = reusedBlobIds.map((blobId) => {
@@ -156,9 +161,9 @@ async function writeMetadata(
     if (info !== undefined) return info;
     throw new LongshoreError("INTERNAL_ERROR", `The store knows nothing of blob ${blobId}.`);
   });
-  const { digest, size } = await writeBootstrap(
+  const { digest, size } = await writePackedBootstrap(
     fileSink(metadata.file),
-    { root, chunkSize, blobs: [...(blob === undefined ? [] : [blob]), ...reused] },
+    { tree, chunkSize, blobs: [...(blob === undefined ? [] : [blob]), ...reused] },
     { signal },
   );
   return { blobId: digest, kind: "bootstrap", dataSize: size, storedSize: size };

@@ -15,8 +15,8 @@ import {
   type FileTree,
   type TreeLimits,
 } from "../tree/file-tree.ts";
-import type { ChunkRef, DirectoryInode } from "../tree/inode.ts";
-import { walkTree } from "../tree/walk-tree.ts";
+import type { ChunkRef } from "../tree/inode.ts";
+import { countTree } from "../tree/walk-tree.ts";
 import { layerEntries } from "./layer-entries.ts";
 import { ownersOfImage } from "./owners-of-image.ts";
 import { scanDirectory } from "./scan-directory.ts";
@@ -46,11 +46,10 @@ export interface CommitTreeOptions extends Abortable {
 
 /** All files of the new image. */
 export interface CommittedTree {
-  readonly root: DirectoryInode;
+  readonly tree: FileTree;
   readonly chunkSize: number;
   /** Absent when all bytes were in the store */
   readonly blob: FinishedBlob | undefined;
-  readonly added: readonly ChunkRef[];
   readonly reusedBlobIds: readonly string[];
   readonly logicalSize: number;
   readonly inodeCount: number;
@@ -75,83 +74,63 @@ export async function committedTree(
   const isWhole = isLazy || filesystem.blobs.length > maxLeaning;
   const sink = bufferedSink(fileSink(data));
   const writer = blobWriter(sink, { chunkSize });
+  const tree = createTree();
   const store = chunkStore({
     writer,
+    chunks: tree.chunks,
     chunkSize,
     findChunk: isWhole && !isLazy ? () => undefined : options.findChunk,
     maxReusedBlobs: isWhole ? maxLeaning : 250 - filesystem.blobs.length,
   });
-  const tree = changes.isOverlay
-    ? await baseTree(base, { signal, takeIn: isWhole ? store.storeFile : undefined })
-    : createTree();
+  if (changes.isOverlay) {
+    await readBase(tree, base, { signal, takeIn: isWhole ? store.storeFile : undefined });
+  }
   const { maxEntries } = { ...defaultTreeLimits, ...limits };
   const { isOverlay, idMappings } = changes;
   const files = scanDirectory(changes.directory, { maxEntries, signal });
   const entries = layerEntries(files, { isOverlay, idMappings });
   const keepsOwners = isOverlay || process.getuid?.() === 0;
-  const owned = keepsOwners
-    ? entries
-    : ownersOfImage(entries, await readTree(filesystem, (chunk) => chunk, { signal }));
-  await applyLayer(tree, owned, {
+  await applyLayer(tree, keepsOwners ? entries : ownersOfImage(entries, filesystem), {
     storeFile: store.storeFile,
     signal,
     limits,
   });
   const blob = writer.chunkCount === 0 ? undefined : await writer.finish();
   await sink.flush();
-  const { inodes, bytes, blobNames } = measure(tree.root);
-  if (blob !== undefined) blobNames.delete(blob.name);
+  const { inodes, bytes, blobIds } = countTree(tree);
   return {
-    root: tree.root,
+    tree,
     chunkSize,
     blob,
-    added: store.added,
-    reusedBlobIds: [...blobNames],
+    reusedBlobIds: [...blobIds].filter((id) => id !== blob?.name),
     logicalSize: bytes,
     inodeCount: inodes,
   };
 }
 
-interface BaseTreeOptions extends Abortable {
+interface ReadBaseOptions extends Abortable {
   /** Stores bytes anew; absent: chunks stay where they are */
   readonly takeIn: ReturnType<typeof chunkStore>["storeFile"] | undefined;
 }
 
-async function baseTree(
+/** Reads the image into an empty tree. */
+async function readBase(
+  tree: FileTree,
   { filesystem, blobs }: BaseImage,
-  { signal, takeIn }: BaseTreeOptions,
-): Promise<FileTree> {
+  { signal, takeIn }: ReadBaseOptions,
+): Promise<void> {
   const chunks = chunkSource(blobs, filesystem);
   const mapChunk = async (chunk: ChunkRef): Promise<ChunkRef> => {
     if (takeIn === undefined) return chunk;
     const { bytes } = await chunks.read(chunk);
     const [taken] = await takeIn(contentOf(bytes));
-    return taken ?? chunk;
+    return taken === undefined ? chunk : tree.chunks.at(taken);
   };
-  const root = await readTree(filesystem, mapChunk, { signal });
-  const { names, bytes, metadataBytes } = measure(root);
-  return { root, usage: { entries: names, fileBytes: bytes, metadataBytes } };
+  await readTree(filesystem, mapChunk, { signal, into: tree });
+  const { names, bytes, metadataBytes } = countTree(tree);
+  Object.assign(tree.usage, { entries: names, fileBytes: bytes, metadataBytes });
 }
 
 async function* contentOf(bytes: Buffer) {
   yield { kind: "data", bytes } as const;
-}
-
-/** What a tree is made of; hard links count once but for their names. */
-function measure(root: DirectoryInode) {
-  const seen = new Set<object>();
-  const blobNames = new Set<string>();
-  let [names, bytes, metadataBytes] = [0, 0, 0];
-  for (const { name, inode } of walkTree(root)) {
-    names += 1;
-    metadataBytes += name.length;
-    if (seen.has(inode)) continue;
-    seen.add(inode);
-    for (const [key, value] of inode.xattrs) metadataBytes += key.length + value.length;
-    if (inode.kind === "symlink") metadataBytes += inode.target.length;
-    if (inode.kind !== "file") continue;
-    bytes += inode.size;
-    for (const { blobId } of inode.chunks) blobNames.add(blobId);
-  }
-  return { names, inodes: seen.size, bytes, metadataBytes, blobNames };
 }

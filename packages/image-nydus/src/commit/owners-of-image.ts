@@ -1,6 +1,7 @@
 import type { TarEntry } from "../tar/tar-entry.ts";
+import type { FileStat, ReadableFilesystem } from "../rafs/readable-filesystem.ts";
+import type { ByteString } from "../tree/inode.ts";
 import { splitPath } from "../tree/layer-path.ts";
-import type { ByteString, DirectoryInode, Inode } from "../tree/inode.ts";
 
 /**
  * Entries of a copy that was made without root, whose files all belong to whoever made it: those of the image get back whom
@@ -8,12 +9,13 @@ import type { ByteString, DirectoryInode, Inode } from "../tree/inode.ts";
  */
 export async function* ownersOfImage(
   entries: AsyncIterable<TarEntry>,
-  image: DirectoryInode,
+  image: ReadableFilesystem,
 ): AsyncGenerator<TarEntry, void, undefined> {
   for await (const entry of entries) {
-    const inode = find(image, entry.path);
-    const known = inode?.kind === entry.kind ? inode : undefined;
-    const kept = known !== undefined && isSame(entry, known) ? privileged(known) : [];
+    const file = find(image, entry.path);
+    const known = file?.kind === entry.kind ? file : undefined;
+    const kept =
+      known !== undefined && isSame(entry, known) ? privileged(image.xattrs(known.nid)) : [];
     yield {
       ...entry,
       uid: known?.uid ?? 0,
@@ -23,23 +25,27 @@ export async function* ownersOfImage(
   }
 }
 
-function find(root: DirectoryInode, path: ByteString): Inode | undefined {
+function find(image: ReadableFilesystem, path: ByteString): FileStat | undefined {
   const names = splitPath(path);
   if (typeof names === "string") return undefined;
-  let inode: Inode | undefined = root;
+  let file = image.stat(image.rootNid);
   for (const name of names) {
-    inode = inode?.kind === "directory" ? inode.children.get(name) : undefined;
+    const next = file.kind === "directory" ? image.lookup(file.nid, name) : undefined;
+    if (next === undefined) return undefined;
+    file = image.stat(next.nid);
   }
-  return inode;
+  return file;
 }
 
-function isSame({ size, mtime }: TarEntry, known: Inode): boolean {
+function isSame({ size, mtime }: TarEntry, known: FileStat): boolean {
   if (known.kind !== "file") return true;
   const { seconds, nanoseconds } = known.mtime;
   return known.size === size && mtime.seconds === seconds && mtime.nanoseconds === nanoseconds;
 }
 
-function privileged({ xattrs }: Inode): readonly (readonly [ByteString, Buffer])[] {
+function privileged(
+  xattrs: ReadonlyMap<ByteString, Buffer>,
+): readonly (readonly [ByteString, Buffer])[] {
   return [...xattrs].filter(
     ([name]) => !name.startsWith("user.") && !name.startsWith("system.posix_acl_"),
   );

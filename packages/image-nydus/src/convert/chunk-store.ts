@@ -2,8 +2,8 @@ import { hash } from "node:crypto";
 import type { BlobWriter } from "../rafs/blob-writer.ts";
 import type { TarContent } from "../tar/tar-entry.ts";
 import type { ChunkRef } from "../tree/inode.ts";
+import type { PackedChunks } from "../tree/packed-chunks.ts";
 import { fileChunks } from "./file-chunks.ts";
-import { packedChunks } from "./packed-chunks.ts";
 
 /** Where a chunk lies that the store has already. */
 export interface KnownChunk {
@@ -15,8 +15,10 @@ export interface KnownChunk {
 }
 
 export interface ChunkStoreOptions {
-  /** Takes chunks that are new */
+  /** Takes the bytes of chunks that are new */
   readonly writer: BlobWriter;
+  /** Those of the tree; the ones that are stored are added */
+  readonly chunks: PackedChunks;
   /** Bytes of a chunk */
   readonly chunkSize: number;
   /** Looks a chunk up by the sha256 of its bytes among those of all other images */
@@ -35,19 +37,15 @@ export interface ChunkStoreStats {
 
 /** Cuts files into chunks and stores each chunk once. */
 export interface ChunkStore {
-  /** Stores a file's bytes and says where they are. */
-  storeFile(content: AsyncIterable<TarContent>): Promise<readonly ChunkRef[]>;
-  /** Chunks that were written, in order */
-  readonly added: readonly ChunkRef[];
+  /** Stores a file's bytes and says which chunks of the tree they are. */
+  storeFile(content: AsyncIterable<TarContent>): Promise<readonly number[]>;
   /** Ids of the blobs of other images that are leant on */
   readonly reusedBlobIds: ReadonlySet<string>;
   readonly stats: ChunkStoreStats;
 }
 
 export function chunkStore(options: ChunkStoreOptions): ChunkStore {
-  const { writer, chunkSize, findChunk, maxReusedBlobs = 250 } = options;
-  const known = packedChunks();
-  const added: ChunkRef[] = [];
+  const { writer, chunks, chunkSize, findChunk, maxReusedBlobs = 250 } = options;
   const reusedBlobIds = new Set<string>();
   /** Of the chunk at hand */
   const digest = Buffer.allocUnsafeSlow(32);
@@ -79,14 +77,13 @@ export function chunkStore(options: ChunkStoreOptions): ChunkStore {
     return { blobId, index, offset, size, digest };
   }
 
-  async function storeChunk(key: string, bytes: Buffer): Promise<ChunkRef> {
+  async function storeChunk(key: string, bytes: Buffer): Promise<number> {
     const size = bytes.length;
     digest.write(key, "latin1");
-    const before = known.find(digest);
-    const found = before ?? find(size);
-    const chunk = before ?? known.add(found ?? (await writer.append(bytes, digest)));
-    if (found === undefined) {
-      added.push(chunk);
+    const before = chunks.find(digest);
+    const found = before === undefined ? find(size) : undefined;
+    const chunk = before ?? chunks.add(found ?? (await writer.append(bytes, digest)));
+    if (before === undefined && found === undefined) {
       stats.storedChunks += 1;
       stats.storedBytes += size;
     } else {
@@ -98,17 +95,16 @@ export function chunkStore(options: ChunkStoreOptions): ChunkStore {
 
   return {
     async storeFile(content) {
-      const chunks: ChunkRef[] = [];
+      const stored: number[] = [];
       for await (const chunk of fileChunks(content, chunkSize, scratch)) {
-        chunks.push(
+        stored.push(
           chunk.kind === "data"
             ? await storeChunk(digestOf(chunk.bytes), chunk.bytes)
             : await storeChunk(zeroKey(chunk.size), zeroBytes(chunk.size)),
         );
       }
-      return chunks;
+      return stored;
     },
-    added,
     reusedBlobIds,
     stats,
   };

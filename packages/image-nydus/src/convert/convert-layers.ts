@@ -1,11 +1,12 @@
 import { createHash } from "node:crypto";
+import type { FileHandle } from "node:fs/promises";
 import { LongshoreError } from "@longshore/core";
 import { blobWriter, type FinishedBlob } from "../rafs/blob-writer.ts";
 import type { ByteSink } from "../rafs/byte-sink.ts";
 import { readTar } from "../tar/tar-reader.ts";
 import { applyLayer } from "../tree/apply-layer.ts";
-import { createTree, type TreeLimits } from "../tree/file-tree.ts";
-import type { ChunkRef, DirectoryInode } from "../tree/inode.ts";
+import { createTree, type FileTree, type TreeLimits } from "../tree/file-tree.ts";
+import { ScratchSpace } from "../tree/scratch-space.ts";
 import { bufferedSink } from "./buffered-sink.ts";
 import { chunkStore, type ChunkStoreStats, type KnownChunk } from "./chunk-store.ts";
 
@@ -21,6 +22,8 @@ export interface ConvertOptions {
   readonly signal: AbortSignal;
   /** Takes the new data blob, from its beginning */
   readonly blob: ByteSink;
+  /** An empty file for what would take memory; it is needed as long as the tree is. @default memory */
+  readonly scratch?: FileHandle | undefined;
   /** Bytes of a chunk. @default 1 MiB */
   readonly chunkSize?: number | undefined;
   /** Looks a chunk up among those of all other images */
@@ -32,11 +35,9 @@ export interface ConvertOptions {
 
 /** A tree of files whose bytes are in blobs. */
 export interface ConvertedImage {
-  readonly root: DirectoryInode;
-  /** The blob that was written; absent when every chunk was known */
+  readonly tree: FileTree;
+  /** The blob that was written; absent when every chunk was known. Its chunks name it by {@link FinishedBlob.name}. */
   readonly blob: FinishedBlob | undefined;
-  /** Chunks of the new blob, in order; they name it by {@link FinishedBlob.name} */
-  readonly added: readonly ChunkRef[];
   /** Other blobs that the files need */
   readonly reusedBlobIds: readonly string[];
   readonly chunks: ChunkStoreStats;
@@ -53,11 +54,12 @@ export async function convertLayers(
   layers: AsyncIterable<LayerTar>,
   options: ConvertOptions,
 ): Promise<ConvertedImage> {
-  const { signal, chunkSize = 1_048_576, limits } = options;
+  const { signal, scratch, chunkSize = 1_048_576, limits } = options;
   const sink = bufferedSink(options.blob);
   const writer = blobWriter(sink, { chunkSize });
-  const store = chunkStore({ writer, chunkSize, findChunk: options.findChunk });
-  const tree = createTree();
+  const tree = createTree(scratch && new ScratchSpace(scratch.fd));
+  const { chunks } = tree;
+  const store = chunkStore({ writer, chunks, chunkSize, findChunk: options.findChunk });
   let number = 0;
   for await (const { diffId, content } of layers) {
     await using layer = hashed(content);
@@ -70,12 +72,12 @@ export async function convertLayers(
     options.onLayer?.(number);
     number += 1;
   }
+  tree.forgetIndexes();
   const blob = writer.chunkCount === 0 ? undefined : await writer.finish();
   await sink.flush();
   return {
-    root: tree.root,
+    tree,
     blob,
-    added: store.added,
     reusedBlobIds: [...store.reusedBlobIds],
     chunks: store.stats,
   };

@@ -6,8 +6,9 @@ import { blockSize } from "./superblock.ts";
 
 const entrySize = 12;
 
-/** Where a name of a directory leads. */
+/** A name that is to be written, and where it leads. */
 export interface DirectoryTarget {
+  readonly name: ByteString;
   readonly nid: number;
   readonly kind: FileKind;
 }
@@ -24,7 +25,7 @@ export interface DirectoryName {
  *
  * @param names in byte order, with `.` and `..` in their places
  */
-export function directorySize(names: readonly ByteString[]): number {
+export function directorySize(names: Iterable<ByteString>): number {
   let size = 0;
   for (const name of names) {
     const need = entrySize + name.length;
@@ -40,35 +41,34 @@ export function directorySize(names: readonly ByteString[]): number {
  * The blocks of a directory, one after the other; all but the last are full blocks.
  *
  * @param names in byte order, with `.` and `..` in their places
- * @param target where a name leads
  */
-export function* directoryBlocks(
-  names: readonly ByteString[],
-  target: (name: ByteString) => DirectoryTarget,
-): Generator<Buffer, void> {
-  let first = 0;
-  while (first < names.length) {
-    let end = first;
-    let used = 0;
-    for (; end < names.length; end += 1) {
-      const need = entrySize + (names[end]?.length ?? 0);
-      if (used + need > blockSize) break;
-      used += need;
+export function* directoryBlocks(names: Iterable<DirectoryTarget>): Generator<Buffer, void> {
+  let inBlock: DirectoryTarget[] = [];
+  let used = 0;
+  for (const target of names) {
+    const need = entrySize + target.name.length;
+    if (used + need > blockSize) {
+      yield encodeBlock(inBlock, blockSize);
+      inBlock = [];
+      used = 0;
     }
-    const block = Buffer.alloc(end < names.length ? blockSize : used);
-    let nextName = (end - first) * entrySize;
-    for (let index = first; index < end; index += 1) {
-      const name = names[index] ?? "";
-      const { nid, kind } = target(name);
-      const at = (index - first) * entrySize;
-      writeU64(block, nid, at);
-      block.writeUInt16LE(nextName, at + 8);
-      block.writeUInt8(entryTypeByte(kind), at + 10);
-      nextName += block.write(name, nextName, "latin1");
-    }
-    yield block;
-    first = end;
+    inBlock.push(target);
+    used += need;
   }
+  if (used > 0) yield encodeBlock(inBlock, used);
+}
+
+function encodeBlock(names: readonly DirectoryTarget[], size: number): Buffer {
+  const block = Buffer.alloc(size);
+  let nextName = names.length * entrySize;
+  for (const [index, { name, nid, kind }] of names.entries()) {
+    const at = index * entrySize;
+    writeU64(block, nid, at);
+    block.writeUInt16LE(nextName, at + 8);
+    block.writeUInt8(entryTypeByte(kind), at + 10);
+    nextName += block.write(name, nextName, "latin1");
+  }
+  return block;
 }
 
 /**

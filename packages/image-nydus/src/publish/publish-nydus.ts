@@ -2,9 +2,9 @@ import { bufferedSink } from "../convert/buffered-sink.ts";
 import { nydusAnnotations, nydusTypes } from "../lazy/nydus-manifest.ts";
 import { blobWriter, type FinishedBlob } from "../rafs/blob-writer.ts";
 import { fileSink } from "../rafs/byte-sink.ts";
-import { writeBootstrap } from "../rafs/write-bootstrap.ts";
+import { writePackedBootstrap } from "../rafs/write-packed-bootstrap.ts";
 import type { Descriptor } from "../registry/manifest.ts";
-import type { DirectoryInode } from "../tree/inode.ts";
+import type { FileTree } from "../tree/file-tree.ts";
 import { bootstrapTar, readBlobMetaFile } from "./bootstrap-tar.ts";
 import { chunkPacker } from "./chunk-packer.ts";
 import { chunkSource } from "./chunk-source.ts";
@@ -37,8 +37,8 @@ export async function publishNydus(
   progress.step("pack", image.logicalSize);
   await using data = await options.createScratch();
   await using layer = await options.createScratch();
-  const { root, blob } = await packChunks(image, data, options);
-  const bootstrap = await packBootstrap({ image, root, blob, data, layer }, options);
+  const { tree, blob } = await packChunks(image, data, options);
+  const bootstrap = await packBootstrap({ image, tree, blob, data, layer }, options);
   const layers: PackedBlob[] = [];
   const described: DescribedLayer[] = [];
   if (blob !== undefined) {
@@ -57,7 +57,7 @@ export async function publishNydus(
 
 interface PackedChunks {
   /** The image's files, with their chunks in the new blob */
-  readonly root: DirectoryInode;
+  readonly tree: FileTree;
   /** Absent for an image whose files are all empty */
   readonly blob: FinishedBlob | undefined;
 }
@@ -77,10 +77,10 @@ async function packChunks(
     progress.add(chunk.size);
     return packed;
   };
-  const root = await readTree(filesystem, mapChunk, { signal });
+  const tree = await readTree(filesystem, mapChunk, { signal });
   const blob = writer.chunkCount === 0 ? undefined : await writer.finish();
   await sink.flush();
-  return { root, blob };
+  return { tree, blob };
 }
 
 interface BootstrapJob extends PackedChunks {
@@ -92,16 +92,16 @@ interface BootstrapJob extends PackedChunks {
 }
 
 async function packBootstrap(
-  { image, root, blob, data, layer }: BootstrapJob,
+  { image, tree, blob, data, layer }: BootstrapJob,
   options: PublishNydusOptions,
 ): Promise<PackedLayer> {
   const { signal } = options;
   await using scratch = await options.createScratch();
   const { chunkSize } = image.filesystem;
   const blobs = blob === undefined ? [] : [blob];
-  const { size } = await writeBootstrap(
+  const { size } = await writePackedBootstrap(
     fileSink(scratch.file),
-    { root, blobs, chunkSize },
+    { tree, blobs, chunkSize },
     signal === undefined ? {} : { signal },
   );
   const blobMetas = new Map<string, Buffer>();

@@ -1,29 +1,24 @@
 import { LongshoreError, type Abortable } from "@longshore/core";
 import { rafsFault } from "../rafs/rafs-fault.ts";
 import type { FileStat, ReadableFilesystem } from "../rafs/readable-filesystem.ts";
-import type {
-  ChunkRef,
-  DeviceNumber,
-  DirectoryInode,
-  FileAttributes,
-  Inode,
-} from "../tree/inode.ts";
+import { createTree, rootInode, type FileTree } from "../tree/file-tree.ts";
+import type { ChunkRef, DeviceNumber, FileAttributes } from "../tree/inode.ts";
+import type { TreeInode } from "../tree/packed-inodes.ts";
 import { walkFilesystem, type WalkLimits } from "./walk-filesystem.ts";
 
-/**
- * Says where a chunk lies in the new image. Called for each chunk of each file once, in the order of the tree; the same
- * answer for the same chunk saves memory.
- */
+/** Says where a chunk lies in the new image. Called for each chunk of each file once, in the order of the tree. */
 export type MapChunk = (chunk: ChunkRef) => ChunkRef | Promise<ChunkRef>;
 
 export interface ReadTreeOptions extends Abortable, WalkLimits {
   /** Chunks of all files, repetitions included. @default 67_108_864, which are 64 TiB */
   readonly maxChunks?: number | undefined;
+  /** An empty tree. @default a new one */
+  readonly into?: FileTree | undefined;
 }
 
 /**
  * Makes the tree of an image out of its metadata again, so that it can be written with other places of its chunks. Names of
- * one file lead to one object. The same image gives the same tree, and asks for its chunks in the same order.
+ * one file lead to one inode. The same image gives the same tree, and asks for its chunks in the same order.
  *
  * @throws {LongshoreError} `IMAGE_CHECKSUM_MISMATCH` when the metadata contradicts itself, `LIMIT_EXCEEDED`
  */
@@ -31,29 +26,31 @@ export async function readTree(
   filesystem: ReadableFilesystem,
   mapChunk: MapChunk,
   options: ReadTreeOptions = {},
-): Promise<DirectoryInode> {
-  const { signal, maxChunks = 2 ** 26 } = options;
-  const root = directoryOf(filesystem, filesystem.stat(filesystem.rootNid));
+): Promise<FileTree> {
+  const { signal, maxChunks = 2 ** 26, into: tree = createTree() } = options;
+  const root = attributesOf(filesystem, filesystem.stat(filesystem.rootNid));
+  tree.describe(rootInode, { ...root, kind: "directory" });
   /** Directories on the way down, the root first */
-  const way: DirectoryInode[] = [root];
-  const links = new Map<number, Inode>();
+  const way: number[] = [rootInode];
+  /** Inodes by nid, of those with several names */
+  const links = new Map<number, number>();
   let chunkCount = 0;
 
-  async function chunksOf({ nid, size }: FileStat): Promise<readonly ChunkRef[]> {
+  async function chunksOf({ nid, size }: FileStat): Promise<readonly number[]> {
     const count = Math.ceil(size / filesystem.chunkSize);
     chunkCount += count;
     if (chunkCount > maxChunks) {
       throw new LongshoreError("LIMIT_EXCEEDED", `The image has more than ${maxChunks} chunks.`);
     }
-    const chunks: ChunkRef[] = [];
+    const chunks: number[] = [];
     for (let number = 0; number < count; number += 1) {
       signal?.throwIfAborted();
-      chunks.push(await mapChunk(filesystem.chunk(nid, number)));
+      chunks.push(tree.chunks.add(await mapChunk(filesystem.chunk(nid, number))));
     }
     return chunks;
   }
 
-  async function leafOf(stat: FileStat): Promise<Inode> {
+  async function inodeOf(stat: FileStat): Promise<TreeInode> {
     const attributes = attributesOf(filesystem, stat);
     switch (stat.kind) {
       case "file":
@@ -63,11 +60,10 @@ export async function readTree(
       case "character-device":
       case "block-device":
         return { ...attributes, kind: stat.kind, device: deviceOf(stat) };
+      case "directory":
       case "fifo":
       case "socket":
         return { ...attributes, kind: stat.kind };
-      case "directory":
-        return directoryOf(filesystem, stat);
       default:
         return stat.kind satisfies never;
     }
@@ -78,16 +74,12 @@ export async function readTree(
     if (depth === 0) continue;
     way.length = depth;
     const known = linkTo === undefined ? undefined : links.get(stat.nid);
-    const inode = known ?? (await leafOf(stat));
-    if (inode.kind === "directory") way.push(inode);
+    const inode = known ?? tree.addInode(await inodeOf(stat), () => name);
+    if (stat.kind === "directory") way.push(inode);
     else if (stat.nlink > 1) links.set(stat.nid, inode);
-    way[depth - 1]?.children.set(name, inode);
+    tree.link(way[depth - 1] ?? rootInode, name, inode);
   }
-  return root;
-}
-
-function directoryOf(filesystem: ReadableFilesystem, stat: FileStat): DirectoryInode {
-  return { ...attributesOf(filesystem, stat), kind: "directory", children: new Map() };
+  return tree;
 }
 
 function attributesOf(

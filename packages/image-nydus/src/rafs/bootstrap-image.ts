@@ -1,6 +1,7 @@
 import { LongshoreError } from "@longshore/core";
 import { blobFeatures } from "./blob-features.ts";
 import { maxBlobs, type TocReference } from "./blob-table.ts";
+import type { FileTree } from "../tree/file-tree.ts";
 import type { DirectoryInode, Inode } from "../tree/inode.ts";
 import type { ImageBlob } from "./readable-filesystem.ts";
 
@@ -10,18 +11,30 @@ export interface BootstrapBlob extends ImageBlob {
   readonly name?: string | undefined;
   readonly toc?: TocReference | undefined;
   /** Where a chunk lies in the blob file. @default at its offset in the uncompressed space, which is so without compression */
-  readonly stored?: (index: number) => { readonly offset: number; readonly size: number };
+  readonly stored?:
+    | ((index: number) => { readonly offset: number; readonly size: number })
+    | undefined;
 }
 
-/** An image to write a bootstrap of. */
-export interface BootstrapImage {
-  readonly root: DirectoryInode;
+interface ImageOfBlobs {
   /** At most 254, all with sha256; their order is the order of the devices at a mount */
   readonly blobs: readonly BootstrapBlob[];
   /** Of all files: a power of two from 4 KiB to 16 MiB. @default 1 MiB */
   readonly chunkSize?: number;
+}
+
+/** An image to write a bootstrap of. */
+export interface BootstrapImage extends ImageOfBlobs {
+  readonly root: DirectoryInode;
   /** Files of the tree that readers should fetch first, in order. @default none */
   readonly prefetch?: readonly Inode[];
+}
+
+/** The same, of a tree that takes little memory. */
+export interface PackedImage extends ImageOfBlobs {
+  readonly tree: FileTree;
+  /** Inodes of the tree. @default none */
+  readonly prefetch?: readonly number[];
 }
 
 /**

@@ -5,21 +5,24 @@ import { directorySize } from "../erofs/directory-blocks.ts";
 import { canStoreXattr, encodeXattrs } from "../erofs/inline-xattrs.ts";
 import { extendedInodeSize } from "../erofs/inode-record.ts";
 import { blockSize, inodeSlotSize } from "../erofs/superblock.ts";
-import type { ByteString, DirectoryInode, Inode, SymlinkInode } from "../tree/inode.ts";
-import { checkInode, checkName } from "./check-inode.ts";
+import { rootInode, type FileTree } from "../tree/file-tree.ts";
+import type { ByteString } from "../tree/inode.ts";
+import type { TreeInode } from "../tree/packed-inodes.ts";
 import type { ChunkCollector } from "./chunk-collector.ts";
 
 /** A directory and where it and its names are to lie. */
 export interface DirectoryPlan {
-  readonly inode: DirectoryInode;
+  readonly inode: number;
   readonly name: ByteString;
   /** `undefined` for the root */
   readonly parent: DirectoryPlan | undefined;
-  readonly nid: number;
   /** Bytes of its names */
   readonly size: number;
   readonly subdirectories: number;
   readonly data: DataPlan;
+  /** Its names in {@link BootstrapLayout.names}: from the first to before the end */
+  readonly firstName: number;
+  readonly endName: number;
 }
 
 /** Where the data of a directory or symlink lies. */
@@ -34,13 +37,17 @@ export interface DataPlan {
 export interface BootstrapLayout {
   /** In the order in which they are visited, the root first */
   readonly directories: readonly DirectoryPlan[];
-  readonly nids: ReadonlyMap<Inode, number>;
+  /** Numbers of all names in the order in which they are visited: directory by directory, each in byte order */
+  readonly names: Uint32Array;
+  /** By inode; 0 for those without a name */
+  readonly nids: Uint32Array;
+  readonly inodeCount: number;
   /** Names that lead to an inode, for those with more than one */
-  readonly links: ReadonlyMap<Inode, number>;
+  readonly links: ReadonlyMap<number, number>;
   /** Symlinks whose target does not fit behind the inode */
-  readonly outlyingSymlinks: ReadonlyMap<SymlinkInode, DataPlan>;
+  readonly outlyingSymlinks: ReadonlyMap<number, DataPlan>;
   /** Directories and symlinks with blocks of their own, in the order of those */
-  readonly outlying: readonly (DirectoryPlan | SymlinkInode)[];
+  readonly outlying: readonly (DirectoryPlan | number)[];
   /** End of the inodes, from the start of the metadata area on */
   readonly inodesEnd: number;
   /** Blocks behind the inodes */
@@ -59,110 +66,119 @@ const maxOmittedNames = 1000;
 /**
  * Gives every inode of a tree its place: breadth first, the children of a directory in byte order.
  *
- * @throws {LongshoreError} `VALIDATION_ERROR` for a tree that is none or holds impossible values, `LIMIT_EXCEEDED` for
- * what does not fit the format
+ * @throws {LongshoreError} `VALIDATION_ERROR` for a tree that is none, `LIMIT_EXCEEDED` for what does not fit the format
  */
-export function layOutBootstrap(root: DirectoryInode, chunks: ChunkCollector): BootstrapLayout {
+export function layOutBootstrap(tree: FileTree, chunks: ChunkCollector): BootstrapLayout {
   const directories: DirectoryPlan[] = [];
-  const nids = new Map<Inode, number>();
-  const links = new Map<Inode, number>();
-  const outlyingSymlinks = new Map<SymlinkInode, DataPlan>();
-  const outlying: (DirectoryPlan | SymlinkInode)[] = [];
+  const names = new Uint32Array(tree.nameCount);
+  const nids = new Uint32Array(tree.inodeCount);
+  const links = new Map<number, number>();
+  const outlyingSymlinks = new Map<number, DataPlan>();
+  const outlying: (DirectoryPlan | number)[] = [];
   const omittedXattrs = new Map<ByteString, number>();
   let position = rootNid * inodeSlotSize;
+  let nameCount = 0;
+  let inodeCount = 0;
   let dataBlocks = 0;
   let fileBytes = 0;
 
-  const headOf = (inode: Inode): number => {
-    for (const name of inode.xattrs.keys()) {
+  const headOf = ({ xattrs }: TreeInode): number => {
+    for (const name of xattrs.keys()) {
       if (canStoreXattr(name)) continue;
       if (omittedXattrs.size < maxOmittedNames || omittedXattrs.has(name)) {
         omittedXattrs.set(name, (omittedXattrs.get(name) ?? 0) + 1);
       }
     }
-    return extendedInodeSize + encodeXattrs(inode.xattrs).length;
+    return extendedInodeSize + encodeXattrs(xattrs).length;
   };
 
   /** Takes the next free bytes; data behind an inode may not cross a block. */
-  const place = (size: number, tail: number): number => {
+  const place = (inode: number, size: number, tail = 0): void => {
     position = alignUp(position, inodeSlotSize);
     if (tail > 0 && blockSize - (position % blockSize) < size + tail) {
       position = alignUp(position, blockSize);
     }
-    const nid = position / inodeSlotSize;
+    nids[inode] = position / inodeSlotSize;
+    inodeCount += 1;
     position += size + tail;
-    return nid;
   };
 
-  const placeWithData = (inode: Inode, size: number): { nid: number; data: DataPlan } => {
-    const head = headOf(inode);
+  const placeWithData = (inode: number, head: number, size: number): DataPlan => {
     const tail = size % blockSize;
     const isInline = tail > 0 && head + tail <= blockSize;
-    const nid = place(head, isInline ? tail : 0);
+    place(inode, head, isInline ? tail : 0);
     const data = { isInline, firstBlock: dataBlocks };
     dataBlocks += isInline ? Math.floor(size / blockSize) : Math.ceil(size / blockSize);
-    return { nid, data };
+    return data;
   };
 
   const addDirectory = (
-    inode: DirectoryInode,
+    inode: number,
     name: ByteString,
     parent: DirectoryPlan | undefined,
   ): void => {
-    const { size, subdirectories } = measureDirectory(inode);
+    const firstName = nameCount;
+    let subdirectories = 0;
+    for (const child of tree.namesIn(inode)) {
+      names[nameCount] = child;
+      nameCount += 1;
+      if (tree.kindOf(tree.inodeOf(child) ?? 0) === "directory") subdirectories += 1;
+    }
+    const size = directorySize(namesWithDots(tree, names.subarray(firstName, nameCount)));
     const before = dataBlocks;
-    const plan = { inode, name, parent, size, subdirectories, ...placeWithData(inode, size) };
-    nids.set(inode, plan.nid);
+    const data = placeWithData(inode, headOf(tree.getInode(inode)), size);
+    const endName = nameCount;
+    const plan = { inode, name, parent, size, subdirectories, data, firstName, endName };
     directories.push(plan);
     if (dataBlocks > before) outlying.push(plan);
   };
 
-  const addLeaf = (inode: Exclude<Inode, DirectoryInode>, describe: () => string): void => {
+  const addLeaf = (number: number, describe: () => string): void => {
+    const inode = tree.getInode(number);
+    const head = headOf(inode);
     if (inode.kind === "symlink") {
       const before = dataBlocks;
-      const { nid, data } = placeWithData(inode, inode.target.length);
-      nids.set(inode, nid);
+      const data = placeWithData(number, head, inode.target.length);
       if (dataBlocks === before) return;
-      outlyingSymlinks.set(inode, data);
-      outlying.push(inode);
+      outlyingSymlinks.set(number, data);
+      outlying.push(number);
       return;
     }
     if (inode.kind !== "file") {
-      nids.set(inode, place(headOf(inode), 0));
+      place(number, head);
       return;
     }
     chunks.add(inode, describe);
     fileBytes += inode.size;
-    const indexes = inode.chunks.length * chunkIndexSize;
-    nids.set(inode, place(alignUp(headOf(inode), chunkIndexSize) + indexes, 0));
+    place(number, alignUp(head, chunkIndexSize) + inode.chunks.length * chunkIndexSize);
   };
 
-  checkInode(root, () => "/");
-  addDirectory(root, "", undefined);
+  addDirectory(rootInode, "", undefined);
   for (const plan of directories) {
-    for (const name of plan.inode.children.keys()) checkName(name, () => pathOf(plan, name));
-    for (const name of sortedNames(plan.inode)) {
-      const child = plan.inode.children.get(name);
-      if (child === undefined) continue;
-      const describe = (): string => pathOf(plan, name);
-      if (nids.has(child)) {
-        if (child.kind === "directory") {
-          throw new LongshoreError(
-            "VALIDATION_ERROR",
-            `The directory "${describe()}" has a second name in the tree; only other files can`,
-          );
-        }
-        links.set(child, (links.get(child) ?? 1) + 1);
+    for (let at = plan.firstName; at < plan.endName; at += 1) {
+      const name = names[at] ?? 0;
+      const child = tree.inodeOf(name) ?? 0;
+      const describe = (): string => pathOf(plan, tree.textOf(name));
+      const isDirectory = tree.kindOf(child) === "directory";
+      if (nids[child] === 0) {
+        if (isDirectory) addDirectory(child, tree.textOf(name), plan);
+        else addLeaf(child, describe);
         continue;
       }
-      checkInode(child, describe);
-      if (child.kind === "directory") addDirectory(child, name, plan);
-      else addLeaf(child, describe);
+      if (isDirectory) {
+        throw new LongshoreError(
+          "VALIDATION_ERROR",
+          `The directory "${describe()}" has a second name in the tree; only other files can`,
+        );
+      }
+      links.set(child, (links.get(child) ?? 1) + 1);
     }
   }
   return {
     directories,
+    names,
     nids,
+    inodeCount,
     links,
     outlyingSymlinks,
     outlying,
@@ -173,26 +189,15 @@ export function layOutBootstrap(root: DirectoryInode, chunks: ChunkCollector): B
   };
 }
 
-/** The names of a directory in byte order. */
-export function sortedNames(directory: DirectoryInode): ByteString[] {
-  return [...directory.children.keys()].toSorted();
-}
-
 /** The names of a directory in byte order, with `.` and `..` where they belong. */
-export function sortedNamesWithDots(directory: DirectoryInode): ByteString[] {
-  return [".", "..", ...directory.children.keys()].toSorted();
-}
-
-function measureDirectory({ children }: DirectoryInode): { size: number; subdirectories: number } {
-  let subdirectories = 0;
-  let size = directorySize([".", ".."]);
-  for (const [name, child] of children) {
-    size += directorySize([name]);
-    if (child.kind === "directory") subdirectories += 1;
+export function* namesWithDots(tree: FileTree, names: Uint32Array): Generator<ByteString, void> {
+  const dots = [".", ".."];
+  for (const name of names) {
+    const text = tree.textOf(name);
+    while (dots[0] !== undefined && dots[0] < text) yield dots.shift() ?? "";
+    yield text;
   }
-  // Only names that fill several blocks take room that depends on their order.
-  if (size > blockSize) size = directorySize([".", "..", ...children.keys()].toSorted());
-  return { size, subdirectories };
+  yield* dots;
 }
 
 function pathOf(plan: DirectoryPlan, name: ByteString): string {

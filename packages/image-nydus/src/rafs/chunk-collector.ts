@@ -1,5 +1,6 @@
 import { LongshoreError } from "@longshore/core";
-import type { ChunkRef, FileInode } from "../tree/inode.ts";
+import type { PackedChunks } from "../tree/packed-chunks.ts";
+import type { TreeFile } from "../tree/packed-inodes.ts";
 import type { BootstrapBlob } from "./bootstrap-image.ts";
 import type { ChunkEntry } from "./chunk-table.ts";
 import { sortedPairs } from "./sorted-pairs.ts";
@@ -14,52 +15,41 @@ export interface ChunkCollector {
    * @param describe names the file in errors
    * @throws {LongshoreError} `VALIDATION_ERROR` when they are not what the file's size or their blob asks for
    */
-  add(file: FileInode, describe: () => string): void;
+  add(file: TreeFile, describe: () => string): void;
   /** Position of a chunk's blob in the image. */
-  blobIndex(chunk: ChunkRef): number;
+  blobIndex(chunk: number): number;
   /** The chunks in the order of the chunk table: by digest, then blob. */
   entries(): Generator<ChunkEntry>;
 }
 
 /**
+ * @param chunks of the tree
  * @param blobs of the image, in order
  * @param chunkSize of the image
  */
-export function chunkCollector(blobs: readonly BootstrapBlob[], chunkSize: number): ChunkCollector {
+export function chunkCollector(
+  chunks: PackedChunks,
+  blobs: readonly BootstrapBlob[],
+  chunkSize: number,
+): ChunkCollector {
   const positions = new Map(blobs.map((blob, index) => [blob.name ?? blob.id, index]));
-  const seen = blobs.map((blob) => new Uint8Array(Math.ceil(blob.chunkCount / 8)));
-  // Kept side by side, because a million of small objects takes ten times the memory.
-  const chunks: ChunkRef[] = [];
-  let numbers = new Uint32Array(1024);
+  const blobIndexes = chunks.blobIds.map((blobId) => positions.get(blobId));
+  /** By chunk: its place among those of the first file that has it, counted from 1; 0 when no file has it */
+  const places = new Uint32Array(chunks.length);
+  let size = 0;
 
-  const blobIndex = (chunk: ChunkRef): number => {
-    const index = positions.get(chunk.blobId);
+  const blobIndex = (chunk: number): number => {
+    const index = blobIndexes[chunks.blob(chunk)];
     if (index !== undefined) return index;
     throw new LongshoreError(
       "VALIDATION_ERROR",
-      `A chunk is in blob "${chunk.blobId}", which the image does not list`,
+      `A chunk is in blob "${chunks.at(chunk).blobId}", which the image does not list`,
     );
-  };
-
-  const take = (chunk: ChunkRef, number: number): void => {
-    const bits = seen[blobIndex(chunk)];
-    const byte = bits?.[chunk.index >>> 3];
-    if (bits === undefined || byte === undefined) return;
-    const mask = 1 << (chunk.index & 7);
-    if (byte & mask) return;
-    bits[chunk.index >>> 3] = byte | mask;
-    if (chunks.length === numbers.length) {
-      const bigger = new Uint32Array(numbers.length * 2);
-      bigger.set(numbers);
-      numbers = bigger;
-    }
-    numbers[chunks.length] = number;
-    chunks.push(chunk);
   };
 
   return {
     get size() {
-      return chunks.length;
+      return size;
     },
     blobIndex,
     add(file, describe) {
@@ -71,29 +61,28 @@ export function chunkCollector(blobs: readonly BootstrapBlob[], chunkSize: numbe
         );
       }
       for (const [number, chunk] of file.chunks.entries()) {
-        const size = Math.min(chunkSize, file.size - number * chunkSize);
-        if (chunk.size !== size) {
-          throw invalid(describe(), `has a chunk ${number} of ${chunk.size} bytes, not ${size}`);
+        const bytes = Math.min(chunkSize, file.size - number * chunkSize);
+        if (chunks.size(chunk) !== bytes) {
+          const wrong = `has a chunk ${number} of ${chunks.size(chunk)} bytes, not ${bytes}`;
+          throw invalid(describe(), wrong);
         }
-        if (!lies(chunk, blobs[blobIndex(chunk)])) {
+        if (!lies(chunks, chunk, blobs[blobIndex(chunk)])) {
           throw invalid(describe(), `has a chunk ${number} that lies outside of its blob`);
         }
-        take(chunk, number);
+        if (places[chunk] !== 0) continue;
+        places[chunk] = number + 1;
+        size += 1;
       }
     },
     *entries() {
-      const order = sortedPairs(chunks.length, (position) => [
-        chunks[position]?.digest.readUInt32BE(0) ?? 0,
-        position,
-      ]);
+      const order = sortedPairs(chunks.length, (chunk) => [chunks.digestStart(chunk), chunk]);
       for (let start = 0; start < order.size;) {
         let end = start + 1;
         while (end < order.size && order.first(end) === order.first(start)) end += 1;
         // The sort looked at four bytes of the digests; the few that are equal in them are put in order here.
-        if (end === start + 1) yield entryAt(order.second(start));
-        else {
-          const run = Array.from({ length: end - start }, (_, step) => order.second(start + step));
-          for (const position of run.toSorted(byDigest)) yield entryAt(position);
+        const run = Array.from({ length: end - start }, (_, step) => order.second(start + step));
+        for (const chunk of run.length === 1 ? run : run.toSorted(byDigest)) {
+          if (places[chunk] !== 0) yield entryOf(chunk);
         }
         start = end;
       }
@@ -101,44 +90,36 @@ export function chunkCollector(blobs: readonly BootstrapBlob[], chunkSize: numbe
   };
 
   function byDigest(one: number, other: number): number {
-    const [first, second] = [chunks[one], chunks[other]];
-    if (first === undefined || second === undefined) return 0;
     return (
-      first.digest.compare(second.digest) ||
-      blobIndex(first) - blobIndex(second) ||
-      first.index - second.index
+      chunks.at(one).digest.compare(chunks.at(other).digest) ||
+      (blobIndexes[chunks.blob(one)] ?? -1) - (blobIndexes[chunks.blob(other)] ?? -1) ||
+      chunks.index(one) - chunks.index(other)
     );
   }
 
-  function entryAt(position: number): ChunkEntry {
-    const chunk = chunks[position];
-    if (chunk === undefined) throw new RangeError(`no chunk at ${position}`);
-    const index = blobIndex(chunk);
-    const { offset, size } = blobs[index]?.stored?.(chunk.index) ?? chunk;
+  function entryOf(chunk: number): ChunkEntry {
+    const { blobId, index: number, offset, size: bytes, digest } = chunks.at(chunk);
+    const index = positions.get(blobId) ?? 0;
+    const stored = blobs[index]?.stored?.(number) ?? { offset, size: bytes };
     return {
-      digest: chunk.digest,
+      digest,
       blobIndex: index,
-      index: chunk.index,
-      compressed: size !== chunk.size,
-      storedOffset: offset,
-      storedSize: size,
-      offset: chunk.offset,
-      size: chunk.size,
-      fileOffset: (numbers[position] ?? 0) * chunkSize,
+      index: number,
+      compressed: stored.size !== bytes,
+      storedOffset: stored.offset,
+      storedSize: stored.size,
+      offset,
+      size: bytes,
+      fileOffset: ((places[chunk] ?? 0) - 1) * chunkSize,
     };
   }
 }
 
-function lies(chunk: ChunkRef, blob: BootstrapBlob | undefined): boolean {
+function lies(chunks: PackedChunks, chunk: number, blob: BootstrapBlob | undefined): boolean {
   return (
     blob !== undefined &&
-    Number.isInteger(chunk.index) &&
-    chunk.index >= 0 &&
-    chunk.index < blob.chunkCount &&
-    chunk.offset % 4096 === 0 &&
-    chunk.offset >= 0 &&
-    chunk.offset + chunk.size <= blob.uncompressedSize &&
-    chunk.digest.length === 32
+    chunks.index(chunk) < blob.chunkCount &&
+    chunks.block(chunk) * 4096 + chunks.size(chunk) <= blob.uncompressedSize
   );
 }
 

@@ -1,20 +1,15 @@
 import { alignUp } from "../erofs/align-up.ts";
 import { chunkFormat, chunkIndexSize, encodeChunkIndex } from "../erofs/chunk-index.ts";
-import { directoryBlocks } from "../erofs/directory-blocks.ts";
+import { directoryBlocks, type DirectoryTarget } from "../erofs/directory-blocks.ts";
 import { encodeDevice } from "../erofs/file-type.ts";
 import { encodeXattrs, xattrUnits } from "../erofs/inline-xattrs.ts";
 import { encodeInode, extendedInodeSize, type InodeRecord } from "../erofs/inode-record.ts";
 import { blockSize, inodeSlotSize } from "../erofs/superblock.ts";
+import type { FileTree } from "../tree/file-tree.ts";
+import { fromByteString, type SymlinkInode } from "../tree/inode.ts";
+import type { TreeFile, TreeInode } from "../tree/packed-inodes.ts";
 import {
-  fromByteString,
-  type DirectoryInode,
-  type FileInode,
-  type Inode,
-  type SymlinkInode,
-} from "../tree/inode.ts";
-import {
-  sortedNames,
-  sortedNamesWithDots,
+  namesWithDots,
   type BootstrapLayout,
   type DataPlan,
   type DirectoryPlan,
@@ -25,6 +20,7 @@ import type { PagedWriter } from "./paged-writer.ts";
 /** What {@link writeMetadata} works on. */
 export interface MetadataParts {
   readonly writer: PagedWriter;
+  readonly tree: FileTree;
   readonly layout: BootstrapLayout;
   readonly chunks: Pick<ChunkCollector, "blobIndex">;
   readonly chunkSize: number;
@@ -37,7 +33,7 @@ const nothing = Buffer.alloc(0);
 
 /** Writes the inodes of a tree where its layout has them, then the data that is not behind its inode. */
 export async function writeMetadata(parts: MetadataParts): Promise<void> {
-  const { writer, layout, chunks, chunkSize, metaOffset, signal } = parts;
+  const { writer, tree, layout, chunks, chunkSize, metaOffset, signal } = parts;
   const { nids, links, outlyingSymlinks } = layout;
   const dataBlock = alignUp(metaOffset + layout.inodesEnd, blockSize) / blockSize;
 
@@ -48,12 +44,12 @@ export async function writeMetadata(parts: MetadataParts): Promise<void> {
   };
 
   /** Writes an inode with what stands behind it. */
-  const put = (inode: Inode, facts: InodeFacts): void => {
-    const nid = nids.get(inode) ?? 0;
+  const put = (number: number, inode: TreeInode, facts: InodeFacts): void => {
+    const nid = nids[number] ?? 0;
     writer.padTo(metaOffset + nid * inodeSlotSize);
     const xattrs = encodeXattrs(inode.xattrs);
     const { kind, mode, uid, gid, mtime } = inode;
-    const { layout: dataLayout, nlink, size, detail } = facts;
+    const { layout: dataLayout, size, detail } = facts;
     encodeInode(writer.reserve(extendedInodeSize), 0, {
       layout: dataLayout,
       xattrUnits: xattrUnits(xattrs.length),
@@ -62,7 +58,7 @@ export async function writeMetadata(parts: MetadataParts): Promise<void> {
       uid,
       gid,
       mtime,
-      nlink,
+      nlink: facts.nlink ?? links.get(number) ?? 1,
       size,
       detail,
       ino: nid,
@@ -70,9 +66,9 @@ export async function writeMetadata(parts: MetadataParts): Promise<void> {
     xattrs.copy(writer.reserve(xattrs.length));
   };
 
-  const putWithData = (inode: Inode, facts: DataFacts): void => {
+  const putWithData = (number: number, inode: TreeInode, facts: DataFacts): void => {
     const { nlink, size, data, tail } = facts;
-    put(inode, {
+    put(number, inode, {
       layout: data.isInline ? "inline" : "plain",
       nlink,
       size,
@@ -84,60 +80,70 @@ export async function writeMetadata(parts: MetadataParts): Promise<void> {
   const putDirectory = (plan: DirectoryPlan): void => {
     let tail: Buffer = nothing;
     if (plan.data.isInline) for (const block of blocksOf(plan)) tail = block;
-    const { size, data } = plan;
-    putWithData(plan.inode, { nlink: 2 + plan.subdirectories, size, data, tail });
+    const { size, data, inode } = plan;
+    const nlink = 2 + plan.subdirectories;
+    putWithData(inode, tree.getInode(inode), { nlink, size, data, tail });
   };
 
-  const putFile = (file: FileInode): void => {
-    const nlink = links.get(file) ?? 1;
-    put(file, { layout: "chunked", nlink, size: file.size, detail: chunkFormat(chunkSize) });
+  const putFile = (number: number, file: TreeFile): void => {
+    put(number, file, { layout: "chunked", size: file.size, detail: chunkFormat(chunkSize) });
     writer.padTo(alignUp(writer.position, chunkIndexSize));
     const indexes = writer.reserve(file.chunks.length * chunkIndexSize);
-    for (const [number, chunk] of file.chunks.entries()) {
-      encodeChunkIndex(indexes, number * chunkIndexSize, {
+    for (const [position, chunk] of file.chunks.entries()) {
+      const index = tree.chunks.index(chunk);
+      encodeChunkIndex(indexes, position * chunkIndexSize, {
         // A kernel sees 16 ignored bits and a device number whose upper byte it masks away.
-        high: chunk.index & 0xffff,
-        device: (chunks.blobIndex(chunk) + 1) | ((chunk.index >>> 16) << 8),
-        block: chunk.offset / blockSize,
+        high: index & 0xffff,
+        device: (chunks.blobIndex(chunk) + 1) | ((index >>> 16) << 8),
+        block: tree.chunks.block(chunk),
       });
     }
   };
 
-  const putSymlink = (link: SymlinkInode): void => {
+  const putSymlink = (number: number, link: SymlinkInode): void => {
     const tail = fromByteString(link.target);
-    const data = outlyingSymlinks.get(link) ?? { isInline: true, firstBlock: 0 };
-    putWithData(link, { nlink: links.get(link) ?? 1, size: tail.length, data, tail });
+    const data = outlyingSymlinks.get(number) ?? { isInline: true, firstBlock: 0 };
+    putWithData(number, link, { size: tail.length, data, tail });
   };
 
-  const putLeaf = (inode: Exclude<Inode, DirectoryInode>): void => {
-    if (inode.kind === "file") return putFile(inode);
-    if (inode.kind === "symlink") return putSymlink(inode);
+  const putLeaf = (number: number): void => {
+    const inode = tree.getInode(number);
+    if (inode.kind === "file") return putFile(number, inode);
+    if (inode.kind === "symlink") return putSymlink(number, inode);
     const detail = "device" in inode ? encodeDevice(inode.device) : 0;
-    return put(inode, { layout: "plain", nlink: links.get(inode) ?? 1, size: 0, detail });
+    return put(number, inode, { layout: "plain", size: 0, detail });
   };
 
-  const blocksOf = (plan: DirectoryPlan): Generator<Buffer, void> => {
-    const { inode, parent } = plan;
-    return directoryBlocks(sortedNamesWithDots(inode), (name) => {
-      const child =
-        name === "." ? inode : name === ".." ? (parent?.inode ?? inode) : inode.children.get(name);
-      return { nid: (child && nids.get(child)) ?? 0, kind: child?.kind ?? "file" };
-    });
-  };
+  const blocksOf = (plan: DirectoryPlan): Generator<Buffer, void> =>
+    directoryBlocks(targetsOf(plan));
+
+  function* targetsOf(plan: DirectoryPlan): Generator<DirectoryTarget, void> {
+    const names = layout.names.subarray(plan.firstName, plan.endName);
+    let next = 0;
+    for (const name of namesWithDots(tree, names)) {
+      if (name === "." || name === "..") {
+        const inode = name === "." ? plan.inode : (plan.parent?.inode ?? plan.inode);
+        yield { name, nid: nids[inode] ?? 0, kind: "directory" };
+      } else {
+        const inode = tree.inodeOf(names[next] ?? 0) ?? 0;
+        next += 1;
+        yield { name, nid: nids[inode] ?? 0, kind: tree.kindOf(inode) };
+      }
+    }
+  }
 
   // The same walk as that of the layout: inodes come in the order of their places.
   const [rootPlan] = layout.directories;
   if (rootPlan !== undefined) putDirectory(rootPlan);
   let nextDirectory = 1;
-  for (const { inode: directory } of layout.directories) {
-    for (const name of sortedNames(directory)) {
-      const child = directory.children.get(name);
-      if (child === undefined) continue;
-      if (child.kind === "directory") {
+  for (const { firstName, endName } of layout.directories) {
+    for (let at = firstName; at < endName; at += 1) {
+      const child = tree.inodeOf(layout.names[at] ?? 0) ?? 0;
+      if (tree.kindOf(child) === "directory") {
         const plan = layout.directories[nextDirectory];
         nextDirectory += 1;
         if (plan !== undefined) putDirectory(plan);
-      } else if (writer.position <= metaOffset + (nids.get(child) ?? 0) * inodeSlotSize) {
+      } else if (writer.position <= metaOffset + (nids[child] ?? 0) * inodeSlotSize) {
         // A further name of an inode that is written already finds it behind the writer.
         putLeaf(child);
       }
@@ -147,8 +153,10 @@ export async function writeMetadata(parts: MetadataParts): Promise<void> {
 
   writer.padTo(dataBlock * blockSize);
   for (const item of layout.outlying) {
-    if ("kind" in item) {
-      fromByteString(item.target).copy(writer.reserve(item.target.length));
+    if (typeof item === "number") {
+      const link = tree.getInode(item);
+      const target = fromByteString(link.kind === "symlink" ? link.target : "");
+      target.copy(writer.reserve(target.length));
     } else {
       for (const block of blocksOf(item)) {
         if (block.length < blockSize && item.data.isInline) break;
@@ -161,9 +169,12 @@ export async function writeMetadata(parts: MetadataParts): Promise<void> {
   }
 }
 
-type InodeFacts = Pick<InodeRecord, "layout" | "nlink" | "size" | "detail">;
+interface InodeFacts extends Pick<InodeRecord, "layout" | "size" | "detail"> {
+  /** @default the number of its names */
+  readonly nlink?: number | undefined;
+}
 
-interface DataFacts extends Pick<InodeRecord, "nlink" | "size"> {
+interface DataFacts extends Pick<InodeFacts, "nlink" | "size"> {
   readonly data: DataPlan;
   /** The last, short block, which stands behind the inode when the plan says so */
   readonly tail: Buffer;

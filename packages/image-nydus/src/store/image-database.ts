@@ -8,7 +8,7 @@ import type {
   BlobRecord,
   ChunkPlace,
   ImageRecord,
-  NewChunk,
+  NewChunks,
   NewImage,
   OwnerRecord,
 } from "./image-records.ts";
@@ -89,7 +89,7 @@ export interface ImageDatabase extends Disposable {
    * Says where chunks of a blob lie, unless they are known from another one. Takes a transaction for each few thousand of
    * them, and lets others work between; what was added when it is aborted stays.
    */
-  addChunks(blobId: string, chunks: readonly NewChunk[], options?: Abortable): Promise<void>;
+  addChunks(blobId: string, chunks: NewChunks, options?: Abortable): Promise<void>;
 }
 
 /**
@@ -361,14 +361,14 @@ export function openImageDatabase(path: string): ImageDatabase {
       const insert = sql("INSERT OR IGNORE INTO chunks VALUES (?, ?, ?, ?, ?)");
       // In the order of the table: one page of it is written after the other.
       const order = sortedPairs(chunks.length, (position) => [
-        chunks[position]?.digest.readUInt32BE(0) ?? 0,
+        chunks.at(position)?.digest.readUInt32BE(0) ?? 0,
         position,
       ]);
       for (let start = 0; start < order.size; start += chunksAtOnce) {
         signal?.throwIfAborted();
         inTransaction(() => {
           for (let at = start; at < Math.min(start + chunksAtOnce, order.size); at += 1) {
-            const chunk = chunks[order.second(at)];
+            const chunk = chunks.at(order.second(at));
             if (chunk === undefined) continue;
             insert.run(chunk.digest, blob, chunk.index, chunk.offset, chunk.size);
           }

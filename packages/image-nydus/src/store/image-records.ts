@@ -35,11 +35,17 @@ export interface BlobRecord {
 }
 
 /** A chunk that is new in a blob. */
-export interface NewChunk {
+interface NewChunk {
   readonly digest: Buffer;
   readonly index: number;
   readonly offset: number;
   readonly size: number;
+}
+
+/** Any number of new chunks; an array is one. */
+export interface NewChunks {
+  readonly length: number;
+  at(position: number): NewChunk | undefined;
 }
 
 export interface ChunkPlace {

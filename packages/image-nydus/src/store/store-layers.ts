@@ -1,7 +1,7 @@
 import type { ChunkStoreStats } from "../convert/chunk-store.ts";
 import { convertLayers, type LayerTar } from "../convert/convert-layers.ts";
 import { fileSink } from "../rafs/byte-sink.ts";
-import { writeBootstrap } from "../rafs/write-bootstrap.ts";
+import { writePackedBootstrap } from "../rafs/write-packed-bootstrap.ts";
 import { layerDecompressor } from "../registry/layer-decompressor.ts";
 import { defaultTreeLimits, type TreeLimits } from "../tree/file-tree.ts";
 import { requireBlobInfo } from "./image-database.ts";
@@ -46,20 +46,22 @@ export async function storeLayers(
 ): Promise<StoredFiles> {
   const { signal, limits } = options;
   await using data = await layout.createIngest();
+  await using scratch = await layout.createIngest();
   const converted = await convertLayers(tars(layers, limits), {
     signal,
     blob: fileSink(data.file),
+    scratch: scratch.file,
     findChunk: findStoredChunk({ database, layout }),
     limits,
     onLayer: (layer) => options.onLayer?.(layer),
   });
   await using metadata = await layout.createIngest();
-  const { root, blob, reusedBlobIds, chunks } = converted;
+  const { tree, blob, reusedBlobIds, chunks } = converted;
   const reused = reusedBlobIds.map((blobId) => requireBlobInfo(database, blobId));
   const [bootstrap] = await Promise.all([
-    writeBootstrap(
+    writePackedBootstrap(
       fileSink(metadata.file),
-      { root, blobs: [...(blob === undefined ? [] : [blob]), ...reused] },
+      { tree, blobs: [...(blob === undefined ? [] : [blob]), ...reused] },
       { signal },
     ),
     // The disk gets to work meanwhile; what installs the blob has less to wait for.
@@ -69,7 +71,7 @@ export async function storeLayers(
   if (blob !== undefined) {
     await data.install(blob.id);
     database.addBlob(dataRecord(blob));
-    await database.addChunks(blob.id, converted.added, { signal });
+    await database.addChunks(blob.id, tree.chunks.inBlob(blob.name), { signal });
   }
   await metadata.install(bootstrap.digest);
   return {

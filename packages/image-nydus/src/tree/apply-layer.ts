@@ -3,35 +3,25 @@ import type { TarContent, TarEntry } from "../tar/tar-entry.ts";
 import {
   defaultTreeLimits,
   implicitDirectory,
-  noXattrs,
+  rootInode,
   type FileTree,
   type TreeLimits,
 } from "./file-tree.ts";
-import {
-  fromByteString,
-  toByteString,
-  type ByteString,
-  type ChunkRef,
-  type DirectoryInode,
-  type FileAttributes,
-  type Inode,
-} from "./inode.ts";
+import type { ByteString, FileAttributes } from "./inode.ts";
 import { layerError } from "./layer-error.ts";
 import { layerMarks, type LayerMarks } from "./layer-marks.ts";
 import { parseLayerPath, splitPath } from "./layer-path.ts";
-import { packedFiles, type PackedFiles } from "./packed-files.ts";
-import { sharedTimes, type SharedTimes } from "./shared-times.ts";
 import { resolveFolders, type FolderStep } from "./resolve-folders.ts";
 
 export interface ApplyLayerOptions extends Abortable {
   /**
-   * Keeps the bytes of a file and tells where they lie. It has to read all of the content. Called for one file at a time, and
-   * not for empty ones.
+   * Keeps the bytes of a file and tells which chunks of the tree they are. It has to read all of the content. Called for one
+   * file at a time, and not for empty ones.
    */
   readonly storeFile: (
     content: AsyncIterable<TarContent>,
     size: number,
-  ) => Promise<readonly ChunkRef[]>;
+  ) => Promise<readonly number[]>;
   /** What all layers together may put in. @default see {@link TreeLimits} */
   readonly limits?: Partial<TreeLimits> | undefined;
 }
@@ -58,13 +48,7 @@ export async function applyLayer(
 ): Promise<void> {
   const { signal, storeFile } = options;
   const limits: TreeLimits = { ...defaultTreeLimits, ...options.limits };
-  const layer: Layer = {
-    tree,
-    limits,
-    marks: layerMarks(),
-    times: sharedTimes(),
-    files: packedFiles(),
-  };
+  const layer: Layer = { tree, limits, marks: layerMarks(tree) };
   signal?.throwIfAborted();
   for await (const entry of entries) {
     signal?.throwIfAborted();
@@ -82,15 +66,17 @@ export async function applyLayer(
         const folder = findFolder(layer, path.folders, entry.path);
         if (folder === undefined) break;
         if (path.kind === "opaque") layer.marks.hideLower(folder);
-        else layer.marks.hideLowerName(folder, path.name);
+        else {
+          const name = tree.findName(folder, path.name);
+          if (name !== undefined) layer.marks.hideLowerName(folder, name);
+        }
         break;
       }
       case "place": {
         const folder = openFolder(layer, path.folders, entry.path);
-        const name = ownCopy(path.name);
+        const { name } = path;
         const inode = await makeInode(layer, entry, { folder, name, storeFile });
-        folder.children.set(name, inode);
-        layer.marks.touch(folder, name);
+        layer.marks.touch(tree.link(folder, name, inode));
         break;
       }
       default:
@@ -99,64 +85,68 @@ export async function applyLayer(
   }
 }
 
-/** The same text by itself: a part of a longer text keeps all of that in memory. */
-function ownCopy(name: ByteString): ByteString {
-  return toByteString(fromByteString(name));
-}
-
 interface Layer {
   readonly tree: FileTree;
   readonly limits: TreeLimits;
   readonly marks: LayerMarks;
-  readonly times: SharedTimes;
-  readonly files: PackedFiles;
 }
 
 interface Place {
-  readonly folder: DirectoryInode;
+  readonly folder: number;
   readonly name: ByteString;
   readonly storeFile: ApplyLayerOptions["storeFile"];
 }
 
-/** Makes what an entry asks for. Hard links are made of what is there when the place itself is empty. */
-async function makeInode(layer: Layer, entry: TarEntry, place: Place): Promise<Inode> {
-  const { folder, name } = place;
-  const attributes = attributesOf(layer, entry);
+/**
+ * Makes what an entry asks for. Hard links are made of what is there when the place itself is empty.
+ *
+ * @returns the number of the inode
+ */
+async function makeInode(layer: Layer, entry: TarEntry, place: Place): Promise<number> {
+  const { tree, marks } = layer;
+  const attributes = attributesOf(entry);
+  const describe = (): string => entry.path;
   switch (entry.kind) {
     case "directory": {
-      const before = folder.children.get(name);
-      const isThere = before?.kind === "directory";
-      const children: DirectoryInode["children"] = isThere ? before.children : new Map();
-      const directory: DirectoryInode = { ...attributes, kind: "directory", children };
-      if (!isThere) layer.marks.addFresh(directory);
-      layer.marks.addDescribed(directory);
-      return directory;
+      const directory = { ...attributes, kind: entry.kind } as const;
+      const before = tree.find(place.folder, place.name);
+      const isThere = before !== undefined && tree.kindOf(before) === "directory";
+      if (isThere) tree.describe(before, directory);
+      const inode = isThere ? before : tree.addInode(directory, describe);
+      if (!isThere) marks.addFresh(inode);
+      marks.addDescribed(inode);
+      return inode;
     }
-    case "hardlink":
-      folder.children.delete(name);
+    case "hardlink": {
+      const name = tree.findName(place.folder, place.name);
+      if (name !== undefined) tree.unlink(name);
       return findLinkTarget(layer, entry);
-    case "file": {
-      const chunks = entry.size === 0 ? [] : await place.storeFile(entry.content, entry.size);
-      return layer.files.add({ ...attributes, size: entry.size, chunks });
     }
-    case "symlink":
+    case "file": {
+      const { kind, size } = entry;
+      const chunks = size === 0 ? [] : await place.storeFile(entry.content, size);
+      return tree.addInode({ ...attributes, kind, size, chunks }, describe);
+    }
+    case "symlink": {
       checkSymlink(entry);
+      const { kind, linkPath: target } = entry;
       // Linux has no modes of symlinks, whatever an archive says.
-      return { ...attributes, mode: 0o777, kind: "symlink", target: entry.linkPath };
+      return tree.addInode({ ...attributes, mode: 0o777, kind, target }, describe);
+    }
     case "character-device":
-    case "block-device":
-      return { ...attributes, kind: entry.kind, device: entry.device };
+    case "block-device": {
+      const { kind, device } = entry;
+      return tree.addInode({ ...attributes, kind, device }, describe);
+    }
     case "fifo":
-      return { ...attributes, kind: "fifo" };
+      return tree.addInode({ ...attributes, kind: entry.kind }, describe);
     default:
       return entry.kind satisfies never;
   }
 }
 
-function attributesOf({ times }: Layer, entry: TarEntry): Omit<FileAttributes, "kind"> {
-  const { mode, uid, gid } = entry;
-  const xattrs = entry.xattrs.size === 0 ? noXattrs : entry.xattrs;
-  return { mode, uid, gid, mtime: times.share(entry.mtime), xattrs };
+function attributesOf({ mode, uid, gid, mtime, xattrs }: TarEntry): Omit<FileAttributes, "kind"> {
+  return { mode, uid, gid, mtime, xattrs };
 }
 
 function checkSymlink({ path, linkPath }: TarEntry): void {
@@ -167,37 +157,32 @@ function checkSymlink({ path, linkPath }: TarEntry): void {
   }
 }
 
-function findLinkTarget({ tree }: Layer, { path, linkPath }: TarEntry): Inode {
+function findLinkTarget({ tree }: Layer, { path, linkPath }: TarEntry): number {
   const target = JSON.stringify(linkPath.slice(0, 256));
   const names = splitPath(linkPath);
   if (typeof names === "string") {
     throw layerError(path, `the hard link to ${target} cannot be followed: ${names}`);
   }
-  const steps = resolveFolders(tree.root, names.slice(0, -1));
+  const steps = resolveFolders(tree, names.slice(0, -1));
   if (typeof steps === "string") {
     throw layerError(path, `the hard link to ${target} cannot be followed: ${steps}`);
   }
-  const folder = steps.length === 0 ? tree.root : steps.at(-1)?.inode;
+  const folder = lastFolder(steps);
   const name = names.at(-1);
   const inode =
-    name === undefined
-      ? tree.root
-      : folder?.kind === "directory"
-        ? folder.children.get(name)
-        : undefined;
+    name === undefined ? rootInode : folder === undefined ? undefined : tree.find(folder, name);
   if (inode === undefined)
     throw layerError(path, `the hard link is to ${target}, which is missing`);
-  if (inode.kind === "directory") {
+  if (tree.kindOf(inode) === "directory") {
     throw layerError(path, `the hard link is to ${target}, which is a directory`);
   }
   return inode;
 }
 
-function describeRoot(layer: Layer, entry: TarEntry): void {
-  const { tree, marks } = layer;
+function describeRoot({ tree, marks }: Layer, entry: TarEntry): void {
   if (entry.kind !== "directory") throw layerError(entry.path, "the root has to be a directory");
-  tree.root = { ...attributesOf(layer, entry), kind: "directory", children: tree.root.children };
-  marks.addDescribed(tree.root);
+  tree.describe(rootInode, { ...attributesOf(entry), kind: "directory" });
+  marks.addDescribed(rootInode);
 }
 
 /** The folder of that path, if there is one. */
@@ -205,47 +190,46 @@ function findFolder(
   { tree }: Layer,
   folders: readonly ByteString[],
   path: ByteString,
-): DirectoryInode | undefined {
-  const steps = followFolders(tree, folders, path);
-  const folder = steps.length === 0 ? tree.root : steps.at(-1)?.inode;
-  return folder?.kind === "directory" ? folder : undefined;
+): number | undefined {
+  const folder = lastFolder(followFolders(tree, folders, path));
+  return folder !== undefined && tree.kindOf(folder) === "directory" ? folder : undefined;
+}
+
+function lastFolder(steps: readonly FolderStep[]): number | undefined {
+  return steps.length === 0 ? rootInode : steps.at(-1)?.inode;
 }
 
 /** The folder of that path, made with all its parents where missing. */
-function openFolder(
-  layer: Layer,
-  folders: readonly ByteString[],
-  path: ByteString,
-): DirectoryInode {
+function openFolder(layer: Layer, folders: readonly ByteString[], path: ByteString): number {
   const { tree, marks, limits } = layer;
   const steps = followFolders(tree, folders, path);
   if (steps.length > limits.maxDepth) {
     throw layerError(path, `it lies deeper than ${limits.maxDepth} directories`, "maxDepth");
   }
-  let folder = tree.root;
+  let folder = rootInode;
   for (const { name, inode } of steps) {
     let next = inode;
     if (next === undefined) {
-      next = implicitDirectory(new Map());
       chargeEntry(layer, { path, metadataBytes: name.length });
+      next = tree.addInode(implicitDirectory);
       marks.addFresh(next);
-      folder.children.set(name, next);
+      tree.link(folder, name, next);
     }
-    if (next.kind !== "directory") {
+    if (tree.kindOf(next) !== "directory") {
       throw layerError(path, `it lies in ${JSON.stringify(name)}, which is no directory`);
     }
-    marks.touch(folder, name);
+    marks.touch(tree.findName(folder, name) ?? 0);
     folder = next;
   }
   return folder;
 }
 
 function followFolders(
-  { root }: FileTree,
+  tree: FileTree,
   folders: readonly ByteString[],
   path: ByteString,
 ): readonly FolderStep[] {
-  const steps = resolveFolders(root, folders);
+  const steps = resolveFolders(tree, folders);
   if (typeof steps === "string") throw layerError(path, steps);
   return steps;
 }

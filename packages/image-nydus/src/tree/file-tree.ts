@@ -1,12 +1,58 @@
-import type { DirectoryInode } from "./inode.ts";
+import { checkName } from "./check-inode.ts";
+import type { ByteString, FileKind } from "./inode.ts";
+import { PackedChunks } from "./packed-chunks.ts";
+import { noXattrs, PackedInodes, type TreeDirectory, type TreeInode } from "./packed-inodes.ts";
+import { noName, PackedNames } from "./packed-names.ts";
+import { PackedTexts } from "./packed-texts.ts";
+import type { ScratchSpace } from "./scratch-space.ts";
 
-/** A tree of files that layers are applied to. */
+/**
+ * A tree of files that layers are applied to. An image may have a million files, so that nothing in it is an object: inodes,
+ * names and chunks are numbers, and what is known of them lies side by side in large buffers. Several names may lead to one
+ * inode (hard links), but only one to a directory. What is replaced or removed keeps its numbers and its room.
+ */
 export interface FileTree {
-  /** Replaced when a layer changes the attributes of the root */
-  root: DirectoryInode;
   /** What all layers have put in so far; what later ones replaced or removed still counts */
   readonly usage: TreeUsage;
+  readonly chunks: PackedChunks;
+  /** Inodes so far, numbered from {@link rootInode} on */
+  readonly inodeCount: number;
+  /** Names so far, numbered from 1 on, those that lead to nothing included */
+  readonly nameCount: number;
+  /**
+   * Makes an inode that has no name yet.
+   *
+   * @param describe names it in errors
+   * @throws {LongshoreError} `VALIDATION_ERROR` for what no file can have, `LIMIT_EXCEEDED`
+   */
+  addInode(inode: TreeInode, describe?: () => string): number;
+  getInode(inode: number): TreeInode;
+  kindOf(inode: number): FileKind;
+  /** Gives a directory other attributes. */
+  describe(directory: number, attributes: TreeDirectory): void;
+  /** The inode that a name of a directory leads to. */
+  find(directory: number, name: ByteString): number | undefined;
+  /** The number of a name of a directory. */
+  findName(directory: number, name: ByteString): number | undefined;
+  /**
+   * Lets a name of a directory lead to an inode, and no longer to what it led to.
+   *
+   * @returns the number of the name
+   * @throws {LongshoreError} `VALIDATION_ERROR` for what is no name
+   */
+  link(directory: number, name: ByteString, inode: number): number;
+  /** Lets a name lead to nothing. */
+  unlink(name: number): void;
+  /** The names of a directory, in byte order. */
+  namesIn(directory: number): Uint32Array;
+  textOf(name: number): ByteString;
+  inodeOf(name: number): number | undefined;
+  /** Gives back the memory that only finding names and chunks needs: the tree can be read from here on, not changed. */
+  forgetIndexes(): void;
 }
+
+/** The inode of the root directory of every tree */
+export const rootInode = 0;
 
 interface TreeUsage {
   entries: number;
@@ -36,26 +82,84 @@ export const defaultTreeLimits: TreeLimits = {
   maxDepth: 1_024,
 };
 
-/** A tree with nothing in it but its root: mode 0755, of root, from 1970. */
-export function createTree(): FileTree {
+/**
+ * A tree with nothing in it but its root: mode 0755, of root, from 1970.
+ *
+ * @param scratch takes most of what is not looked at for long, so that it does not take memory. @default none
+ */
+export function createTree(scratch?: ScratchSpace): FileTree {
+  const chunks = new PackedChunks(scratch);
+  const texts = new PackedTexts(scratch);
+  const inodes = new PackedInodes(chunks, texts, scratch);
+  const names = new PackedNames(texts, scratch);
+  inodes.add(implicitDirectory, () => "/");
+
+  function findName(directory: number, text: ByteString): number | undefined {
+    const name = names.find(directory, text);
+    return name === noName || names.inode(name) === undefined ? undefined : name;
+  }
+
   return {
-    root: implicitDirectory(new Map()),
     usage: { entries: 0, fileBytes: 0, metadataBytes: 0 },
+    chunks,
+    get inodeCount() {
+      return inodes.length;
+    },
+    get nameCount() {
+      return names.length - 1;
+    },
+    addInode: (inode, describe = () => inode.kind) => inodes.add(inode, describe),
+    getInode: (inode) => inodes.get(inode),
+    kindOf: (inode) => inodes.kind(inode),
+    describe: (directory, attributes) => {
+      inodes.describe(directory, attributes);
+    },
+    findName,
+    find(directory, text) {
+      const name = names.find(directory, text);
+      return name === noName ? undefined : names.inode(name);
+    },
+    link(directory, text, inode) {
+      let name = names.find(directory, text);
+      if (name === noName) {
+        checkName(text, () => text);
+        name = names.add(directory, text, inodes.detail(directory));
+        inodes.setDetail(directory, name);
+      }
+      names.setInode(name, inode);
+      return name;
+    },
+    unlink: (name) => {
+      names.setInode(name, undefined);
+    },
+    namesIn(directory) {
+      const first = inodes.detail(directory);
+      let length = 0;
+      for (let name = first; name !== noName; name = names.next(name)) {
+        if (names.inode(name) !== undefined) length += 1;
+      }
+      const sorted = new Uint32Array(length);
+      // The last one came first, which is often in order.
+      for (let name = first; name !== noName; name = names.next(name)) {
+        if (names.inode(name) !== undefined) sorted[--length] = name;
+      }
+      return sorted.toSorted((one, other) => names.compare(one, other));
+    },
+    textOf: (name) => names.text(name),
+    inodeOf: (name) => names.inode(name),
+    forgetIndexes: () => {
+      names.forgetIndex();
+      chunks.forgetIndex();
+    },
   };
 }
-
-/** What all files without extended attributes have in common. */
-export const noXattrs: DirectoryInode["xattrs"] = new Map();
 
 /** A directory that no layer describes. Its time is 1970, so that the same layers make the same tree. */
-export function implicitDirectory(children: DirectoryInode["children"]): DirectoryInode {
-  return {
-    kind: "directory",
-    mode: 0o755,
-    uid: 0,
-    gid: 0,
-    mtime: { seconds: 0, nanoseconds: 0 },
-    xattrs: noXattrs,
-    children,
-  };
-}
+export const implicitDirectory: TreeDirectory = {
+  kind: "directory",
+  mode: 0o755,
+  uid: 0,
+  gid: 0,
+  mtime: { seconds: 0, nanoseconds: 0 },
+  xattrs: noXattrs,
+};

@@ -1,77 +1,71 @@
-import { implicitDirectory } from "./file-tree.ts";
-import type { ByteString, DirectoryInode } from "./inode.ts";
-
-type Children = DirectoryInode["children"];
+import { implicitDirectory, type FileTree } from "./file-tree.ts";
+import { NumberSet } from "./number-set.ts";
 
 /**
  * Knows which names of a tree a layer has put there itself, so that its whiteouts spare them wherever they stand in the
- * layer. Directories are known by their children, which stay the same when attributes change.
+ * layer.
  */
 export interface LayerMarks {
-  /** The layer has put something in this place, or under it */
-  touch(folder: DirectoryInode, name: ByteString): void;
+  /** The layer has put something in the place of this name, or under it */
+  touch(name: number): void;
   /** The layer has made this directory, so that nothing in it is from below */
-  addFresh(directory: DirectoryInode): void;
+  addFresh(directory: number): void;
   /** The layer says itself what attributes this directory has */
-  addDescribed(directory: DirectoryInode): void;
-  /** Removes from a folder what is there from the layers below. */
-  hideLower(folder: DirectoryInode): void;
-  /** Removes a name of a folder when, and as far as, it is from the layers below. */
-  hideLowerName(folder: DirectoryInode, name: ByteString): void;
+  addDescribed(directory: number): void;
+  /** Removes from a directory what is there from the layers below. */
+  hideLower(directory: number): void;
+  /** Removes a name of a directory when, and as far as, it is from the layers below. */
+  hideLowerName(directory: number, name: number): void;
 }
 
 /** Marks for one layer; forget them with it. */
-export function layerMarks(): LayerMarks {
-  /** Names by the directory they are in, of directories that hold names from below as well */
-  const touched = new Map<Children, Set<ByteString>>();
-  const fresh = new Set<Children>();
-  const described = new Set<Children>();
+export function layerMarks(tree: FileTree): LayerMarks {
+  /** Names */
+  const touched = new NumberSet();
+  /** Directories */
+  const fresh = new NumberSet();
+  const described = new NumberSet();
 
   /** Returns a directory that is left of the name, of which the children have to be looked at. */
-  function hide(folder: DirectoryInode, name: ByteString): DirectoryInode | undefined {
-    const { children } = folder;
-    const inode = children.get(name);
-    if (inode === undefined || fresh.has(children)) return undefined;
-    if (touched.get(children)?.has(name) !== true) {
-      children.delete(name);
+  function hide(directory: number, name: number): number | undefined {
+    const inode = tree.inodeOf(name);
+    if (inode === undefined || fresh.has(directory)) return undefined;
+    if (!touched.has(name)) {
+      tree.unlink(name);
       return undefined;
     }
-    if (inode.kind !== "directory") return undefined;
+    if (tree.kindOf(inode) !== "directory") return undefined;
     // The directory from below is gone; in its place is one that only the files in it tell of.
-    if (!described.has(inode.children)) children.set(name, implicitDirectory(inode.children));
+    if (!described.has(inode)) tree.describe(inode, implicitDirectory);
     return inode;
   }
 
   // Each directory is looked through at most once a layer, however many markers there are: it is fresh afterwards.
-  function hideLower(folder: DirectoryInode): void {
-    const pending = [folder];
+  function hideLower(directory: number): void {
+    const pending = [directory];
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-      if (fresh.has(next.children)) continue;
-      for (const name of next.children.keys()) {
+      if (fresh.has(next)) continue;
+      for (const name of tree.namesIn(next)) {
         const rest = hide(next, name);
         if (rest !== undefined) pending.push(rest);
       }
-      fresh.add(next.children);
-      touched.delete(next.children);
+      fresh.add(next);
     }
   }
 
   return {
-    touch({ children }, name) {
-      if (fresh.has(children)) return;
-      const names = touched.get(children);
-      if (names === undefined) touched.set(children, new Set([name]));
-      else names.add(name);
+    touch: (name) => {
+      touched.add(name);
     },
-    addFresh({ children }) {
-      fresh.add(children);
+    addFresh: (directory) => {
+      fresh.add(directory);
     },
-    addDescribed({ children }) {
-      described.add(children);
+    addDescribed: (directory) => {
+      described.add(directory);
     },
     hideLower,
-    hideLowerName(folder, name) {
-      const rest = hide(folder, name);
+    hideLowerName(directory, name) {
+      const rest = hide(directory, name);
       if (rest !== undefined) hideLower(rest);
     },
   };

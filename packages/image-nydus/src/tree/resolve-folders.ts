@@ -1,10 +1,11 @@
-import type { ByteString, DirectoryInode, Inode } from "./inode.ts";
+import { rootInode, type FileTree } from "./file-tree.ts";
+import type { ByteString, SymlinkInode } from "./inode.ts";
 
 /** A folder on the way to a file. */
 export interface FolderStep {
   readonly name: ByteString;
-  /** What the tree has in this place; anything, or nothing */
-  readonly inode: Inode | undefined;
+  /** What the tree has in this place: the number of any inode, or nothing */
+  readonly inode: number | undefined;
 }
 
 /** As many as Linux follows for one path */
@@ -20,7 +21,7 @@ const maxNames = 4_096;
  * @returns the problem as a text when the way has no end
  */
 export function resolveFolders(
-  root: DirectoryInode,
+  tree: FileTree,
   folders: readonly ByteString[],
 ): readonly FolderStep[] | string {
   const steps: FolderStep[] = [];
@@ -33,16 +34,23 @@ export function resolveFolders(
       steps.pop();
       continue;
     }
-    const folder = steps.length === 0 ? root : steps.at(-1)?.inode;
-    const inode = folder?.kind === "directory" ? folder.children.get(name) : undefined;
-    if (inode?.kind !== "symlink") {
+    const folder = steps.length === 0 ? rootInode : steps.at(-1)?.inode;
+    const inode = folder === undefined ? undefined : tree.find(folder, name);
+    const link = inode === undefined ? undefined : linkAt(tree, inode);
+    if (link === undefined) {
       steps.push({ name, inode });
       continue;
     }
     if (++symlinks > maxSymlinks) return "too many symlinks on its path, or a circle of them";
-    if (inode.target.startsWith("/")) steps.length = 0;
-    const names = inode.target.split("/").filter((part) => part !== "" && part !== ".");
+    if (link.target.startsWith("/")) steps.length = 0;
+    const names = link.target.split("/").filter((part) => part !== "" && part !== ".");
     pending.push(...names.toReversed());
   }
   return steps;
+}
+
+function linkAt(tree: FileTree, inode: number): SymlinkInode | undefined {
+  if (tree.kindOf(inode) !== "symlink") return undefined;
+  const link = tree.getInode(inode);
+  return link.kind === "symlink" ? link : undefined;
 }

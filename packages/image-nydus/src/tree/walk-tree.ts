@@ -1,13 +1,13 @@
-import type { ByteString, DirectoryInode, Inode } from "./inode.ts";
+import { rootInode, type FileTree } from "./file-tree.ts";
+import { NumberSet } from "./number-set.ts";
+import type { ByteString } from "./inode.ts";
 
 /** One name of a tree. */
 export interface TreeName {
   /** From the root, without a slash in front; empty for the root itself */
   readonly path: ByteString;
   readonly name: ByteString;
-  readonly inode: Inode;
-  /** The directory the name is in; the root is in itself */
-  readonly parent: DirectoryInode;
+  readonly inode: number;
   /** Directories above; 0 for the root */
   readonly depth: number;
 }
@@ -16,36 +16,31 @@ export interface TreeName {
  * Visits every name of a tree, a directory before what is in it, names in byte order: always the same order for the same
  * tree. Of a file with several names, each is visited. The tree must not change meanwhile.
  */
-export function* walkTree(root: DirectoryInode): Generator<TreeName, void, undefined> {
-  yield { path: "", name: "", inode: root, parent: root, depth: 0 };
+export function* walkTree(tree: FileTree): Generator<TreeName, void, undefined> {
+  yield { path: "", name: "", inode: rootInode, depth: 0 };
   // Own stack: a tree may be deeper than the one of calls.
-  const stack: Level[] = [{ directory: root, prefix: "", names: sortedNames(root), next: 0 }];
+  const stack: Level[] = [{ prefix: "", names: tree.namesIn(rootInode), next: 0 }];
   for (let level = stack.at(-1); level !== undefined; level = stack.at(-1)) {
-    const name = level.names[level.next++];
-    if (name === undefined) {
+    const number = level.names[level.next++];
+    if (number === undefined) {
       stack.pop();
       continue;
     }
-    const inode = level.directory.children.get(name);
+    const inode = tree.inodeOf(number);
     if (inode === undefined) continue;
+    const name = tree.textOf(number);
     const path = `${level.prefix}${name}`;
-    yield { path, name, inode, parent: level.directory, depth: stack.length };
-    if (inode.kind === "directory") {
-      stack.push({ directory: inode, prefix: `${path}/`, names: sortedNames(inode), next: 0 });
+    yield { path, name, inode, depth: stack.length };
+    if (tree.kindOf(inode) === "directory") {
+      stack.push({ prefix: `${path}/`, names: tree.namesIn(inode), next: 0 });
     }
   }
 }
 
 interface Level {
-  readonly directory: DirectoryInode;
   readonly prefix: ByteString;
-  readonly names: readonly ByteString[];
+  readonly names: Uint32Array;
   next: number;
-}
-
-function sortedNames({ children }: DirectoryInode): readonly ByteString[] {
-  // One character is one byte, so that the order of strings is that of bytes.
-  return [...children.keys()].toSorted();
 }
 
 /** What a tree is made of. */
@@ -57,27 +52,32 @@ export interface TreeCounts {
   readonly directories: number;
   /** Of files with holes; hard links count once */
   readonly bytes: number;
-  /** How many names a file has, for those that have more than one */
-  readonly linkCounts: ReadonlyMap<Inode, number>;
+  /** Bytes of names, link targets and extended attributes; what is of an inode counts once */
+  readonly metadataBytes: number;
+  /** Blobs that the files need, as their chunks name them */
+  readonly blobIds: ReadonlySet<string>;
 }
 
-/** Counts the inodes, names and bytes of a tree, and finds its hard links. */
-export function countTree(root: DirectoryInode): TreeCounts {
-  const nameCounts = new Map<Inode, number>();
-  let names = 0;
-  let directories = 0;
-  let bytes = 0;
-  for (const { inode } of walkTree(root)) {
+/** Counts what a tree is made of. */
+export function countTree(tree: FileTree): TreeCounts {
+  const { chunks } = tree;
+  const seen = new NumberSet();
+  const blobs = new NumberSet();
+  let [names, inodes, directories, bytes, metadataBytes] = [0, 0, 0, 0, 0];
+  for (const { name, inode: number } of walkTree(tree)) {
     names += 1;
-    if (inode.kind === "directory") {
-      directories += 1;
-      continue;
-    }
-    const known = nameCounts.get(inode) ?? 0;
-    nameCounts.set(inode, known + 1);
-    if (known === 0 && inode.kind === "file") bytes += inode.size;
+    metadataBytes += name.length;
+    if (seen.has(number)) continue;
+    seen.add(number);
+    inodes += 1;
+    const inode = tree.getInode(number);
+    for (const [key, value] of inode.xattrs) metadataBytes += key.length + value.length;
+    if (inode.kind === "directory") directories += 1;
+    if (inode.kind === "symlink") metadataBytes += inode.target.length;
+    if (inode.kind !== "file") continue;
+    bytes += inode.size;
+    for (const chunk of inode.chunks) blobs.add(chunks.blob(chunk));
   }
-  const inodes = directories + nameCounts.size;
-  const linkCounts = new Map([...nameCounts].filter(([, count]) => count > 1));
-  return { inodes, names, directories, bytes, linkCounts };
+  const blobIds = new Set(chunks.blobIds.filter((_, blob) => blobs.has(blob)));
+  return { inodes, names, directories, bytes, metadataBytes, blobIds };
 }

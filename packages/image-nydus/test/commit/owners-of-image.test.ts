@@ -2,6 +2,7 @@ import { expect, it } from "vitest";
 import { ownersOfImage } from "../../src/commit/owners-of-image.ts";
 import type { TarEntry } from "../../src/tar/tar-entry.ts";
 import type { DirectoryInode, FileInode } from "../../src/tree/inode.ts";
+import { memoryFilesystem } from "../fuse/memory-filesystem.ts";
 
 const mtime = { seconds: 5, nanoseconds: 6 };
 const capability = Buffer.from("cap");
@@ -22,7 +23,8 @@ const etc: DirectoryInode = {
     ["longer", file(40)],
   ]),
 };
-const image: DirectoryInode = { ...etc, uid: 10, gid: 11, children: new Map([["etc", etc]]) };
+const root: DirectoryInode = { ...etc, uid: 10, gid: 11, children: new Map([["etc", etc]]) };
+const image = memoryFilesystem({ root, chunkSize: 4_096 });
 
 function entry(path: string, fields: Partial<TarEntry> = {}): TarEntry {
   const content: TarEntry["content"] = (async function* none() {})();

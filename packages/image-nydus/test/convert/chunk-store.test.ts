@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { chunkStore, type KnownChunk } from "../../src/convert/chunk-store.ts";
 import { blobWriter } from "../../src/rafs/blob-writer.ts";
 import type { TarContent } from "../../src/tar/tar-entry.ts";
+import { PackedChunks } from "../../src/tree/packed-chunks.ts";
 
 const chunkSize = 4_096;
 
@@ -17,13 +18,15 @@ function newStore(known: ReadonlyMap<string, KnownChunk> = new Map(), maxReusedB
     },
     { chunkSize },
   );
+  const chunks = new PackedChunks();
   const store = chunkStore({
     writer,
+    chunks,
     chunkSize,
     maxReusedBlobs,
     findChunk: (digest) => known.get(digest.toString("hex")),
   });
-  return { store, blob: () => Buffer.concat(written) };
+  return { store, chunks, blob: () => Buffer.concat(written) };
 }
 
 async function* content(...parts: readonly (Buffer | number)[]): AsyncGenerator<TarContent> {
@@ -37,13 +40,14 @@ const hexDigest = (value: Buffer): string => createHash("sha256").update(value).
 
 describe("chunkStore", () => {
   it("stores each chunk once, wherever it comes again", async () => {
-    const { store, blob } = newStore();
+    const { store, chunks, blob } = newStore();
     const first = await store.storeFile(content(bytes("a", 4_096), bytes("b", 10)));
     const second = await store.storeFile(content(bytes("b", 10)));
     const third = await store.storeFile(content(bytes("a", 8_192)));
-    expect(second[0]).toBe(first[1]);
-    expect(third).toEqual([first[0], first[0]]);
-    expect(store.added).toEqual(first);
+    expect(first).toEqual([0, 1]);
+    expect(second).toEqual([1]);
+    expect(third).toEqual([0, 0]);
+    expect(chunks.inBlob("new").length).toBe(2);
     expect(blob()).toHaveLength(8_192);
     expect(blob().subarray(0, 4_106)).toEqual(Buffer.concat([bytes("a", 4_096), bytes("b", 10)]));
     expect(store.stats).toEqual({
@@ -56,9 +60,9 @@ describe("chunkStore", () => {
 
   it("leans on the chunks of other images", async () => {
     const place = { blobId: "e".repeat(64), index: 7, offset: 28_672, size: 10 };
-    const { store, blob } = newStore(new Map([[hexDigest(bytes("b", 10)), place]]));
-    const chunks = await store.storeFile(content(bytes("b", 10)));
-    expect(chunks).toMatchObject([place]);
+    const { store, chunks, blob } = newStore(new Map([[hexDigest(bytes("b", 10)), place]]));
+    expect(await store.storeFile(content(bytes("b", 10)))).toEqual([0]);
+    expect(chunks.at(0)).toMatchObject(place);
     expect([...store.reusedBlobIds]).toEqual([place.blobId]);
     expect(blob()).toHaveLength(0);
   });
@@ -70,22 +74,24 @@ describe("chunkStore", () => {
         { blobId: String(index).repeat(64), index: 0, offset: 0, size: letter === "c" ? 9 : 10 },
       ]),
     );
-    const { store } = newStore(known, 1);
+    const { store, chunks } = newStore(known, 1);
     for (const letter of ["a", "b", "c", "a"]) {
       await store.storeFile(content(bytes(letter, 10)));
     }
     expect(store.reusedBlobIds.size).toBe(1);
-    expect(store.added.map(({ digest }) => digest.toString("hex"))).toEqual([
+    const added = chunks.inBlob("new");
+    expect([0, 1].map((position) => added.at(position).digest.toString("hex"))).toEqual([
       hexDigest(bytes("b", 10)),
       hexDigest(bytes("c", 10)),
     ]);
+    expect(added.length).toBe(2);
   });
 
   it("stores zeros without end as one chunk", async () => {
-    const { store, blob } = newStore();
-    const chunks = await store.storeFile(content(100 * 1_024 * chunkSize, bytes("x", 1)));
-    expect(chunks).toHaveLength(100 * 1_024 + 1);
-    expect(store.added).toHaveLength(2);
+    const { store, chunks, blob } = newStore();
+    const stored = await store.storeFile(content(100 * 1_024 * chunkSize, bytes("x", 1)));
+    expect(stored).toHaveLength(100 * 1_024 + 1);
+    expect(chunks.length).toBe(2);
     expect(blob()).toHaveLength(2 * chunkSize);
   });
 

@@ -5,6 +5,7 @@ import { walkFilesystem } from "../../src/publish/walk-filesystem.ts";
 import { chunkSource } from "../../src/publish/chunk-source.ts";
 import { openBootstrap } from "../../src/rafs/open-bootstrap.ts";
 import { writeBootstrap } from "../../src/rafs/write-bootstrap.ts";
+import { writePackedBootstrap } from "../../src/rafs/write-packed-bootstrap.ts";
 import type { DirectoryEntry, ReadableFilesystem } from "../../src/rafs/readable-filesystem.ts";
 import type { ChunkRef, DirectoryInode, Inode } from "../../src/tree/inode.ts";
 import { walkTree } from "../../src/tree/walk-tree.ts";
@@ -22,19 +23,19 @@ describe("the tree of an image", () => {
   it("gives the image again when it is written", async () => {
     const image = await oddImage();
     const filesystem = openBootstrap(image.bootstrap);
-    const root = await readTree(filesystem, (chunk) => chunk);
+    const tree = await readTree(filesystem, (chunk) => chunk);
     const sink = memorySink();
     // The chunks name their blobs by id by now.
     const blobs = image.blobs.map((blob) => Object.assign(blob, { name: blob.id }));
-    await writeBootstrap(sink, { root, blobs });
+    await writePackedBootstrap(sink, { tree, blobs });
     expect(sink.bytes().equals(image.bootstrap)).toBe(true);
   });
 
-  it("has one object for all names of a file", async () => {
+  it("has one inode for all names of a file", async () => {
     const filesystem = openBootstrap((await oddImage()).bootstrap);
-    const root = await readTree(filesystem, (chunk) => chunk);
-    const names = new Map<Inode, number>();
-    for (const { inode } of walkTree(root)) names.set(inode, (names.get(inode) ?? 0) + 1);
+    const tree = await readTree(filesystem, (chunk) => chunk);
+    const names = new Map<number, number>();
+    for (const { inode } of walkTree(tree)) names.set(inode, (names.get(inode) ?? 0) + 1);
     const linked = [...walkFilesystem(filesystem)].filter(({ linkTo }) => linkTo !== undefined);
     expect(linked.length).toBeGreaterThan(0);
     const more = [...names.values()].reduce((sum, count) => sum + count - 1, 0);
@@ -44,15 +45,18 @@ describe("the tree of an image", () => {
   it("asks for the chunks of each file once, in the order of the tree", async () => {
     const filesystem = openBootstrap((await oddImage()).bootstrap);
     const asked: ChunkRef[] = [];
-    const root = await readTree(filesystem, async (chunk) => {
+    const tree = await readTree(filesystem, async (chunk) => {
       asked.push(chunk);
       return { ...chunk, blobId: "other" };
     });
-    const seen = new Set<Inode>();
+    const seen = new Set<number>();
     const found: ChunkRef[] = [];
-    for (const { inode } of walkTree(root)) {
-      if (inode.kind === "file" && !seen.has(inode)) found.push(...inode.chunks);
-      seen.add(inode);
+    for (const { inode: number } of walkTree(tree)) {
+      const inode = tree.getInode(number);
+      if (inode.kind === "file" && !seen.has(number)) {
+        found.push(...inode.chunks.map((chunk) => tree.chunks.at(chunk)));
+      }
+      seen.add(number);
     }
     expect(found).toEqual(asked.map((chunk) => Object.assign(chunk, { blobId: "other" })));
   });

@@ -70,7 +70,7 @@ describe("a blob", () => {
       );
       const digest = sha256(content);
       expect(await decodeChunk(stored, { chunk, digest, ...packed.blob })).toEqual(content);
-      expect(packed.blob.stored(index)).toEqual({
+      expect(packed.blob.stored?.(index)).toEqual({
         offset: chunk.storedOffset,
         size: chunk.storedSize,
       });

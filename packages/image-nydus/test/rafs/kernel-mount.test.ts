@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { validateRafs } from "../../src/rafs/validate-rafs.ts";
 import { differences } from "../tree/file-listing.ts";
 import { listDirectory } from "../tree/list-directory.ts";
-import { listTree } from "../tree/list-tree.ts";
+import { listObjects } from "../tree/list-tree.ts";
 import { directory, imageBuilder, type BuiltImage } from "./image-builder.ts";
 import { canMount, imageFiles, mountErofs, run } from "./mount-erofs.ts";
 import { oddTree } from "./odd-tree.ts";
@@ -22,7 +22,7 @@ describe.skipIf(!canMount)("an image mounted by the kernel (needs root)", () => 
 
     const listing = await listDirectory(mount.path);
 
-    expect(differences(listing, listTree(image.root, image.sha256Of))).toEqual([]);
+    expect(differences(listing, listObjects(image.root, image.sha256Of))).toEqual([]);
     expect(listing.size).toBeGreaterThan(1550);
   });
 
@@ -33,7 +33,7 @@ describe.skipIf(!canMount)("an image mounted by the kernel (needs root)", () => 
 
     const listing = await listDirectory(mount.path);
 
-    expect(differences(listing, listTree(image.root, image.sha256Of))).toEqual([]);
+    expect(differences(listing, listObjects(image.root, image.sha256Of))).toEqual([]);
     validateRafs(image.bootstrap);
   });
 
@@ -47,7 +47,7 @@ describe.skipIf(!canMount)("an image mounted by the kernel (needs root)", () => 
 
     const listing = await listDirectory(mount.path);
 
-    expect(differences(listing, listTree(image.root, image.sha256Of))).toEqual([]);
+    expect(differences(listing, listObjects(image.root, image.sha256Of))).toEqual([]);
   });
 
   it("mounts an image without any blob", async () => {
@@ -59,7 +59,7 @@ describe.skipIf(!canMount)("an image mounted by the kernel (needs root)", () => 
     const listing = await listDirectory(mount.path);
 
     expect(image.blobs).toEqual([]);
-    expect(differences(listing, listTree(image.root, image.sha256Of))).toEqual([]);
+    expect(differences(listing, listObjects(image.root, image.sha256Of))).toEqual([]);
     validateRafs(image.bootstrap);
   });
 });
@@ -82,7 +82,7 @@ describe.skipIf(!canMount)("the EROFS tools (extracting devices needs root)", ()
       field === "xattrs" ||
       (field === "mode" && extracted.get(path)?.mode === "0755" && path.endsWith("shared")) ||
       (field === "mode" && path === "third-name");
-    expect(differences(extracted, listTree(image.root, image.sha256Of), { ignore })).toEqual([]);
+    expect(differences(extracted, listObjects(image.root, image.sha256Of), { ignore })).toEqual([]);
     expect(summary).toMatch(/Filesystem root nid:\s+128/u);
     expect(summary).toMatch(/Filesystem inode count:/u);
   });

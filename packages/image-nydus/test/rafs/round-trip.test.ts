@@ -6,7 +6,7 @@ import { validateRafs } from "../../src/rafs/validate-rafs.ts";
 import { writeBootstrap } from "../../src/rafs/write-bootstrap.ts";
 import type { DirectoryInode, Inode } from "../../src/tree/inode.ts";
 import { differences } from "../tree/file-listing.ts";
-import { listTree } from "../tree/list-tree.ts";
+import { listObjects } from "../tree/list-tree.ts";
 import {
   device,
   directory,
@@ -35,7 +35,7 @@ it.each<ImageBuilderOptions>([
 
     const listing = await listFilesystem(filesystem, image.blobBytes);
 
-    expect(differences(listing, listTree(image.root, image.sha256Of))).toEqual([]);
+    expect(differences(listing, listObjects(image.root, image.sha256Of))).toEqual([]);
     expect(validateRafs(image.bootstrap)).toMatchObject({ inodes: filesystem.inodeCount });
   },
 );
@@ -222,7 +222,7 @@ it("reads back any tree", async () => {
 
         const listing = await listFilesystem(openBootstrap(image.bootstrap), image.blobBytes);
 
-        expect(differences(listing, listTree(image.root, image.sha256Of))).toEqual([]);
+        expect(differences(listing, listObjects(image.root, image.sha256Of))).toEqual([]);
         validateRafs(image.bootstrap);
       },
     ),

@@ -1,52 +1,52 @@
 import { createHash } from "node:crypto";
 import type { TarContent } from "../../src/tar/tar-entry.ts";
-import type { ChunkRef, FileInode } from "../../src/tree/inode.ts";
+import type { PackedChunks } from "../../src/tree/packed-chunks.ts";
+import type { TreeFile } from "../../src/tree/packed-inodes.ts";
 
-/** Keeps chunks in memory, each different one once, as one blob. */
+/** Keeps the bytes of a tree's chunks in memory, each different one once, as one blob. */
 export interface MemoryChunkStore {
-  storeFile(content: AsyncIterable<TarContent>, size: number): Promise<readonly ChunkRef[]>;
-  /** The bytes of a chunk */
-  chunk(ref: ChunkRef): Buffer;
+  storeFile(content: AsyncIterable<TarContent>, size: number): Promise<readonly number[]>;
   /** Digest of a whole file, hex */
-  sha256Of(file: FileInode): string;
-  contentOf(file: FileInode): Buffer;
+  sha256Of(file: TreeFile): string;
   /** Bytes that are kept */
   readonly storedBytes: number;
 }
 
 const blobId = "0".repeat(64);
 
-export function memoryChunkStore(chunkSize: number = 2 ** 20): MemoryChunkStore {
-  const refs = new Map<string, ChunkRef>();
+export function memoryChunkStore(
+  refs: PackedChunks,
+  chunkSize: number = 2 ** 20,
+): MemoryChunkStore {
   const bytesOf: Buffer[] = [];
   let storedBytes = 0;
   let end = 0;
   const zeros = Buffer.alloc(chunkSize);
 
-  function store(bytes: Buffer): ChunkRef {
+  function store(bytes: Buffer): number {
     const digest = createHash("sha256").update(bytes).digest();
-    const known = refs.get(digest.toString("hex"));
+    const known = refs.find(digest);
     if (known !== undefined) return known;
-    const ref = { blobId, index: bytesOf.length, offset: end, size: bytes.length, digest };
-    refs.set(digest.toString("hex"), ref);
+    const size = bytes.length;
+    const ref = refs.add({ blobId, index: bytesOf.length, offset: end, size, digest });
     bytesOf.push(Buffer.from(bytes));
     storedBytes += bytes.length;
     end += Math.ceil(bytes.length / 4_096) * 4_096;
     return ref;
   }
 
-  function chunk({ index }: ChunkRef): Buffer {
-    const bytes = bytesOf[index];
-    if (bytes === undefined) throw new RangeError(`there is no chunk ${index}`);
+  function chunk(ref: number): Buffer {
+    const bytes = bytesOf[refs.index(ref)];
+    if (bytes === undefined) throw new RangeError(`there is no chunk ${ref}`);
     return bytes;
   }
 
   return {
     async storeFile(content, size) {
-      const chunks: ChunkRef[] = [];
+      const chunks: number[] = [];
       const pending = Buffer.alloc(Math.min(size, chunkSize));
       let filled = 0;
-      let zeroChunk: ChunkRef | undefined;
+      let zeroChunk: number | undefined;
       const put = (source: Buffer): void => {
         for (let start = 0; start < source.length;) {
           const count = source.copy(pending, filled, start);
@@ -69,17 +69,15 @@ export function memoryChunkStore(chunkSize: number = 2 ** 20): MemoryChunkStore 
         }
       }
       if (filled > 0) chunks.push(store(pending.subarray(0, filled)));
-      const total = chunks.reduce((sum, ref) => sum + ref.size, 0);
+      const total = chunks.reduce((sum, ref) => sum + refs.size(ref), 0);
       if (total !== size) throw new Error(`the file should have ${size} bytes, it had ${total}`);
       return chunks;
     },
-    chunk,
     sha256Of({ chunks }) {
       const digest = createHash("sha256");
       for (const ref of chunks) digest.update(chunk(ref));
       return digest.digest("hex");
     },
-    contentOf: ({ chunks }) => Buffer.concat(chunks.map(chunk)),
     get storedBytes() {
       return storedBytes;
     },

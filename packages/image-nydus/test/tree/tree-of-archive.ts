@@ -11,11 +11,11 @@ export async function listLayers(
   archives: readonly (Buffer | AsyncIterable<Uint8Array>)[],
   limits: ApplyLayerOptions["limits"] = {},
 ): Promise<FileListing> {
-  const store = memoryChunkStore();
   const tree: FileTree = createTree();
+  const store = memoryChunkStore(tree.chunks);
   for (const archive of archives) {
     const source = Buffer.isBuffer(archive) ? inChunks(archive) : archive;
     await applyLayer(tree, readTar(source), { storeFile: store.storeFile, limits });
   }
-  return listTree(tree.root, store.sha256Of);
+  return listTree(tree, store.sha256Of);
 }

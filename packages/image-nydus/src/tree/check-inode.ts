@@ -1,5 +1,6 @@
 import { LongshoreError } from "@longshore/core";
-import type { ByteString, Inode } from "../tree/inode.ts";
+import type { ByteString } from "./inode.ts";
+import type { TreeInode } from "./packed-inodes.ts";
 
 const maxTargetSize = 4095;
 
@@ -20,12 +21,12 @@ export function checkName(name: ByteString, describe: () => string): void {
 }
 
 /**
- * Checks the attributes of a file that is to be written.
+ * Checks the attributes of a file that is to be put into a tree.
  *
  * @param describe its path, for the error
  * @throws {LongshoreError} `VALIDATION_ERROR`, `LIMIT_EXCEEDED` for a target beyond 4,095 bytes
  */
-export function checkInode(inode: Inode, describe: () => string): void {
+export function checkInode(inode: TreeInode, describe: () => string): void {
   const { mode, uid, gid, mtime } = inode;
   const expect = (holds: boolean, field: string, expected: string): void => {
     if (holds) return;
