@@ -28,6 +28,11 @@ export interface Statements {
   readonly expireKey: StatementSync;
   readonly deleteKey: StatementSync;
   readonly pruneKeys: StatementSync;
+  readonly insertEvent: StatementSync;
+  readonly raiseSequence: StatementSync;
+  readonly readEvents: StatementSync;
+  readonly trimEvents: StatementSync;
+  readonly deleteEvents: StatementSync;
 }
 
 const isUnfinished = "finished_at IS NULL";
@@ -93,5 +98,15 @@ export function prepareStatements(database: DatabaseSync): Statements {
     expireKey: sql("UPDATE idempotency SET expires_at = ? WHERE scope = ? AND job_id = ?"),
     deleteKey: sql("DELETE FROM idempotency WHERE scope = ? AND job_id = ?"),
     pruneKeys: sql("DELETE FROM idempotency WHERE expires_at <= ?"),
+    insertEvent: sql(
+      "INSERT OR IGNORE INTO events (seq, sequence, event) SELECT seq, ?, ? FROM jobs WHERE job_id = ?",
+    ),
+    raiseSequence: sql("UPDATE jobs SET next_sequence = ? WHERE job_id = ? AND next_sequence < ?"),
+    readEvents: sql(`
+      SELECT event FROM events JOIN jobs USING (seq)
+      WHERE job_id = ? AND sequence > ? ORDER BY sequence LIMIT ?`),
+    trimEvents: sql(`
+      DELETE FROM events WHERE seq = (SELECT seq FROM jobs WHERE job_id = ?) AND sequence <= ?`),
+    deleteEvents: sql("DELETE FROM events WHERE seq = ?"),
   };
 }
