@@ -32,6 +32,7 @@ const systemPackages = {
   mount: ["umount"],
   nftables: ["nft"],
   openssl: ["openssl"],
+  prometheus: ["promtool"],
   python3: ["python3"],
   "qemu-utils": ["qemu-img"],
   "redis-server": ["redis-server"],
