@@ -1,4 +1,5 @@
 export { serveWorkerApi, type WorkerApi } from "./serve-worker-api.ts";
+export { checkDoors } from "./worker-api-options.ts";
 export type { TlsOptions, WorkerApiOptions } from "./worker-api-options.ts";
 export { jsonAnswer } from "./api-route.ts";
 export type {

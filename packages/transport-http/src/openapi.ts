@@ -22,14 +22,23 @@ export function openApiDocument(routes: readonly ApiRoute[], isOpen: boolean): J
       { url: "/", description: "The root" },
       { url: "/api/v1", description: "The same" },
     ],
-    tags: [...new Set(routes.map(({ description }) => description.tag))].map((name) => ({ name })),
+    tags: [...new Set(routes.map(({ description }) => description.tag))].map((name) => ({
+      name,
+      description: tags[name] ?? "Routes of another package",
+    })),
     paths,
     components: {
       schemas: schemas(),
-      securitySchemes: { bearer: { type: "http", scheme: "bearer" } },
+      ...(!isOpen && { securitySchemes: { bearer: { type: "http", scheme: "bearer" } } }),
     },
   };
 }
+
+const tags: Readonly<Record<string, string>> = {
+  worker: "The worker itself",
+  jobs: "What it is given to do",
+  admin: "Stopping it",
+};
 
 function operation({ access, description }: ApiRoute, isOpen: boolean): Json {
   const { operationId, summary, tag, parameters, requestBody, responses } = description;

@@ -1,7 +1,7 @@
 import { createServer, type Server, type ServerOptions } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import { LongshoreError, silentLogger } from "@longshore/core";
+import { LongshoreError, silentLogger, type JobEventLog } from "@longshore/core";
 import type { ApiContext } from "./api-context.ts";
 import { jsonAnswer, type ApiRoute } from "./api-route.ts";
 import { jobFeeds } from "./jobs/job-feed.ts";
@@ -51,9 +51,16 @@ const closeGraceMs = 2_000;
 export async function serveWorkerApi(options: WorkerApiOptions): Promise<WorkerApi> {
   const { host = "127.0.0.1", port = 9_000, logger = silentLogger, authenticators = [] } = options;
   checkDoors(options);
+  const { events: log, name } = options.store;
+  if (log === undefined) {
+    throw new LongshoreError(
+      "CONFIG_ERROR",
+      `The store "${name}" keeps no events; make it with keepEvents: true.`,
+    );
+  }
   const limits = workerApiLimits(options);
   const closing = new AbortController();
-  const routes = routesOf(options, limits);
+  const routes = routesOf(options, limits, log);
   const handle = requestHandler({
     routes: routeTable(routes),
     policy: options.policy,
@@ -74,6 +81,10 @@ export async function serveWorkerApi(options: WorkerApiOptions): Promise<WorkerA
   });
   server.maxConnections = limits.maxConnections;
   server.on("request", (incoming, outgoing) => {
+    outgoing.once("finish", () => {
+      // Nothing more is read from it.
+      if (closing.signal.aborted) incoming.socket.destroySoon();
+    });
     handle(incoming, outgoing).catch((error: unknown) => {
       logger.error({ err: error }, "answer could not be sent");
       outgoing.destroy();
@@ -95,13 +106,13 @@ export async function serveWorkerApi(options: WorkerApiOptions): Promise<WorkerA
 function routesOf(
   options: WorkerApiOptions,
   limits: ReturnType<typeof workerApiLimits>,
+  log: JobEventLog,
 ): readonly ApiRoute[] {
   const { worker, store, metrics, admin = false, logger = silentLogger } = options;
-  if (store.events === undefined) return [];
   const context: ApiContext = {
     worker,
     store,
-    feeds: jobFeeds({ log: store.events, bus: worker.events }),
+    feeds: jobFeeds({ log, bus: worker.events }),
     slots: streamSlots(limits),
     artifactsDir: options.artifactsDir,
     maxBodyBytes: limits.maxBodyBytes,
@@ -141,6 +152,10 @@ function openApiRoute(routes: readonly ApiRoute[], isOpen: boolean): ApiRoute {
         "200": {
           description: "OpenAPI 3.1",
           content: { "application/json": { schema: { type: "object" } } },
+        },
+        "405": {
+          description: "It is only asked",
+          content: { "application/json": { schema: "ErrorAnswer" } },
         },
       },
     },

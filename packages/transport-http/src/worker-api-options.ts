@@ -114,11 +114,14 @@ export function workerApiLimits(options: WorkerApiOptions): Numbers {
 }
 
 /**
- * Doors that would stand open by mistake are not opened.
+ * Doors that would stand open by mistake are not opened: `serveWorkerApi` asks this first, and a program may ask before
+ * it starts its worker.
  *
  * @throws {LongshoreError} `CONFIG_ERROR`
  */
-export function checkDoors(options: WorkerApiOptions): void {
+export function checkDoors(
+  options: Pick<WorkerApiOptions, "host" | "authenticators" | "allowUnauthenticated" | "tls">,
+): void {
   const { host = "127.0.0.1", authenticators = [], allowUnauthenticated = false, tls } = options;
   if (authenticators.length === 0 && !allowUnauthenticated && !isLoopback(host)) {
     throw new LongshoreError(
@@ -132,12 +135,6 @@ export function checkDoors(options: WorkerApiOptions): void {
     throw new LongshoreError(
       "CONFIG_ERROR",
       "Client certificates need tls.clientCa: the authority that signs them.",
-    );
-  }
-  if (options.store.events === undefined) {
-    throw new LongshoreError(
-      "CONFIG_ERROR",
-      `The store "${options.store.name}" keeps no events; make it with keepEvents: true.`,
     );
   }
 }

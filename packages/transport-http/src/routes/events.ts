@@ -39,7 +39,16 @@ export function eventsRoute(context: ApiContext): ApiRoute {
         "200": {
           description:
             "Events state, progress, log, artifact and step with their number as id, then done",
-          content: { "text/event-stream": { schema: { type: "string" } } },
+          content: {
+            "text/event-stream": {
+              schema: {
+                type: "string",
+                description: "The data of each message but done",
+                contentMediaType: "application/json",
+                contentSchema: { $ref: "#/components/schemas/Event" },
+              },
+            },
+          },
         },
         ...errors(400, 404, 429),
       },

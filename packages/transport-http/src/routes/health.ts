@@ -64,6 +64,7 @@ export function healthRoutes(
       tag: "worker",
       responses: {
         "200": { description: "Yes", content: json("Probe") },
+        "405": { description: "It is only asked", content: json("ErrorAnswer") },
         "503": { description: "No", content: json("Probe") },
       },
     },
