@@ -86,7 +86,7 @@ function lastEvent(record: JobRecord): JobEvent {
     workerId: owner,
     phase: state,
     message: error?.message ?? `The job ${state}.`,
-    ...(error !== undefined && { details: { code: error.code } }),
+    details: error === undefined ? {} : { code: error.code },
   };
 }
 
