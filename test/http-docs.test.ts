@@ -80,6 +80,8 @@ it("the page names the routes and parameters that are served, and no others", as
   const named = parameters
     .split("\n")
     .slice(2)
-    .flatMap((row) => [...(row.split("|")[1] ?? "").matchAll(/`(\w+)`/g)].map(([, name]) => name));
+    .flatMap((row) =>
+      [...(row.split("|")[1] ?? "").matchAll(/`(\w+)`/g)].map(([, name = ""]) => name),
+    );
   expect([...new Set([...named, "verbose"])].toSorted()).toEqual([...query].toSorted());
 });

@@ -70,7 +70,7 @@ export interface WorkerApiOptions {
 }
 
 /** The options with every default filled in. */
-export type WorkerApiLimits = Required<
+type WorkerApiLimits = Required<
   Pick<
     WorkerApiOptions,
     | "maxBodyBytes"

@@ -81,7 +81,8 @@ describe("createWorkerClient", () => {
     const client = createWorkerClient(served.baseUrl, {
       async fetch(input, init) {
         const response = await fetch(input, init);
-        if (!String(input).endsWith("/events") || response.body === null) return response;
+        const isStream = typeof input === "string" && input.endsWith("/events");
+        if (!isStream || response.body === null) return response;
         streams += 1;
         if (streams > 3) return response;
         let messages = 0;

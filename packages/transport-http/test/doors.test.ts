@@ -165,16 +165,16 @@ describe("bearer tokens", () => {
     expect((await post(url, job, as(reader))).status).toBe(403);
     expect((await post(url, job, as(submitter))).status).toBe(202);
     expect((await post(url, wireJob("d2", "test.failing"), as(submitter))).status).toBe(403);
-    const get = async (path: string, who: { readonly token: string }) =>
+    const read = async (path: string, who: { readonly token: string }) =>
       fetch(`${served.baseUrl}${path}`, { headers: as(who) });
-    expect((await get("/jobs/d1/result?wait=30s", reader)).status).toBe(200);
+    expect((await read("/jobs/d1/result?wait=30s", reader)).status).toBe(200);
     for (const path of ["", "/result", "/logs", "/events", "/artifacts", "/artifacts/a"]) {
-      expect((await get(`/jobs/d1${path}`, submitter)).status, path).toBe(403);
+      expect((await read(`/jobs/d1${path}`, submitter)).status, path).toBe(403);
     }
-    expect((await get("/info", submitter)).status).toBe(403);
-    expect((await get("/info", reader)).status).toBe(200);
-    expect(await (await get("/jobs", submitter)).json()).toEqual({ jobs: [] });
-    expect(await (await get("/jobs", reader)).json()).toMatchObject({ jobs: [{ job_id: "d1" }] });
+    expect((await read("/info", submitter)).status).toBe(403);
+    expect((await read("/info", reader)).status).toBe(200);
+    expect(await (await read("/jobs", submitter)).json()).toEqual({ jobs: [] });
+    expect(await (await read("/jobs", reader)).json()).toMatchObject({ jobs: [{ job_id: "d1" }] });
     expect((await post(`${url}/d1/cancel`, {}, as(reader))).status).toBe(403);
     expect((await post(`${url}/d1/retry`, {}, as(reader))).status).toBe(403);
   });

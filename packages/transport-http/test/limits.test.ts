@@ -80,6 +80,8 @@ describe("streams", () => {
   it("that nobody reads are cut off, and slow neither the job nor other readers", async () => {
     await using served = await serveWorker({ stallTimeoutMs: 1_500, maxStreamsPerClient: 2 });
     const { store, baseUrl } = served;
+    if (store.events === undefined) throw new Error("the store keeps no events");
+    const { events } = store;
     const later = new Date(Date.now() + 3_600_000).toISOString();
     const waiting = wireJob("b1", "system.echo", { execution: { not_before: later } });
     await post(`${baseUrl}/jobs`, waiting);
@@ -87,7 +89,7 @@ describe("streams", () => {
     const details = { filler: "x".repeat(60_000) };
     await Promise.all(
       Array.from({ length: 200 }, (_, index) =>
-        store.events?.append({
+        events.append({
           jobId: "b1",
           kind: "log",
           timestamp: new Date().toISOString(),
@@ -113,7 +115,7 @@ describe("streams", () => {
     await vi.waitFor(
       async () => {
         const streams = await Promise.all([1, 2].map(() => fetch(`${baseUrl}/jobs/b1/events`)));
-        await Promise.all(streams.map((stream) => stream.body?.cancel()));
+        for (const { body: unread } of streams) await unread?.cancel();
         expect(streams.map(({ status }) => status)).toEqual([200, 200]);
       },
       { timeout: 15_000, interval: 200 },

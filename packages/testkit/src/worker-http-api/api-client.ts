@@ -9,7 +9,7 @@ export interface WorkerHttpApiTarget {
 }
 
 /** An answer that was read to its end. */
-export interface ReadAnswer {
+interface ReadAnswer {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
@@ -17,7 +17,7 @@ export interface ReadAnswer {
   readonly json: Readonly<Record<string, unknown>>;
 }
 
-export interface CallOptions {
+interface CallOptions {
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Text as it is; anything else as JSON */
   readonly body?: unknown;
@@ -33,7 +33,7 @@ export interface ApiClient {
   ): Promise<readonly SseMessage[]>;
 }
 
-export interface SseMessage {
+interface SseMessage {
   readonly event: string;
   readonly id: string | undefined;
   readonly data: Readonly<Record<string, unknown>>;

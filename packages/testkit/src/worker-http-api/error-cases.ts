@@ -151,7 +151,7 @@ export function declareErrors(check: DeclareApiCase): void {
 
   check("reads an id's percent-encoding once", async ({ api, operations, submit }) => {
     const jobId = await submit(operations.echo);
-    const encoded = [...jobId].map((char) => `%${char.charCodeAt(0).toString(16)}`).join("");
+    const encoded = [...Buffer.from(jobId)].map((byte) => `%${byte.toString(16)}`).join("");
     expect((await api.call("GET", `/jobs/${encoded}`)).status).toBe(200);
     const twice = encoded.replaceAll("%", "%25");
     expect((await api.call("GET", `/jobs/${twice}`)).status).toBe(400);

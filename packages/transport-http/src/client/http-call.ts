@@ -1,6 +1,6 @@
 import { decodeJobError, LongshoreError } from "@longshore/core/wire";
 
-export interface HttpCallOptions {
+interface HttpCallOptions {
   readonly method?: "GET" | "POST" | "DELETE" | undefined;
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Sent as JSON */

@@ -159,7 +159,7 @@ export function createWorkerClient(url: string, options: WorkerClientOptions = {
       const page = await json<{
         readonly jobs: readonly Readonly<Record<string, unknown>>[];
         readonly next_cursor?: string;
-      }>(`/jobs?${search}`, { signal });
+      }>(`/jobs?${search.toString()}`, { signal });
       return { jobs: page.jobs.map(toApiNames), nextCursor: page.next_cursor };
     },
     async result(jobId, { signal } = {}) {
