@@ -17,6 +17,7 @@ export default defineConfig({
     reporters: ["default", new PlainSummary()],
     // They wait for other processes much of the time.
     maxWorkers: availableParallelism() + 1,
+    expect: { poll: { timeout: 20_000 } },
     coverage: {
       include: ["packages/*/src/**"],
       exclude: ["packages/*/src/index.ts", "packages/cli/src/main.ts"],
@@ -37,6 +38,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "e2e",
+          globalSetup: "test/fixtures/build-command.ts",
           include: ["test/**/*.test.ts"],
           exclude: [slow],
           testTimeout: 120_000,
