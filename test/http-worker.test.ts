@@ -71,10 +71,10 @@ describe("longshore worker --http", () => {
       status: "completed",
       data: { echo: { a: 1 } },
     });
+    const client = createWorkerClient(url);
     const go = join(cwd, "go");
-    await writeFile(join(cwd, "wait.json"), JSON.stringify(waitingJob("u2", go)));
-    expect((await run("submit", "wait.json", ...at)).exitCode).toBe(0);
     await writeFile(go, "");
+    await client.submitDocument(waitingJob("u2", go));
     const followed = await run("jobs", "follow", "u2", ...at);
     expect(followed.exitCode).toBe(0);
     const events = followed.stdout
@@ -84,15 +84,11 @@ describe("longshore worker --http", () => {
     expect(events.map(({ sequence }) => sequence)).toEqual(events.map((_, index) => index));
     expect(events.at(-1)).toMatchObject({ kind: "state", phase: "completed" });
     expect((await run("jobs", "logs", "u2", ...at)).stdout).toBe("begun\nended\n");
-    await writeFile(join(cwd, "wait.json"), JSON.stringify(waitingJob("u3", join(cwd, "never"))));
-    await run("submit", "wait.json", ...at);
+    await client.submitDocument(waitingJob("u3", join(cwd, "never")));
     const cancelled = await run("jobs", "cancel", "u3", "--reason", "enough", ...at);
     expect(JSON.parse(cancelled.stdout)).toMatchObject({ job_id: "u3" });
     expect((await run("jobs", "follow", "u3", ...at)).exitCode).toBe(1);
-    expect(JSON.parse((await run("jobs", "show", "u3", ...at)).stdout)).toMatchObject({
-      state: "cancelled",
-      result: { error: { message: "enough" } },
-    });
+    expect(await client.result("u3")).toMatchObject({ error: { message: "enough" } });
     expect(await worker.end("SIGTERM")).toBe(0);
     const gone = await run("jobs", "show", "u3", ...at);
     expect(gone.stderr).toContain("cannot be reached");
@@ -108,7 +104,9 @@ describe("longshore worker --http", () => {
     await writeFile(join(cwd, "token"), `${made.token}\n`, { mode: 0o600 });
     await using worker = await startServed({ api: { token_file: file } });
     const at = ["--url", worker.url];
-    expect(await run("jobs", "list", ...at)).toMatchObject({ exitCode: 3 });
+    await expect(createWorkerClient(worker.url).list()).rejects.toMatchObject({
+      code: "UNAUTHENTICATED",
+    });
     expect(await run("jobs", "list", ...at, "--token-file", "token")).toMatchObject({
       exitCode: 0,
       stderr: "",

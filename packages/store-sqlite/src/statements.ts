@@ -59,16 +59,16 @@ export function prepareStatements(database: DatabaseSync): Statements {
     getFence: sql("SELECT state, owner, attempt FROM jobs WHERE job_id = ?"),
     locate: sql("SELECT seq, idempotency_scope AS scope FROM jobs WHERE job_id = ?"),
     step: sql(`
-      UPDATE jobs SET state = ?, started_at = coalesce(?, started_at), next_sequence = coalesce(?, next_sequence)
+      UPDATE jobs SET state = ?, started_at = coalesce(?, started_at), next_sequence = max(next_sequence, coalesce(?, 0))
       WHERE ${isFenced} AND state = ?`),
     patch: sql(`
       UPDATE jobs SET state = ?, owner = coalesce(?, owner), attempt = coalesce(?, attempt),
         lease_expires_at = coalesce(?, lease_expires_at), started_at = coalesce(?, started_at),
         not_before = coalesce(?, not_before), history = coalesce(?, history),
-        next_sequence = coalesce(?, next_sequence)
+        next_sequence = max(next_sequence, coalesce(?, 0))
       WHERE ${isFenced} AND state = ?`),
     finish: sql(`
-      UPDATE jobs SET state = ?, finished_at = ?, next_sequence = coalesce(?, next_sequence)
+      UPDATE jobs SET state = ?, finished_at = ?, next_sequence = max(next_sequence, coalesce(?, 0))
       WHERE ${isFenced} AND state = ?`),
     saveCheckpoint: sql(`UPDATE jobs SET checkpoint = ? WHERE ${isFenced}`),
     renewLeases: sql(`UPDATE jobs SET lease_expires_at = ? WHERE owner = ? AND ${isUnfinished}`),

@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { get } from "node:http";
 import { request } from "node:https";
 import { tmpdir } from "node:os";
@@ -139,6 +139,10 @@ describe("bearer tokens", () => {
     expect(await statusOf(old.token)).toBe(401);
     await revokeToken(file, made.id);
     expect(await statusOf(made.token)).toBe(401);
+    await writeFile(`${file}.new`, "left by a command that died");
+    await expect(revokeToken(file, old.id)).rejects.toMatchObject({ code: "STATE_CONFLICT" });
+    await utimes(`${file}.new`, 1, 1);
+    await revokeToken(file, old.id);
     await writeFile(file, "{}");
     expect(await statusOf(made.token)).toBe(401);
     await expect(createToken(file, { subject: "token:x" })).rejects.toMatchObject({

@@ -70,7 +70,7 @@ export interface Fence {
   readonly attempt: number;
 }
 
-/** What a transition writes besides the state. A field that is absent stays as it is. */
+/** What a transition writes besides the state. A field that is absent stays as it is; `nextSequence` never goes down. */
 export interface TransitionPatch {
   readonly owner?: string;
   readonly attempt?: number;

@@ -134,7 +134,13 @@ export function memoryJobStore(options: MemoryJobStoreOptions = {}): JobStore {
         const record = records.get(change.jobId);
         assertChange(record, change);
         if (record === undefined) return;
-        records.set(change.jobId, { ...record, ...change.patch, state: change.to });
+        const { nextSequence = 0 } = change.patch ?? {};
+        records.set(change.jobId, {
+          ...record,
+          ...change.patch,
+          nextSequence: Math.max(record.nextSequence, nextSequence),
+          state: change.to,
+        });
       }),
     finish: ({ jobId, from, fence, result, finishedAtMs, nextSequence }) =>
       act(() => {
@@ -147,7 +153,7 @@ export function memoryJobStore(options: MemoryJobStoreOptions = {}): JobStore {
           result,
           finishedAtMs,
           history: result.history,
-          nextSequence: nextSequence ?? record.nextSequence,
+          nextSequence: Math.max(record.nextSequence, nextSequence ?? 0),
         });
         const scope = idempotencyScope(record.document);
         const entry = scope === undefined ? undefined : keys.get(scope);

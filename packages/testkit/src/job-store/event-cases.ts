@@ -43,6 +43,9 @@ export function declareEvents(check: Check): void {
     await log.append(sampleEvent(jobId, 4));
     expect(await store.get(jobId)).toMatchObject({ nextSequence: 5 });
     await log.append(sampleEvent(jobId, 5));
+    const late = { nextSequence: 3 };
+    await store.transition({ jobId, from: "assigned", to: "running", fence, patch: late });
+    expect(await store.get(jobId)).toMatchObject({ nextSequence: 6 });
     await log.append({ ...sampleEvent(jobId, 5), message: "late" });
     expect((await log.read(jobId)).map(({ sequence }) => sequence)).toEqual([0, 4, 5]);
     expect((await log.read(jobId)).at(-1)?.message).toBe("event 5");

@@ -146,21 +146,30 @@ async function readTokens(file: string): Promise<readonly TokenEntry[]> {
   }
 }
 
+/** Writing takes milliseconds: a file that is so old was left by a process that died */
+const abandonedMs = 10_000;
+
+async function removeAbandoned(temporary: string): Promise<void> {
+  try {
+    const { mtimeMs } = await stat(temporary);
+    if (Date.now() - mtimeMs > abandonedMs) await rm(temporary, { force: true });
+  } catch {
+    // It is not there, as it should be; whatever else is wrong shows when it is made.
+  }
+}
+
 async function changeTokens(
   file: string,
   change: (tokens: readonly TokenEntry[]) => readonly TokenEntry[],
 ): Promise<void> {
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   const temporary = `${file}.new`;
+  await removeAbandoned(temporary);
   // Exclusive: of two that change the file at once, one is told to try again.
   const handle = await open(temporary, "wx", 0o600).catch((error: unknown) => {
-    throw new LongshoreError(
-      "STATE_CONFLICT",
-      `${temporary} is there: another command writes it.`,
-      {
-        cause: error,
-      },
-    );
+    throw new LongshoreError("STATE_CONFLICT", `Another command writes ${file}; try again.`, {
+      cause: error,
+    });
   });
   try {
     const tokens = change(await readTokens(file));
