@@ -2,6 +2,7 @@ import {
   isJobId,
   jobObject,
   LongshoreError,
+  type JobEvent,
   type JobRecord,
   type JobStore,
   type Worker,
@@ -18,6 +19,8 @@ export interface ApiContext {
   readonly store: JobStore;
   readonly feeds: JobFeeds;
   readonly slots: StreamSlots;
+  /** An event as a message of a stream */
+  readonly eventMessage: (event: JobEvent) => string;
   /** Where the worker keeps artifacts, one directory for each job */
   readonly artifactsDir: string | undefined;
   readonly maxBodyBytes: number;

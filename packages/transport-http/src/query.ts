@@ -5,7 +5,7 @@ const unitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000 }
 const maxWaitMs = 300_000;
 
 /** A time to wait, in milliseconds: `30s`, `500ms`, `1m`, or seconds; at most five minutes. */
-export const waitTime = z
+export const waitTime: z.ZodType<number, string> = z
   .string()
   .regex(/^\d{1,6}(ms|s|m)?$/, "expected a time like 30s, 500ms or 1m")
   .transform((text) => {
@@ -14,11 +14,11 @@ export const waitTime = z
   })
   .refine((waitMs) => waitMs <= maxWaitMs, "at most five minutes");
 
-export const flag = z
+export const flag: z.ZodType<boolean, string> = z
   .enum(["true", "false", "1", "0", ""], "expected true or false")
   .transform((text) => text !== "false" && text !== "0");
 
-export function count(max: number) {
+export function count(max: number): z.ZodType<number, string> {
   return z
     .string()
     .regex(/^\d{1,7}$/, "expected a whole number")

@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { LongshoreError, silentLogger, type JobEventLog } from "@longshore/core";
 import type { ApiContext } from "./api-context.ts";
 import { jsonAnswer, type ApiRoute } from "./api-route.ts";
+import { eventMessages } from "./jobs/event-stream.ts";
 import { jobFeeds } from "./jobs/job-feed.ts";
 import { openApiDocument } from "./openapi.ts";
 import { adminRoutes } from "./routes/admin.ts";
@@ -114,6 +115,7 @@ function routesOf(
     store,
     feeds: jobFeeds({ log, bus: worker.events }),
     slots: streamSlots(limits),
+    eventMessage: eventMessages(),
     artifactsDir: options.artifactsDir,
     maxBodyBytes: limits.maxBodyBytes,
     heartbeatMs: limits.heartbeatMs,

@@ -38,6 +38,15 @@ export function streamMessage({ event, id, data }: StreamMessage): string {
   return `${idLine}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
 }
 
-export function eventMessage(event: JobEvent): string {
-  return streamMessage({ event: event.kind, id: event.sequence, data: encodeJobEvent(event) });
+/** Events as messages; one that many readers are told is written once. */
+export function eventMessages(): (event: JobEvent) => string {
+  const written = new WeakMap<JobEvent, string>();
+  return (event) => {
+    const known = written.get(event);
+    if (known !== undefined) return known;
+    const { kind, sequence } = event;
+    const message = streamMessage({ event: kind, id: sequence, data: encodeJobEvent(event) });
+    written.set(event, message);
+    return message;
+  };
 }

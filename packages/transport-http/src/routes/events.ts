@@ -2,7 +2,7 @@ import { z } from "zod";
 import { jobOf, type ApiContext } from "../api-context.ts";
 import type { ApiRequest, ApiRoute } from "../api-route.ts";
 import { HttpError } from "../http-error.ts";
-import { eventMessage, heartbeat, streamAnswer, streamMessage } from "../jobs/event-stream.ts";
+import { heartbeat, streamAnswer, streamMessage } from "../jobs/event-stream.ts";
 import { jobStory } from "../jobs/job-story.ts";
 import { wireState } from "../jobs/wire-job.ts";
 import { parseQuery } from "../query.ts";
@@ -64,7 +64,7 @@ export function eventsRoute(context: ApiContext): ApiRoute {
 }
 
 async function* messages(
-  { store, feeds, heartbeatMs }: ApiContext,
+  { store, feeds, heartbeatMs, eventMessage }: ApiContext,
   { signal }: ApiRequest,
   place: { readonly jobId: string; readonly afterSequence: number; readonly slot: Disposable },
 ): AsyncGenerator<string, void, undefined> {
