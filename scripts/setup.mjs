@@ -32,6 +32,7 @@ const systemPackages = {
   mount: ["umount"],
   nftables: ["nft"],
   openssl: ["openssl"],
+  prometheus: ["promtool"],
   python3: ["python3"],
   "qemu-system-x86": ["qemu-system-x86_64"],
   "qemu-utils": ["qemu-img"],

@@ -1,9 +1,11 @@
 import { defaultHome, workerVersion } from "@longshore/core";
-import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { Command, CommanderError, Option } from "commander";
 import { doctor } from "./commands/doctor.ts";
 import { addContainerCommands } from "./commands/container/container-commands.ts";
 import { addImageCommands } from "./commands/image/image-commands.ts";
-import { cancelJob, listJobs, showJob } from "./commands/jobs.ts";
+import { addJobCommands } from "./commands/job-commands.ts";
+import { addTokenCommands } from "./commands/token-commands.ts";
+import { wholeNumber } from "./whole-number.ts";
 import { printSchema } from "./commands/schema.ts";
 import { submit } from "./commands/submit.ts";
 import { runWorker } from "./commands/worker.ts";
@@ -38,6 +40,12 @@ function createProgram(done: (exitCode: number) => void): Command {
   const jobsDir = new Option("--jobs-dir <dir>", "directory of job files").default("jobs");
   const resultsDir = new Option("--results-dir <dir>", "directory of results").default("results");
 
+  const url = new Option("--url <url>", "worker's HTTP API, e.g. http://127.0.0.1:9000");
+  const tokenFile = new Option(
+    "--token-file <file>",
+    "file with the token for --url (default: what LONGSHORE_TOKEN holds)",
+  );
+
   const program = new Command("longshore")
     .description("Runs jobs, durably, and containers.")
     .version(workerVersion)
@@ -57,6 +65,7 @@ function createProgram(done: (exitCode: number) => void): Command {
     .option("--pool <name>", "pool the worker belongs to")
     .option("--jobs-dir <dir>", "directory of job files (default: jobs)")
     .option("--results-dir <dir>", "directory of results (default: results)")
+    .option("--http <address>", "serve the Worker HTTP API, e.g. on 127.0.0.1:9000")
     .option("--max-concurrent <n>", "jobs that run at the same time", wholeNumber)
     .option("--log-level <level>", "trace, debug, info, warn or error")
     .option("--detect-only", "print what this worker could run, and exit")
@@ -67,7 +76,7 @@ function createProgram(done: (exitCode: number) => void): Command {
 
   program
     .command("submit")
-    .description("put a job into the jobs directory")
+    .description("put a job into the jobs directory, or send it to a worker's --url")
     .argument("[file]", "job document, JSON or YAML; or use --operation")
     .option("--operation <name>", "what to do, e.g. system.echo")
     .option("--data <json>", "input of the operation")
@@ -77,6 +86,8 @@ function createProgram(done: (exitCode: number) => void): Command {
     .option("--max-attempts <n>", "tries in all", wholeNumber)
     .option("--idempotency-key <key>", "run jobs with this key once")
     .option("--wait", "follow the job and print its result")
+    .addOption(url)
+    .addOption(tokenFile)
     .addOption(jobsDir)
     .addOption(resultsDir)
     .addOption(json)
@@ -84,38 +95,8 @@ function createProgram(done: (exitCode: number) => void): Command {
       done(await submit(file, flags));
     });
 
-  const jobs = program.command("jobs").description("look into a worker's job store");
-  jobs
-    .command("list")
-    .description("show jobs, newest first")
-    .option("--state <state...>", "only jobs in these states")
-    .option("--operation <name>", "only jobs of this operation")
-    .option("--limit <n>", "how many, 1 to 500", wholeNumber)
-    .option("--cursor <cursor>", "go on where an earlier page ended")
-    .addOption(home)
-    .addOption(json)
-    .action(async (flags) => {
-      done(await listJobs(flags));
-    });
-  jobs
-    .command("show")
-    .description("show one job with its document and result")
-    .argument("<job-id>")
-    .addOption(home)
-    .addOption(json)
-    .action(async (jobId: string, flags) => {
-      done(await showJob(jobId, flags));
-    });
-  jobs
-    .command("cancel")
-    .description("ask the worker on the jobs directory to end a job")
-    .argument("<job-id>")
-    .addOption(jobsDir)
-    .addOption(home)
-    .addOption(json)
-    .action(async (jobId: string, flags) => {
-      done(await cancelJob(jobId, flags));
-    });
+  addJobCommands(program, { home, json, url, tokenFile, jobsDir, done });
+  addTokenCommands(program, { home, json, done });
 
   addContainerCommands(program, { home, json, done });
   addImageCommands(program, { home, json, done });
@@ -137,14 +118,6 @@ function createProgram(done: (exitCode: number) => void): Command {
       done(printSchema(name));
     });
   return program;
-}
-
-function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 0) {
-    throw new InvalidArgumentError("expected a whole number");
-  }
-  return value;
 }
 
 const exitCodeHelp = `

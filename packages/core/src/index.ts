@@ -30,6 +30,8 @@ export {
 } from "./job/codec.ts";
 
 export type * from "./store/job-store.ts";
+export { keptEvents, trimEvery } from "./store/job-event-log.ts";
+export type { JobEventLog, ReadEventsOptions } from "./store/job-event-log.ts";
 export { memoryJobStore, type MemoryJobStoreOptions } from "./store/memory-job-store.ts";
 export * as storeRules from "./store/store-rules.ts";
 export { formatCursor, parseCursor, pageLimit, type JobCursor } from "./store/job-query.ts";
@@ -40,6 +42,7 @@ export type * from "./transport/memory-transport.ts";
 export type * from "./handler/handler.ts";
 export type * from "./handler/handler-context.ts";
 export { defineHandler } from "./handler/define-handler.ts";
+export { assertArtifactPath } from "./handler/artifact-path.ts";
 export { handlerRegistry } from "./handler/handler-registry.ts";
 export type { HandlerRegistry, RegisterOptions } from "./handler/handler-registry.ts";
 export { echoHandler, type EchoResult } from "./handler/echo-handler.ts";
@@ -83,7 +86,7 @@ export { auditedPolicy, type PolicyDenial } from "./policy/audited-policy.ts";
 export { admissionRules, checkAdmission, effectiveTimeoutMs } from "./policy/admission-rules.ts";
 export type { AdmissionOverrides, AdmissionRules } from "./policy/admission-rules.ts";
 export { isImageMatch, normalizeImage } from "./policy/image-pattern.ts";
-export { eventObject, jobObject } from "./policy/resource-names.ts";
+export { eventObject, jobObject, workerObject } from "./policy/resource-names.ts";
 
 export { canonicalJson } from "./envelope/canonical-json.ts";
 export { envelopePurposes } from "./envelope/envelope.ts";

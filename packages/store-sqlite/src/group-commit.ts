@@ -100,7 +100,12 @@ export function groupCommit(
   };
 }
 
-const reading: ReadonlySet<Operation[0]> = new Set<Operation[0]>(["get", "list", "count"]);
+const reading: ReadonlySet<Operation[0]> = new Set<Operation[0]>([
+  "get",
+  "list",
+  "count",
+  "readEvents",
+]);
 
 function writes([kind]: Operation): boolean {
   return !reading.has(kind);
@@ -116,6 +121,7 @@ function pagesOf(operations: readonly Operation[]): number {
   for (const operation of operations) {
     if (operation[0] === "insert") bytes += operation[11].length;
     else if (operation[0] === "finish") bytes += operation[8].length;
+    else if (operation[0] === "event") bytes += operation[3].length;
     else if (operation[0] === "checkpoint") bytes += operation[4]?.length ?? 0;
   }
   return pagesOfTransaction + operations.length * pagesOfOperation + bytes / pageBytes;

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import { insertJob, type JobTables } from "./insert-job.ts";
+import { keepEvent } from "./keep-event.ts";
 import { jobLocations } from "./job-locations.ts";
 import type { JobRow } from "./job-row.ts";
 import type {
@@ -67,6 +68,7 @@ export function operationRunner(database: DatabaseSync): OperationRunner {
     for (const { seq = null } of rows) {
       statements.deleteDocument.run(seq);
       statements.deleteResult.run(seq);
+      statements.deleteEvents.run(seq);
     }
     return rows.length;
   }
@@ -107,6 +109,14 @@ export function operationRunner(database: DatabaseSync): OperationRunner {
         return statements.getJob.get(operation[1]) as JobRow | undefined;
       case "list":
         return database.prepare(operation[1]).all(...operation[2]) as unknown as readonly JobRow[];
+      case "event":
+        return keepEvent(statements, operation);
+      case "readEvents": {
+        const [, jobId, afterSequence, limit] = operation;
+        return statements.readEvents
+          .all(jobId, afterSequence, limit)
+          .map(({ event }) => String(event));
+      }
       case "count":
         return statements.countByState.all() as unknown as readonly StateCount[];
       default:

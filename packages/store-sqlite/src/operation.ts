@@ -93,6 +93,14 @@ export type ListOperation = readonly [
   values: readonly (string | number)[],
 ];
 
+/** An event to keep. The event is JSON. */
+export type EventOperation = readonly [
+  kind: "event",
+  jobId: string,
+  sequence: number,
+  event: string,
+];
+
 /**
  * A call to the store as plain data: it goes to the store's thread by structured clone, which is cheapest for short
  * arrays of strings and numbers. The first element says what it is.
@@ -109,6 +117,8 @@ export type Operation =
   | readonly [kind: "pruneKeys", nowMs: number]
   | readonly [kind: "get", jobId: string]
   | ListOperation
+  | EventOperation
+  | readonly [kind: "readEvents", jobId: string, afterSequence: number, limit: number]
   | readonly [kind: "count"];
 
 /** What an insert came to, when the job was not simply stored. */
@@ -149,6 +159,9 @@ export interface OutcomeOf {
   readonly get: JobRow | undefined;
   readonly list: readonly JobRow[];
   readonly count: readonly StateCount[];
+  readonly event: undefined;
+  /** Events as JSON */
+  readonly readEvents: readonly string[];
 }
 
 export type OperationKind = keyof OutcomeOf;

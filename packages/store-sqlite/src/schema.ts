@@ -41,6 +41,15 @@ const migrations: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX idempotency_expiry ON idempotency (expires_at) WHERE expires_at IS NOT NULL;
   `,
+  `
+  -- What happened to the jobs, of stores that keep it.
+  CREATE TABLE events (
+    seq INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    event TEXT NOT NULL,
+    PRIMARY KEY (seq, sequence)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 /** The schema this release writes. */

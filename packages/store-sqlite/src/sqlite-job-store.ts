@@ -5,10 +5,12 @@ import {
   jobStates,
   LongshoreError,
   storeRules,
+  type JobEvent,
+  type JobEventLog,
   type JobState,
   type JobStore,
 } from "@longshore/core";
-import { startCommitThread } from "./commit-thread.ts";
+import { startCommitThread, type CommitThread } from "./commit-thread.ts";
 import { insertOperation, insertOutcome } from "./insert-call.ts";
 import { toRecord } from "./job-row.ts";
 import { listOperation, toPage } from "./list-jobs.ts";
@@ -27,6 +29,8 @@ export interface SqliteJobStoreOptions {
    * process, and may lose the last commits in a power cut. @default "full"
    */
   readonly synchronous?: "full" | "normal" | undefined;
+  /** Keep the events of jobs, for readers that come later: a row for each, written with what else happens. @default false */
+  readonly keepEvents?: boolean | undefined;
   readonly now?: (() => number) | undefined;
 }
 
@@ -68,6 +72,7 @@ export function sqliteJobStore(options: SqliteJobStoreOptions): JobStore {
 
   return {
     name: "sqlite",
+    ...(options.keepEvents === true && { events: eventLog(thread) }),
     insert: (job) =>
       thread.send(
         () => insertOperation(job, now()),
@@ -128,6 +133,20 @@ export function sqliteJobStore(options: SqliteJobStoreOptions): JobStore {
       ),
     prune: ({ finishedBeforeMs }) => prune(finishedBeforeMs),
     [Symbol.asyncDispose]: () => thread.close(),
+  };
+}
+
+function eventLog(thread: CommitThread): JobEventLog {
+  return {
+    append: (event) =>
+      thread.send(() => ["event", event.jobId, event.sequence, JSON.stringify(event)], ignore),
+    read: async (jobId, { afterSequence = -1, limit = 500, signal } = {}) => {
+      signal?.throwIfAborted();
+      return thread.send(
+        () => ["readEvents", jobId, afterSequence, limit],
+        (events) => events.map((event) => JSON.parse(event) as JobEvent),
+      );
+    },
   };
 }
 

@@ -28,6 +28,11 @@ export interface Statements {
   readonly expireKey: StatementSync;
   readonly deleteKey: StatementSync;
   readonly pruneKeys: StatementSync;
+  readonly insertEvent: StatementSync;
+  readonly raiseSequence: StatementSync;
+  readonly readEvents: StatementSync;
+  readonly trimEvents: StatementSync;
+  readonly deleteEvents: StatementSync;
 }
 
 const isUnfinished = "finished_at IS NULL";
@@ -54,16 +59,16 @@ export function prepareStatements(database: DatabaseSync): Statements {
     getFence: sql("SELECT state, owner, attempt FROM jobs WHERE job_id = ?"),
     locate: sql("SELECT seq, idempotency_scope AS scope FROM jobs WHERE job_id = ?"),
     step: sql(`
-      UPDATE jobs SET state = ?, started_at = coalesce(?, started_at), next_sequence = coalesce(?, next_sequence)
+      UPDATE jobs SET state = ?, started_at = coalesce(?, started_at), next_sequence = max(next_sequence, coalesce(?, 0))
       WHERE ${isFenced} AND state = ?`),
     patch: sql(`
       UPDATE jobs SET state = ?, owner = coalesce(?, owner), attempt = coalesce(?, attempt),
         lease_expires_at = coalesce(?, lease_expires_at), started_at = coalesce(?, started_at),
         not_before = coalesce(?, not_before), history = coalesce(?, history),
-        next_sequence = coalesce(?, next_sequence)
+        next_sequence = max(next_sequence, coalesce(?, 0))
       WHERE ${isFenced} AND state = ?`),
     finish: sql(`
-      UPDATE jobs SET state = ?, finished_at = ?, next_sequence = coalesce(?, next_sequence)
+      UPDATE jobs SET state = ?, finished_at = ?, next_sequence = max(next_sequence, coalesce(?, 0))
       WHERE ${isFenced} AND state = ?`),
     saveCheckpoint: sql(`UPDATE jobs SET checkpoint = ? WHERE ${isFenced}`),
     renewLeases: sql(`UPDATE jobs SET lease_expires_at = ? WHERE owner = ? AND ${isUnfinished}`),
@@ -93,5 +98,15 @@ export function prepareStatements(database: DatabaseSync): Statements {
     expireKey: sql("UPDATE idempotency SET expires_at = ? WHERE scope = ? AND job_id = ?"),
     deleteKey: sql("DELETE FROM idempotency WHERE scope = ? AND job_id = ?"),
     pruneKeys: sql("DELETE FROM idempotency WHERE expires_at <= ?"),
+    insertEvent: sql(
+      "INSERT OR IGNORE INTO events (seq, sequence, event) SELECT seq, ?, ? FROM jobs WHERE job_id = ?",
+    ),
+    raiseSequence: sql("UPDATE jobs SET next_sequence = ? WHERE job_id = ? AND next_sequence < ?"),
+    readEvents: sql(`
+      SELECT event FROM events JOIN jobs USING (seq)
+      WHERE job_id = ? AND sequence > ? ORDER BY sequence LIMIT ?`),
+    trimEvents: sql(`
+      DELETE FROM events WHERE seq = (SELECT seq FROM jobs WHERE job_id = ?) AND sequence <= ?`),
+    deleteEvents: sql("DELETE FROM events WHERE seq = ?"),
   };
 }

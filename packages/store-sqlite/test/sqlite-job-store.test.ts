@@ -66,7 +66,7 @@ describe("opening a store", () => {
     expect(() => sqliteJobStore({ path })).toThrow(
       expect.objectContaining({
         code: "CONFIG_ERROR",
-        details: { path, version: 99, supported: 1 },
+        details: { path, version: 99, supported: 2 },
       }),
     );
     const after = new DatabaseSync(path);

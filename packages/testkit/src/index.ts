@@ -32,3 +32,9 @@ export type {
 export { leakChecker } from "./leaks/leak-checker.ts";
 export type { LeakChecker, LeakCheckerOptions } from "./leaks/leak-checker.ts";
 export type { Leak } from "./leaks/leak.ts";
+export { describeWorkerHttpApi } from "./worker-http-api/describe-worker-http-api.ts";
+export type {
+  WorkerHttpApiOperations,
+  WorkerHttpApiSuiteOptions,
+} from "./worker-http-api/describe-worker-http-api.ts";
+export type { WorkerHttpApiTarget } from "./worker-http-api/api-client.ts";

@@ -4,7 +4,6 @@ import {
   encodeJobDocument,
   encodeJobResult,
   isTerminal,
-  jobStates,
   LongshoreError,
   type JobRecord,
   type JobState,
@@ -15,6 +14,7 @@ import { requestCancel } from "@longshore/transport-file";
 import Table from "cli-table3";
 import { exitCodes } from "../exit-codes.ts";
 import { colourState, openTerminal } from "../terminal.ts";
+import { toState } from "./to-state.ts";
 
 export interface HomeFlags {
   readonly home: string;
@@ -128,13 +128,4 @@ function summary(record: JobRecord) {
       finished_at: new Date(record.finishedAtMs).toISOString(),
     }),
   };
-}
-
-function toState(text: string): JobState {
-  const state = jobStates.find((known) => known === text);
-  if (state !== undefined) return state;
-  throw new LongshoreError(
-    "CONFIG_ERROR",
-    `"${text}" is not a state; the states are ${jobStates.join(", ")}.`,
-  );
 }

@@ -2,11 +2,11 @@ import { readFile } from "node:fs/promises";
 import { extname, resolve } from "node:path";
 import {
   createJobDocument,
+  encodeJobDocument,
   encodeJobResult,
   LongshoreError,
   parseJobDocument,
   type JobDocument,
-  type JobEvent,
   type JobResult,
 } from "@longshore/core";
 import {
@@ -15,9 +15,11 @@ import {
   submitJobFile,
   waitForResult,
 } from "@longshore/transport-file";
-import { createLogUpdate } from "log-update";
 import { exitCodes } from "../exit-codes.ts";
-import { colourState, openTerminal, progressBar, type Terminal } from "../terminal.ts";
+import { colourState, openTerminal, type Terminal } from "../terminal.ts";
+import { followJob } from "./http/follow-job.ts";
+import { openClient } from "./http/open-client.ts";
+import { showEvents } from "./show-events.ts";
 
 export interface SubmitFlags {
   readonly jobsDir: string;
@@ -30,6 +32,8 @@ export interface SubmitFlags {
   readonly maxAttempts?: number;
   readonly idempotencyKey?: string;
   readonly wait?: boolean;
+  readonly url?: string;
+  readonly tokenFile?: string;
   readonly json?: boolean;
 }
 
@@ -40,6 +44,7 @@ export async function submit(file: string | undefined, flags: SubmitFlags): Prom
   const resultsDir = resolve(flags.resultsDir);
   const document = file === undefined ? documentFromFlags(flags) : await documentFromFile(file);
   const { jobId } = document;
+  if (flags.url !== undefined) return submitToUrl(document, flags, terminal);
   const path = await submitJobFile({ jobsDir, document });
   if (flags.wait !== true) {
     if (terminal.isJson) terminal.printJson({ job_id: jobId, path });
@@ -49,6 +54,27 @@ export async function submit(file: string | undefined, flags: SubmitFlags): Prom
   const result = await follow(terminal, { jobsDir, resultsDir, jobId });
   if (terminal.isJson) terminal.printJson(encodeJobResult(result));
   else printResult(terminal, result, resolve(resultsDir, `${jobId}-result.json`));
+  return result.status === "completed" ? exitCodes.ok : exitCodes.failed;
+}
+
+/** Submits over HTTP; waiting is following the job's events. */
+async function submitToUrl(
+  document: JobDocument,
+  flags: SubmitFlags,
+  terminal: Terminal,
+): Promise<number> {
+  const client = await openClient(flags);
+  const wire = document.original ?? encodeJobDocument(document);
+  const { jobId, warnings } = await client.submitDocument(Object(wire) as object);
+  for (const warning of warnings) terminal.note(warning);
+  if (flags.wait !== true) {
+    if (terminal.isJson) terminal.printJson({ job_id: jobId, url: flags.url });
+    else terminal.print(jobId);
+    return exitCodes.ok;
+  }
+  const result = await followJob(client, jobId, terminal);
+  if (terminal.isJson) terminal.printJson(encodeJobResult(result));
+  else printResult(terminal, result, `${flags.url}/jobs/${jobId}`);
   return result.status === "completed" ? exitCodes.ok : exitCodes.failed;
 }
 
@@ -108,7 +134,11 @@ async function follow(
     });
   };
   process.on("SIGINT", onInterrupt);
-  const shown = show(terminal, job, ended.signal);
+  const shown = showEvents(
+    terminal,
+    followProgress({ ...job, signal: ended.signal }),
+    ended.signal,
+  );
   try {
     return await waitForResult({ ...job, signal: interrupted.signal });
   } finally {
@@ -118,32 +148,7 @@ async function follow(
   }
 }
 
-async function show(
-  terminal: Terminal,
-  job: { readonly resultsDir: string; readonly jobId: string },
-  signal: AbortSignal,
-): Promise<void> {
-  if (terminal.isJson) return;
-  const live = terminal.isLive ? createLogUpdate(process.stderr) : undefined;
-  let percent = 0;
-  const line = (event: JobEvent): string =>
-    `${progressBar(percent)}  ${event.phase}  ${event.message}`;
-  try {
-    live?.(`${progressBar(0)}  waiting for a worker`);
-    for await (const event of followProgress({ ...job, signal })) {
-      percent = event.progressPercent ?? percent;
-      if (live === undefined) terminal.note(line(event));
-      else live(line(event));
-    }
-  } catch (error) {
-    // The end of the job ends the show; anything else only costs the picture, not the result.
-    if (!signal.aborted) terminal.note(`progress: ${String(error)}`);
-  } finally {
-    live?.clear();
-  }
-}
-
-function printResult(terminal: Terminal, result: JobResult, path: string): void {
+function printResult(terminal: Terminal, result: JobResult, place: string): void {
   const { status, jobId, executionSummary, error, data, stdout, outputs } = result;
   terminal.print(`${colourState(status)}  ${jobId}  ${executionSummary.durationMs} ms`);
   if (error !== undefined) terminal.print(`${error.code}: ${error.message}`);
@@ -152,5 +157,5 @@ function printResult(terminal: Terminal, result: JobResult, path: string): void 
   for (const artifact of outputs?.artifacts ?? []) {
     terminal.print(`artifact ${artifact.path} (${artifact.size} bytes)`);
   }
-  terminal.print(path);
+  terminal.print(place);
 }

@@ -15,6 +15,7 @@ import {
   memoryEventBus,
   setupPlugins,
   startWorker,
+  workerTelemetry,
   type AdmissionOverrides,
   type CapabilityReport,
   type Logger,
@@ -28,10 +29,12 @@ import { processHandler } from "@longshore/handler-process";
 import type { RuntimeProbe } from "@longshore/runtime-oci";
 import { sqliteJobStore } from "@longshore/store-sqlite";
 import { fileTransport, fileTransportOptions } from "@longshore/transport-file";
+import { prometheusMetrics } from "@longshore/transport-http";
 import { exitCodes } from "../exit-codes.ts";
 import { openTerminal } from "../terminal.ts";
 import { openLogger } from "../terminal-logger.ts";
 import { containerBackends, probeContainerRuntimes } from "./container/container-backends.ts";
+import { readDoors, serveApi } from "./serve-api.ts";
 import { openWorkerContainers, wantsContainers } from "./container/worker-containers.ts";
 
 export interface WorkerFlags {
@@ -42,6 +45,7 @@ export interface WorkerFlags {
   readonly jobsDir?: string;
   readonly resultsDir?: string;
   readonly maxConcurrent?: number;
+  readonly http?: string;
   readonly logLevel?: string;
   readonly detectOnly?: boolean;
   readonly json?: boolean;
@@ -58,6 +62,7 @@ export async function runWorker(flags: WorkerFlags): Promise<number> {
       "worker.pool": flags.pool,
       "worker.results_dir": flags.resultsDir,
       "worker.max_concurrent_jobs": flags.maxConcurrent,
+      "api.listen": flags.http,
       log_level: flags.logLevel,
     },
   });
@@ -91,11 +96,19 @@ async function serve(setup: {
 }): Promise<number> {
   const { config, plugins, report, probes, logger, verifySignature, jobsDir = "jobs" } = setup;
   const { worker: settings, policy } = config;
-  await using store = sqliteJobStore({ path: join(config.home, "jobs.db") });
+  const doors = await readDoors(config);
+  await using store = sqliteJobStore({
+    path: join(config.home, "jobs.db"),
+    // Who follows a job over HTTP can come back to where it was.
+    keepEvents: doors !== undefined,
+  });
+  await using metrics = doors === undefined ? undefined : prometheusMetrics();
+  const meterProvider = metrics?.meterProvider;
   await using events = memoryEventBus({
     onListenerError: (error) => {
       logger.error({ err: error }, "event listener failed");
     },
+    meterProvider,
   });
   const starting = new AbortController();
   let worker: Worker | undefined;
@@ -145,6 +158,7 @@ async function serve(setup: {
       verifySignature,
       capabilities: report.capabilities,
       logger,
+      telemetry: workerTelemetry({ meterProvider }),
       maxConcurrentJobs: settings.maxConcurrentJobs,
       maxQueuedJobs: settings.maxQueuedJobs,
       shutdownTimeoutMs: settings.shutdownTimeoutSeconds * 1_000,
@@ -155,6 +169,11 @@ async function serve(setup: {
       artifactsDir: join(settings.resultsDir, "artifacts"),
       signal,
     });
+    // Closed first: whoever follows a job comes back to the next process.
+    await using _api =
+      doors === undefined
+        ? undefined
+        : await serveApi(doors, config, { worker, store, policy: audited, metrics, logger });
     await stopped(worker);
     return exitCodes.ok;
   } catch (error) {

@@ -112,6 +112,32 @@ const policy = z.strictObject({
     .describe("More than this is refused"),
 });
 
+const file = z.string().min(1);
+const api = z.strictObject({
+  listen: z
+    .string()
+    .regex(/^(\[[0-9A-Fa-f:]+\]|[^\s:[\]]+):\d{1,5}$/, "expected an address like 127.0.0.1:9000")
+    .optional()
+    .describe("Where the Worker HTTP API is served; nowhere when absent"),
+  token_file: file.optional().describe("Bearer tokens that may use it; see longshore token"),
+  keys_file: file.optional().describe("Public keys of clients that sign their requests"),
+  client_ca_file: file.optional().describe("Authority of client certificates"),
+  cert_file: file.optional().describe("Certificate of the server, PEM; plain HTTP when absent"),
+  key_file: file.optional().describe("Private key of the certificate"),
+  allow_unauthenticated: z
+    .boolean()
+    .default(false)
+    .describe("Serve other hosts although nobody needs credentials"),
+  cors_origins: names.default([]).describe("Pages of browsers that may use it"),
+  body_limit_bytes: whole.default(1_048_576).describe("Larger requests are refused, bytes"),
+  max_streams_per_client: whole.default(64).describe("Streams that one client may have open"),
+  admin: z.boolean().default(false).describe("Serve /drain and /shutdown"),
+  view: z
+    .enum(["plain", "success"])
+    .default("plain")
+    .describe("success wraps answers below /api/v1 as {success, data}"),
+});
+
 /** The wire form of the configuration: what a file may say. */
 export const configSchema: z.ZodObject = z
   .strictObject({
@@ -122,6 +148,7 @@ export const configSchema: z.ZodObject = z
       .describe("Least important entries that are logged"),
     worker: worker.prefault({}).describe("The worker"),
     policy: policy.prefault({}).describe("What is let in"),
+    api: api.prefault({}).describe("The Worker HTTP API"),
     plugins: names.default([]).describe("Modules or paths of plugins"),
     transports: z
       .array(z.looseObject({ type: z.string().min(1) }))

@@ -112,9 +112,25 @@ function complete(
 ): WorkerConfig {
   const absolute = (path: string, key: string): string =>
     isAbsolute(path) ? path : resolve(at.sources[key] === "file" ? at.directory : at.cwd, path);
-  const { worker, policy } = config;
+  const { worker, policy, api } = config;
+  const apiFiles = {
+    tokenFile: "api.token_file",
+    keysFile: "api.keys_file",
+    clientCaFile: "api.client_ca_file",
+    certFile: "api.cert_file",
+    keyFile: "api.key_file",
+  } as const;
   return {
     ...config,
+    api: {
+      ...api,
+      ...Object.fromEntries(
+        (Object.keys(apiFiles) as (keyof typeof apiFiles)[]).flatMap((name) => {
+          const path = api[name];
+          return path === undefined ? [] : [[name, absolute(path, apiFiles[name])]];
+        }),
+      ),
+    },
     home: config.home === undefined ? defaultHome({}) : absolute(config.home, "home"),
     worker: {
       ...worker,

@@ -42,6 +42,20 @@ export interface WorkerConfig {
     readonly defaults: ConfiguredLimits;
     readonly max: ConfiguredLimits & { readonly payloadBytes?: number };
   };
+  readonly api: {
+    readonly listen?: string | undefined;
+    readonly tokenFile?: string | undefined;
+    readonly keysFile?: string | undefined;
+    readonly clientCaFile?: string | undefined;
+    readonly certFile?: string | undefined;
+    readonly keyFile?: string | undefined;
+    readonly allowUnauthenticated: boolean;
+    readonly corsOrigins: readonly string[];
+    readonly bodyLimitBytes: number;
+    readonly maxStreamsPerClient: number;
+    readonly admin: boolean;
+    readonly view: "plain" | "success";
+  };
   readonly plugins: readonly string[];
   /** Each entry as the file has it: the transport checks it */
   readonly transports?: readonly TransportConfig[] | undefined;

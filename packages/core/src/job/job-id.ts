@@ -1,4 +1,3 @@
-import { randomFillSync } from "node:crypto";
 import { monotonicFactory } from "ulid";
 
 const maxLength = 128;
@@ -12,7 +11,7 @@ let place = pool.length;
 
 const nextUlid = monotonicFactory(() => {
   if (place === pool.length) {
-    randomFillSync(pool);
+    crypto.getRandomValues(pool);
     place = 0;
   }
   const byte = pool[place] ?? 0;

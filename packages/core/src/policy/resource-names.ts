@@ -7,3 +7,8 @@ export function jobObject(namespace: string, operation: string): string {
 export function eventObject(topic: string): string {
   return `event:${topic}`;
 }
+
+/** Name of a worker for the policy: `worker:{id}`. */
+export function workerObject(workerId: string): string {
+  return `worker:${workerId}`;
+}

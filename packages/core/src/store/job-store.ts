@@ -2,6 +2,7 @@ import type { Abortable } from "../abortable.ts";
 import type { JobDocument } from "../job/job-document.ts";
 import type { AttemptRecord, JobResult } from "../job/job-result.ts";
 import type { JobState, TerminalJobState } from "../job/job-state.ts";
+import type { JobEventLog } from "./job-event-log.ts";
 
 /** Where a job came from, when a transport leased it to this worker. */
 export interface JobSource {
@@ -69,7 +70,7 @@ export interface Fence {
   readonly attempt: number;
 }
 
-/** What a transition writes besides the state. A field that is absent stays as it is. */
+/** What a transition writes besides the state. A field that is absent stays as it is; `nextSequence` never goes down. */
 export interface TransitionPatch {
   readonly owner?: string;
   readonly attempt?: number;
@@ -144,6 +145,8 @@ export interface PruneOptions {
 export interface JobStore extends AsyncDisposable {
   /** Stable name used in configuration, e.g. `"sqlite"` */
   readonly name: string;
+  /** Where a worker keeps the events of its jobs; absent when this store keeps none */
+  readonly events?: JobEventLog | undefined;
 
   /**
    * Stores a job as `queued` and reserves its idempotency key, in one step. The key counts within the job's namespace

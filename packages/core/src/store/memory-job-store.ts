@@ -1,6 +1,7 @@
 import { LongshoreError } from "../errors/longshore-error.ts";
 import { isTerminal, jobStates, type JobState } from "../job/job-state.ts";
 import { formatCursor, isMatch, pageLimit, parseCursor } from "./job-query.ts";
+import { memoryEvents } from "./memory-events.ts";
 import type { InsertOutcome, JobRecord, JobStore, NewJob } from "./job-store.ts";
 import {
   assertChange,
@@ -16,13 +17,16 @@ import {
 export interface MemoryJobStoreOptions {
   /** How long a completed job's idempotency key counts. @default 86_400_000 */
   readonly idempotencyTtlMs?: number | undefined;
+  /** Keep the events of jobs, for readers that come later. @default false */
+  readonly keepEvents?: boolean | undefined;
   readonly now?: (() => number) | undefined;
 }
 
 /** Keeps jobs in the process's memory: for tests, and for work that may be lost with the process. */
 export function memoryJobStore(options: MemoryJobStoreOptions = {}): JobStore {
-  const { idempotencyTtlMs = 86_400_000, now = Date.now } = options;
+  const { idempotencyTtlMs = 86_400_000, keepEvents = false, now = Date.now } = options;
   const records = new Map<string, JobRecord>();
+  const events = memoryEvents();
   const keys = new Map<string, IdempotencyEntry>();
   let isClosed = false;
 
@@ -79,6 +83,22 @@ export function memoryJobStore(options: MemoryJobStoreOptions = {}): JobStore {
 
   return {
     name: "memory",
+    ...(keepEvents && {
+      events: {
+        append: (event) =>
+          act(() => {
+            const record = records.get(event.jobId);
+            if (record === undefined || !events.add(event)) return;
+            const nextSequence = Math.max(record.nextSequence, event.sequence + 1);
+            records.set(event.jobId, { ...record, nextSequence });
+          }),
+        read: (jobId, readOptions = {}) =>
+          act(() => {
+            readOptions.signal?.throwIfAborted();
+            return events.read(jobId, readOptions);
+          }),
+      },
+    }),
     insert: (job) => act(() => insert(job)),
     get: (jobId) => act(() => records.get(jobId)),
     list: (query = {}, { signal } = {}) =>
@@ -114,7 +134,13 @@ export function memoryJobStore(options: MemoryJobStoreOptions = {}): JobStore {
         const record = records.get(change.jobId);
         assertChange(record, change);
         if (record === undefined) return;
-        records.set(change.jobId, { ...record, ...change.patch, state: change.to });
+        const { nextSequence = 0 } = change.patch ?? {};
+        records.set(change.jobId, {
+          ...record,
+          ...change.patch,
+          nextSequence: Math.max(record.nextSequence, nextSequence),
+          state: change.to,
+        });
       }),
     finish: ({ jobId, from, fence, result, finishedAtMs, nextSequence }) =>
       act(() => {
@@ -127,7 +153,7 @@ export function memoryJobStore(options: MemoryJobStoreOptions = {}): JobStore {
           result,
           finishedAtMs,
           history: result.history,
-          nextSequence: nextSequence ?? record.nextSequence,
+          nextSequence: Math.max(record.nextSequence, nextSequence ?? 0),
         });
         const scope = idempotencyScope(record.document);
         const entry = scope === undefined ? undefined : keys.get(scope);
@@ -173,6 +199,7 @@ export function memoryJobStore(options: MemoryJobStoreOptions = {}): JobStore {
         for (const [jobId, record] of records) {
           if ((record.finishedAtMs ?? Infinity) >= finishedBeforeMs) continue;
           records.delete(jobId);
+          events.forget(jobId);
           count += 1;
         }
         for (const [scope, entry] of keys) {

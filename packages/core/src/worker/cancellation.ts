@@ -9,6 +9,7 @@ import type { Logger } from "../telemetry/logger.ts";
 import type { WorkerTelemetry } from "../telemetry/worker-telemetry.ts";
 import type { JobBoard } from "./job-board.ts";
 import { noSuchJob } from "./no-such-job.ts";
+import type { CancelOptions } from "./worker.ts";
 
 export interface CancellationOptions {
   readonly workerId: string;
@@ -21,7 +22,7 @@ export interface CancellationOptions {
 }
 
 /** Ends jobs that nobody wants any more; see `Worker.cancel`. */
-export type Cancel = (jobId: string, why: string | undefined) => Promise<JobState>;
+export type Cancel = (jobId: string, options?: CancelOptions) => Promise<JobState>;
 
 export function createCancellation(options: CancellationOptions): Cancel {
   const { workerId, store, board, scheduler, executor, telemetry, logger } = options;
@@ -50,7 +51,7 @@ export function createCancellation(options: CancellationOptions): Cancel {
     throw new LongshoreError("NOT_CANCELLABLE", `Job ${jobId} belongs to ${record.owner}.`);
   }
 
-  return async (jobId, why) => {
+  return async (jobId, { reason: why, force = false } = {}) => {
     const job = board.get(jobId);
     if (job === undefined) return stateElsewhere(jobId);
     const reason = new LongshoreError("CANCELLED", why ?? "The job was cancelled.");
@@ -60,7 +61,7 @@ export function createCancellation(options: CancellationOptions): Cancel {
       return "cancelled";
     }
     if (job.isEnding || job.state === "cancelling") return "cancelling";
-    if (!job.document.execution.cancellable) {
+    if (!job.document.execution.cancellable && !force) {
       throw new LongshoreError("NOT_CANCELLABLE", `Job ${jobId} runs and may not be cancelled.`);
     }
     if (job.state === "running") markCancelling(job, reason);

@@ -164,7 +164,7 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
     isDraining: () => !isOpen(),
     enqueue: welcome,
     cancel: (jobId, reason) => {
-      cancel(jobId, reason).catch((error: unknown) => {
+      cancel(jobId, { reason }).catch((error: unknown) => {
         logger.warn({ jobId, err: error }, "cancel refused");
       });
     },
@@ -177,6 +177,10 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
 
   function publishJobEvent(job: ActiveJob, event: JobEvent): void {
     const kind = event.kind === "state" ? event.phase : event.kind;
+    // Before it is told: whoever hears of the event finds it in the log.
+    store.events?.append(event).catch((error: unknown) => {
+      logger.error({ jobId: job.jobId, err: error }, "event could not be kept");
+    });
     void events.publish(eventTopic("job", job.jobId, kind), event, { entityType: "job" });
     job.lease?.transport.publishEvent?.(job.lease.leaseId, event);
     logJobEvent(logger, event);
@@ -372,6 +376,7 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
   const worker: Worker = {
     id,
     pool,
+    labels: setup.labels,
     capabilities,
     events,
     get state() {
@@ -387,10 +392,12 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
       };
     },
     submit: submission.submit,
+    submitDocument: submission.submitDocument,
+    checkDocument: submission.checkDocument,
     get: (jobId) => store.get(jobId),
     list: (query, options) => store.list(query, options),
     result: submission.resultOf,
-    cancel: (jobId, options = {}) => cancel(jobId, options.reason),
+    cancel: (jobId, options) => cancel(jobId, options),
     stop,
     health: () => checkHealth(worker, { store, transports }),
     [Symbol.asyncDispose]: () => stop(),

@@ -1,6 +1,8 @@
 import { LongshoreError } from "../errors/longshore-error.ts";
 import type { ActiveJob } from "../executor/active-job.ts";
-import { createJobDocument } from "../job/create-job-document.ts";
+import type { WireDocument } from "../job/codec.ts";
+import type { JobDocument } from "../job/job-document.ts";
+import { createJobDocument, type JobInput } from "../job/create-job-document.ts";
 import { payloadDigest } from "../job/digest.ts";
 import type { JobResult } from "../job/job-result.ts";
 import { isTerminal } from "../job/job-state.ts";
@@ -12,7 +14,7 @@ import type { Intake } from "./intake.ts";
 import type { JobBoard } from "./job-board.ts";
 import { noSuchJob } from "./no-such-job.ts";
 import { shutdownError } from "./shutdown-error.ts";
-import type { JobHandle, Worker } from "./worker.ts";
+import type { JobHandle, SubmitOptions, Worker } from "./worker.ts";
 
 export interface SubmissionOptions {
   readonly workerId: string;
@@ -34,6 +36,8 @@ export interface SubmissionOptions {
 /** What a host program does with its worker: hands jobs in and waits for them. */
 export interface Submission {
   submit: Worker["submit"];
+  submitDocument: Worker["submitDocument"];
+  checkDocument: Worker["checkDocument"];
   resultOf: Worker["result"];
   /** Resolves when no job is being stored. */
   settled(): Promise<void>;
@@ -43,8 +47,27 @@ export function createSubmission(options: SubmissionOptions): Submission {
   const { workerId, leaseMs, store, board, intake, cancel, arriving, now, isOpen } = options;
   const submitting = new Set<Promise<unknown>>();
 
-  async function submit(...job: Parameters<Worker["submit"]>): Promise<JobHandle> {
-    const accepting = accept(...job);
+  const submit: Worker["submit"] = (input, submitOptions) =>
+    track(accept(input, (traced) => admit({ document: createJobDocument(traced) }, submitOptions)));
+
+  const submitDocument: Worker["submitDocument"] = ({ document, wire }, submitOptions) =>
+    track(
+      // What a trace adds to the document is no part of what was signed.
+      accept(document, (traced) =>
+        admit({ document: { ...document, ...observed(traced) }, wire }, submitOptions),
+      ),
+    );
+
+  async function checkDocument(
+    ...[{ document, wire }, { subject = options.localSubject, signal } = {}]: Parameters<
+      Worker["checkDocument"]
+    >
+  ): Promise<void> {
+    assertTakesMore();
+    await intake.admit(document, { subject, wire, signal });
+  }
+
+  async function track(accepting: Promise<JobHandle>): Promise<JobHandle> {
     submitting.add(accepting);
     try {
       return await accepting;
@@ -54,20 +77,24 @@ export function createSubmission(options: SubmissionOptions): Submission {
   }
 
   async function accept(
-    ...[input, submitOptions]: Parameters<Worker["submit"]>
+    input: JobInput,
+    task: (traced: JobInput) => Promise<JobHandle>,
   ): Promise<JobHandle> {
+    assertTakesMore();
+    return options.telemetry.submit(input, task);
+  }
+
+  function assertTakesMore(): void {
     assertOpen();
-    if (board.isFull) {
-      throw new LongshoreError("QUEUE_FULL", `${board.size} jobs wait; try again later.`);
-    }
-    return options.telemetry.submit(input, (traced) => admit(traced, submitOptions));
+    if (!board.isFull) return;
+    throw new LongshoreError("QUEUE_FULL", `${board.size} jobs wait; try again later.`);
   }
 
   async function admit(
-    ...[input, { subject = options.localSubject, signal } = {}]: Parameters<Worker["submit"]>
+    { document, wire }: { document: JobDocument; wire?: WireDocument },
+    { subject = options.localSubject, signal }: SubmitOptions = {},
   ): Promise<JobHandle> {
-    const document = createJobDocument(input);
-    await intake.admit(document, { subject, signal });
+    await intake.admit(document, { subject, wire, signal });
     assertOpen();
     const { jobId } = document;
     arriving.add(jobId);
@@ -87,7 +114,7 @@ export function createSubmission(options: SubmissionOptions): Submission {
         jobId,
         isDeduplicated: isTerminal(record.state),
         result: (resultOptions) => resultOf(jobId, resultOptions),
-        cancel: (cancelOptions) => cancel(jobId, cancelOptions?.reason),
+        cancel: (cancelOptions) => cancel(jobId, cancelOptions),
       };
     } finally {
       arriving.delete(jobId);
@@ -119,9 +146,15 @@ export function createSubmission(options: SubmissionOptions): Submission {
 
   return {
     submit,
+    submitDocument,
+    checkDocument,
     resultOf,
     async settled() {
       await Promise.allSettled(submitting);
     },
   };
+}
+
+function observed({ observability }: JobInput): Pick<JobDocument, "observability"> {
+  return observability === undefined ? {} : { observability };
 }

@@ -2,6 +2,7 @@ import type { Abortable } from "../abortable.ts";
 import type { Capabilities } from "../capability/capabilities.ts";
 import type { EventBus } from "../events/event-bus.ts";
 import type { JobInput } from "../job/create-job-document.ts";
+import type { ParsedJob } from "../job/parse-job-document.ts";
 import type { JobResult } from "../job/job-result.ts";
 import type { JobState } from "../job/job-state.ts";
 import type { JobPage, JobQuery, JobRecord } from "../store/job-store.ts";
@@ -15,7 +16,12 @@ export interface SubmitOptions extends Abortable {
 export interface CancelOptions {
   /** Shown in the result's error */
   readonly reason?: string | undefined;
+  /** Also a running job that says it is not cancellable. @default false */
+  readonly force?: boolean | undefined;
 }
+
+/** A document from outside, as `parseJobDocument` gives it: its signature covers the wire form. */
+export type SubmittedDocument = Pick<ParsedJob, "document" | "wire">;
 
 /** An accepted job, as seen by whoever submitted it. */
 export interface JobHandle {
@@ -53,6 +59,7 @@ export interface StopOptions {
 export interface Worker extends AsyncDisposable {
   readonly id: string;
   readonly pool: string;
+  readonly labels: Readonly<Record<string, string>>;
   readonly state: WorkerState;
   readonly load: WorkerLoad;
   readonly capabilities: Capabilities;
@@ -67,6 +74,12 @@ export interface Worker extends AsyncDisposable {
    *   `JOB_ID_ALREADY_EXISTS`, `IDEMPOTENCY_IN_PROGRESS`, `IDEMPOTENCY_KEY_REUSED`, `IO_ERROR`
    */
   submit(job: JobInput, options?: SubmitOptions): Promise<JobHandle>;
+
+  /** As `submit`, with a document that came in from outside. */
+  submitDocument(job: SubmittedDocument, options?: SubmitOptions): Promise<JobHandle>;
+
+  /** Whether `submitDocument` would take the document, as far as that is to be told without storing it. Throws alike. */
+  checkDocument(job: SubmittedDocument, options?: SubmitOptions): Promise<void>;
 
   get(jobId: string): Promise<JobRecord | undefined>;
   list(query?: JobQuery, options?: Abortable): Promise<JobPage>;

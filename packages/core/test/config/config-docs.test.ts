@@ -23,6 +23,7 @@ const sections = new Set([
   "policy",
   "policy.defaults",
   "policy.max",
+  "api",
 ]);
 
 function* keysIn(schema: unknown, path = ""): Generator<Key> {

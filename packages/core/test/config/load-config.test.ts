@@ -55,6 +55,14 @@ describe("without anything", () => {
         defaults: {},
         max: {},
       },
+      api: {
+        allowUnauthenticated: false,
+        corsOrigins: [],
+        bodyLimitBytes: 1_048_576,
+        maxStreamsPerClient: 64,
+        admin: false,
+        view: "plain",
+      },
       plugins: [],
     });
     expect(sources).toEqual({});

@@ -4,11 +4,19 @@ import { sampleJob, sampleResult } from "../sample-job.ts";
 import { suite, type SkippedCases } from "../suite-cases.ts";
 import { declareIdempotency, declareRedelivery } from "./idempotency-cases.ts";
 import { bring, change, fence, owner } from "./job-steps.ts";
+import { declareEvents } from "./event-cases.ts";
 import { declareLeases, declareQueries } from "./query-cases.ts";
 
 export interface JobStoreSuiteOptions {
-  /** A new, empty store. `now` is the clock for idempotency times, `idempotencyTtlMs` how long a key counts. */
-  create(options: { now: () => number; idempotencyTtlMs: number }): Promise<JobStore> | JobStore;
+  /**
+   * A new, empty store. `now` is the clock for idempotency times, `idempotencyTtlMs` how long a key counts,
+   * `keepEvents` whether the store is to keep events, if it can.
+   */
+  create(options: {
+    now: () => number;
+    idempotencyTtlMs: number;
+    keepEvents: boolean;
+  }): Promise<JobStore> | JobStore;
   readonly skip?: SkippedCases;
 }
 
@@ -20,7 +28,11 @@ export function describeJobStoreConformance(name: string, options: JobStoreSuite
     let nowMs = Date.now();
     const withStore = (run: (store: JobStore) => Promise<void>) => async () => {
       nowMs = Date.now();
-      await using store = await create({ now: () => nowMs, idempotencyTtlMs: 60_000 });
+      await using store = await create({
+        now: () => nowMs,
+        idempotencyTtlMs: 60_000,
+        keepEvents: true,
+      });
       await run(store);
     };
     const check = (title: string, run: (store: JobStore) => Promise<void>): void => {
@@ -184,10 +196,11 @@ export function describeJobStoreConformance(name: string, options: JobStoreSuite
     });
     declareRedelivery(check);
     declareQueries(check);
+    declareEvents(check);
     declareLeases(check);
 
     test("refuses calls after it was disposed, which may be done twice", async () => {
-      const store = await create({ now: Date.now, idempotencyTtlMs: 1 });
+      const store = await create({ now: Date.now, keepEvents: true, idempotencyTtlMs: 1 });
       const pending = store.insert(sampleJob(owner));
       await store[Symbol.asyncDispose]();
       await store[Symbol.asyncDispose]();

@@ -1,0 +1,100 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { loadKeySet, LongshoreError, type WorkerConfig } from "@longshore/core";
+import {
+  bearerTokens,
+  checkDoors,
+  clientCertificates,
+  serveWorkerApi,
+  signedRequests,
+  type Authenticator,
+  type TlsOptions,
+  type WorkerApi,
+  type WorkerApiOptions,
+} from "@longshore/transport-http";
+
+/** Where and to whom an API is served, checked and read from the files that the configuration names. */
+export type ApiDoors = Pick<
+  WorkerApiOptions,
+  "host" | "port" | "authenticators" | "tls" | "allowUnauthenticated"
+>;
+
+/**
+ * What the configuration says of the API's doors; `undefined` when it wants no API.
+ *
+ * @throws {LongshoreError} `CONFIG_ERROR`, before any worker is started in vain
+ */
+export async function readDoors(config: WorkerConfig): Promise<ApiDoors | undefined> {
+  const { listen, allowUnauthenticated } = config.api;
+  if (listen === undefined) return undefined;
+  const doors = {
+    ...toAddress(listen),
+    authenticators: await authenticators(config),
+    tls: await readTls(config),
+    allowUnauthenticated,
+  };
+  checkDoors(doors);
+  return doors;
+}
+
+/** Serves a worker's HTTP API as its configuration says. */
+export async function serveApi(
+  doors: ApiDoors,
+  { api, home, worker: { resultsDir } }: WorkerConfig,
+  parts: Pick<WorkerApiOptions, "worker" | "store" | "policy" | "metrics" | "logger">,
+): Promise<WorkerApi> {
+  try {
+    return await serveWorkerApi({
+      ...parts,
+      ...doors,
+      corsOrigins: api.corsOrigins,
+      maxBodyBytes: api.bodyLimitBytes,
+      maxStreamsPerClient: api.maxStreamsPerClient,
+      admin: api.admin,
+      view: api.view,
+      artifactsDir: join(resultsDir, "artifacts"),
+      jobsPath: home,
+    });
+  } catch (error) {
+    // It is up already, and nobody could reach it.
+    await parts.worker.stop({ timeoutMs: 0 });
+    throw error;
+  }
+}
+
+function toAddress(listen: string): { readonly host: string; readonly port: number } {
+  const colon = listen.lastIndexOf(":");
+  const port = Number(listen.slice(colon + 1));
+  if (port > 65_535) {
+    throw new LongshoreError("CONFIG_ERROR", `api.listen: there is no port ${port}.`);
+  }
+  return { host: listen.slice(0, colon).replaceAll(/[[\]]/g, ""), port };
+}
+
+async function authenticators({ api, worker }: WorkerConfig): Promise<readonly Authenticator[]> {
+  const { tokenFile, keysFile, clientCaFile } = api;
+  return [
+    ...(clientCaFile === undefined ? [] : [clientCertificates()]),
+    ...(tokenFile === undefined ? [] : [bearerTokens(tokenFile)]),
+    ...(keysFile === undefined
+      ? []
+      : [signedRequests({ keys: await loadKeySet(keysFile), audience: worker.id })]),
+  ];
+}
+
+async function readTls({ api }: WorkerConfig): Promise<TlsOptions | undefined> {
+  const { certFile, keyFile, clientCaFile } = api;
+  if (certFile === undefined && keyFile === undefined) return undefined;
+  if (certFile === undefined || keyFile === undefined) {
+    throw new LongshoreError("CONFIG_ERROR", "api.cert_file and api.key_file belong together.");
+  }
+  const read = (path: string): Promise<Uint8Array> =>
+    readFile(path).catch((error: unknown) => {
+      throw new LongshoreError("CONFIG_ERROR", `${path} cannot be read.`, { cause: error });
+    });
+  return {
+    cert: await read(certFile),
+    key: await read(keyFile),
+    ...(clientCaFile !== undefined && { clientCa: await read(clientCaFile) }),
+  };
+}

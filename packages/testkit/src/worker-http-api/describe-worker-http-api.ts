@@ -1,0 +1,94 @@
+import { afterAll, beforeAll, describe } from "vitest";
+import { suite, type SkippedCases } from "../suite-cases.ts";
+import { apiClient, type ApiClient, type WorkerHttpApiTarget } from "./api-client.ts";
+import { declareEndings } from "./ending-cases.ts";
+import { declareErrors } from "./error-cases.ts";
+import { declareFiles } from "./file-cases.ts";
+import { declareJobs } from "./job-cases.ts";
+import { declareStreams } from "./stream-cases.ts";
+import { declareWorker } from "./worker-cases.ts";
+
+/** Operations that the worker must have. Times of jobs are up to them. */
+export interface WorkerHttpApiOperations {
+  /** Completes at once, with its input as `data.echo`, e.g. `system.echo` */
+  readonly echo: string;
+  /** Reports progress at least twice a second and runs until it is cancelled */
+  readonly endless: string;
+  /** Fails at once */
+  readonly failing: string;
+  /** Makes the artifact `out/digits.txt` with the content `0123456789` */
+  readonly artifact: string;
+}
+
+export interface WorkerHttpApiSuiteOptions {
+  /** A worker that is served, with a new store or one of which the suite may use ids that are not taken */
+  open(): Promise<WorkerHttpApiTarget & Partial<AsyncDisposable>>;
+  readonly operations: WorkerHttpApiOperations;
+  readonly skip?: SkippedCases | undefined;
+}
+
+/** What the cases work with. */
+export interface ApiFixture {
+  readonly api: ApiClient;
+  readonly operations: WorkerHttpApiOperations;
+  /** A job id that no other case has */
+  newId(): string;
+  /** Submits a job, which must be taken, and gives back its id. */
+  submit(operation: string, more?: Readonly<Record<string, unknown>>): Promise<string>;
+}
+
+/** Declares a case that gets the fixture. */
+export type DeclareApiCase = (title: string, run: (fixture: ApiFixture) => Promise<void>) => void;
+
+/**
+ * The Worker HTTP API, as tests against any base URL: also that of a worker in another language. Each case makes jobs of
+ * its own, so they may run against a worker that has others.
+ */
+export function describeWorkerHttpApi(name: string, options: WorkerHttpApiSuiteOptions): void {
+  describe(`Worker HTTP API: ${name}`, () => {
+    let target: Awaited<ReturnType<WorkerHttpApiSuiteOptions["open"]>> | undefined;
+    let fixture: ApiFixture | undefined;
+    const run = Math.random().toString(36).slice(2, 8);
+    let ids = 0;
+
+    beforeAll(async () => {
+      target = await options.open();
+      const api = apiClient(target);
+      const newId = (): string => {
+        ids += 1;
+        return `suite-${run}-${ids}`;
+      };
+      fixture = {
+        api,
+        operations: options.operations,
+        newId,
+        async submit(operation, more = {}) {
+          const jobId = newId();
+          const { status, text } = await api.call("POST", "/jobs", {
+            body: { version: "1.0", job_id: jobId, operation, ...more },
+          });
+          if (status !== 202) throw new Error(`submit answered ${status}: ${text}`);
+          return jobId;
+        },
+      };
+    });
+    afterAll(async () => {
+      await target?.[Symbol.asyncDispose]?.();
+    });
+
+    suite("routes", options.skip ?? {}, (test) => {
+      const check: DeclareApiCase = (title, runCase) => {
+        test(title, async () => {
+          if (fixture === undefined) throw new Error("the worker was not opened");
+          await runCase(fixture);
+        });
+      };
+      declareWorker(check);
+      declareJobs(check);
+      declareStreams(check);
+      declareEndings(check);
+      declareFiles(check);
+      declareErrors(check);
+    });
+  });
+}

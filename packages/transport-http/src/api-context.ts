@@ -1,0 +1,62 @@
+import {
+  isJobId,
+  jobObject,
+  LongshoreError,
+  type JobEvent,
+  type JobRecord,
+  type JobStore,
+  type Worker,
+} from "@longshore/core";
+import type { ApiRequest } from "./api-route.ts";
+import { HttpError } from "./http-error.ts";
+import type { JobFeeds } from "./jobs/job-feed.ts";
+import type { StreamSlots } from "./stream-slots.ts";
+import { WithFields } from "./with-fields.ts";
+
+/** What the worker's own routes work with. */
+export interface ApiContext {
+  readonly worker: Worker;
+  readonly store: JobStore;
+  readonly feeds: JobFeeds;
+  readonly slots: StreamSlots;
+  /** An event as a message of a stream */
+  readonly eventMessage: (event: JobEvent) => string;
+  /** Where the worker keeps artifacts, one directory for each job */
+  readonly artifactsDir: string | undefined;
+  readonly maxBodyBytes: number;
+  /** How often a stream on which nothing happens shows that it lives, in milliseconds */
+  readonly heartbeatMs: number;
+  readonly startedAt: Date;
+}
+
+/**
+ * The job that a request names, once the policy lets its subject do that to it.
+ *
+ * @throws {LongshoreError} `NOT_FOUND`, `VALIDATION_ERROR`, `POLICY_DENIED`
+ */
+export async function jobOf(
+  { store }: ApiContext,
+  request: ApiRequest,
+  action: "query" | "manage" | "execute",
+): Promise<JobRecord> {
+  const { id = "" } = request.params;
+  if (!isJobId(id)) {
+    throw new HttpError("VALIDATION_ERROR", "The path names no job id.", {
+      status: 400,
+      details: { issues: [{ path: "job_id", code: "invalid_format", message: "is no job id" }] },
+    });
+  }
+  const record = await store.get(id);
+  if (record === undefined) {
+    const reason = new LongshoreError("NOT_FOUND", `There is no job ${id}.`, {
+      details: { jobId: id },
+    });
+    throw new WithFields(reason, { job_id: id, state: "not_found" });
+  }
+  await request.authorize(objectOf(record), action);
+  return record;
+}
+
+export function objectOf({ document }: Pick<JobRecord, "document">): string {
+  return jobObject(document.metadata?.namespace ?? "default", document.operation);
+}
