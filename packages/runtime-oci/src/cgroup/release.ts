@@ -1,7 +1,6 @@
 import { readdir, readFile, realpath } from "node:fs/promises";
 import { join } from "node:path";
-import { runPerl } from "../perl/run-perl.ts";
-import { releaseProgram } from "../perl/release-program.ts";
+import type { PerlHelper } from "../perl/perl-helper.ts";
 import { parseMountInfo } from "../spec/mount-info.ts";
 import {
   cgroupDirectories,
@@ -14,6 +13,7 @@ import {
 const patienceSeconds = 20;
 
 export interface ReleaseOptions {
+  readonly helper: PerlHelper;
   readonly hierarchies: CgroupHierarchies | undefined;
   /** Path in the hierarchies whose processes are killed */
   readonly cgroup: string | undefined;
@@ -27,7 +27,7 @@ export interface ReleaseOptions {
  * @throws {LongshoreError} `IO_ERROR` when processes stay, or a mount
  */
 export async function release(options: ReleaseOptions): Promise<void> {
-  const { hierarchies, cgroup, directories } = options;
+  const { helper, hierarchies, cgroup, directories } = options;
   const mounts = await mountedPaths(directories);
   const words = mounts.map((path) => `unmount=${path}`);
   if (hierarchies !== undefined && cgroup !== undefined) {
@@ -35,11 +35,8 @@ export async function release(options: ReleaseOptions): Promise<void> {
     if (await hasMembers(members)) words.unshift(`kill=${members}`);
   }
   if (words.length > 0) {
-    await runPerl(
-      releaseProgram,
-      [String(patienceSeconds), ...words],
-      "end the sandbox's processes",
-    );
+    const args = [String(patienceSeconds), ...words];
+    await helper.run("release", args, "end the sandbox's processes");
   }
   if (hierarchies === undefined || cgroup === undefined) return;
   await Promise.all(cgroupDirectories(hierarchies, cgroup).map(removeCgroup));

@@ -13,7 +13,7 @@ import {
 import type { Connection } from "../monitor/connection.ts";
 import { filesProgram } from "../perl/files-program.ts";
 import { perlArguments } from "../perl/perl-program.ts";
-import { collectText, perlError } from "../perl/run-perl.ts";
+import { collectText, perlError } from "../perl/perl-report.ts";
 import { capabilityMask } from "../spec/capability-names.ts";
 import type { OciSpec } from "../spec/oci-spec.ts";
 import type { ContainerContext } from "./container-context.ts";

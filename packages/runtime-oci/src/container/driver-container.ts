@@ -50,6 +50,7 @@ export function driverContainer(
     if (runtime.life.hasEnded()) return;
     // Without its monitor nobody would hear of its end, nor write its log; `remove` tries again.
     await release({
+      helper: runtime.helper,
       hierarchies: runtime.hierarchies,
       cgroup: context.cgroup,
       directories: [],

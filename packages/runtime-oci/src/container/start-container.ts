@@ -2,8 +2,13 @@ import { chmod, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Abortable, AttachSession, DriverContainer } from "@longshore/core";
 import { cgroupDirectories } from "../cgroup/hierarchies.ts";
-import { launchMonitor, monitorFailure } from "../monitor/launch-monitor.ts";
-import { attachSession, processStreams, streamBits } from "../monitor/session.ts";
+import { connectMonitor, launchMonitor } from "../monitor/launch-monitor.ts";
+import {
+  attachSession,
+  processStreams,
+  streamBits,
+  type WantedStreams,
+} from "../monitor/session.ts";
 import { runtimeCommand, runtimeError } from "../runtime/run-runtime.ts";
 import { isRootless, type SandboxContext } from "../sandbox/sandbox-context.ts";
 import type { OciSpec } from "../spec/oci-spec.ts";
@@ -40,27 +45,18 @@ export async function startContainer(
       await makeSharedRoot(spec.id, context.users);
       await showCgroups(sandbox);
     }
-    const [orders, ...sockets] = await launchMonitor({
+    const orders = await launchMonitor(sandbox.runtime.helper, {
       directory: spec.directory,
       settings: monitorSettings(context),
       runtime: runtimeCommand(sandbox.runtime),
-      connections: wanted.length,
+      sessions: wanted.length,
     });
-    if (orders === undefined) throw await monitorFailure(spec.directory);
     const monitor = controlMonitor(orders, spec.directory);
     const sessions: AttachSession[] = [];
-    for (const [index, socket] of sockets.entries()) {
-      const streams = wanted[index];
-      if (streams === undefined) continue;
-      const session = processStreams(socket, streams);
-      const { connection } = session;
-      void connection.closed.then(sandbox.runtime.life.onEnd(() => void connection.close()));
-      connection.send("A", Buffer.of(streamBits(streams)));
-      sessions.push(attachSession(session, spec.process.tty));
-    }
     try {
       await monitor.mounted;
       signal?.throwIfAborted();
+      for (const streams of wanted) sessions.push(await firstSession(context, streams));
       const ociSpec = await (early ?? containerSpec(context, context.rootPath));
       await writeFile(join(spec.directory, "config.json"), JSON.stringify(ociSpec), {
         mode: 0o600,
@@ -78,6 +74,19 @@ export async function startContainer(
     await removeContainer(context);
     throw error;
   }
+}
+
+/** A session that sees the process from its first byte on: the monitor waits for it. */
+async function firstSession(
+  { sandbox, spec }: ContainerContext,
+  streams: WantedStreams,
+): Promise<AttachSession> {
+  const socket = await connectMonitor(spec.directory, "monitor.sock");
+  const session = processStreams(socket, streams);
+  const { connection } = session;
+  void connection.closed.then(sandbox.runtime.life.onEnd(() => void connection.close()));
+  connection.send("A", Buffer.of(streamBits(streams)));
+  return attachSession(session, spec.process.tty);
 }
 
 async function untilStarted(

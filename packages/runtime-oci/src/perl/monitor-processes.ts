@@ -47,7 +47,8 @@ sub hide_unified {
   call("mount", $none, $root, $none, $recursive | $private, $none);
   call("umount2", $unified, $detach); }
 
-sub begin { return if $main->{asked};
+# Those who want its output from the first byte on are there before it is.
+sub begin { return if $main->{asked} || !$main->{wanted} || keys %{$main->{clients}} < $setting{sessions};
   start_process($main, $setting{input}, @runtime, "run", "--detach", "--pid-file", "container.pid", "--bundle", ".",
     $main->{tty} ? ("--console-socket", "container.sock") : (), $setting{id}); }
 sub execute { my ($c, $body) = @_;
@@ -196,8 +197,8 @@ sub kill_process { my ($p, $done) = @_;
 sub request { my ($c, $type, $body) = @_;
   if ($type eq "H") { $c->{control} = 1;
     if ($main->{announced}) { frame($c, "x", $main->{result}); } elsif ($main->{pid}) { frame($c, "p", $main->{pid}); } }
-  elsif ($type eq "g") { begin() if $c->{control}; }
-  elsif ($type eq "A") { attach_client($c, $main, unpack("C", $body)) unless $c->{process}; }
+  elsif ($type eq "g") { $main->{wanted} = 1 if $c->{control}; begin(); }
+  elsif ($type eq "A") { attach_client($c, $main, unpack("C", $body)) unless $c->{process}; begin(); }
   elsif ($type eq "X") { execute($c, $body); }
   elsif ($type eq "F") { serve_files($c, $body); }
   elsif ($type eq "i") { my $p = $c->{process};

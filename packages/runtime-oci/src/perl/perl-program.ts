@@ -24,6 +24,7 @@ const callNumbers: Readonly<Record<string, Readonly<Record<string, number>>>> = 
     setresgid: 119,
     setgroups: 116,
     sethostname: 170,
+    setsid: 112,
     capset: 126,
     utimensat: 280,
   },
@@ -41,6 +42,7 @@ const callNumbers: Readonly<Record<string, Readonly<Record<string, number>>>> = 
     setresgid: 149,
     setgroups: 159,
     sethostname: 161,
+    setsid: 157,
     capset: 91,
     utimensat: 88,
   },
@@ -106,6 +108,18 @@ export async function findPerl(): Promise<string> {
 
 /** Options that make a Perl run one of our programs. @throws {LongshoreError} `RUNTIME_NOT_SUPPORTED` */
 export function perlArguments(program: string, args: readonly string[]): string[] {
+  return ["-e", prologue + program, "--", numberTable(), ...args];
+}
+
+/** A program that a Perl reads as its input, and the options for it. @throws {LongshoreError} `RUNTIME_NOT_SUPPORTED` */
+export function perlScript(
+  program: string,
+  args: readonly string[],
+): { readonly program: string; readonly args: readonly string[] } {
+  return { program: prologue + program, args: ["-", numberTable(), ...args] };
+}
+
+function numberTable(): string {
   const calls = callNumbers[architectures[process.arch] ?? process.arch];
   if (calls === undefined || process.platform !== "linux") {
     throw new LongshoreError(
@@ -114,6 +128,7 @@ export function perlArguments(program: string, args: readonly string[]): string[
       { details: { platform: process.platform, arch: process.arch } },
     );
   }
-  const table = Object.entries({ ...calls, ...numbers }).map(([name, value]) => `${name}=${value}`);
-  return ["-e", prologue + program, "--", table.join(","), ...args];
+  return Object.entries({ ...calls, ...numbers })
+    .map(([name, value]) => `${name}=${value}`)
+    .join(",");
 }

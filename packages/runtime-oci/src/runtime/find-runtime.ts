@@ -5,6 +5,7 @@ import { findCommand, LongshoreError } from "@longshore/core";
 import { findHierarchies } from "../cgroup/hierarchies.ts";
 import { readHostFacts } from "../spec/host-facts.ts";
 import { parseRuntimeFeatures } from "../spec/runtime-features.ts";
+import { perlHelper } from "../perl/perl-helper.ts";
 import { findPerl } from "../perl/perl-program.ts";
 import type { DriverLife } from "./driver-life.ts";
 import type { RuntimeContext } from "./runtime-context.ts";
@@ -63,6 +64,7 @@ export async function openRuntime(options: OpenRuntimeOptions): Promise<RuntimeC
   );
   return {
     life,
+    helper: perlHelper({ stateDirectory, life }),
     name,
     kind,
     binary,

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { LongshoreError } from "@longshore/core";
 import { launcherProgram } from "../perl/launcher-program.ts";
 import { findPerl, perlArguments } from "../perl/perl-program.ts";
-import { collect } from "../perl/run-perl.ts";
+import { collect } from "../perl/perl-report.ts";
 import type { RuntimeContext } from "./runtime-context.ts";
 
 /** The OCI runtime with the options that each of its commands gets. */

@@ -2,10 +2,9 @@ import { join } from "node:path";
 import { LongshoreError, type DriverSandboxSpec } from "@longshore/core";
 import { cgroupDirectory } from "../cgroup/hierarchies.ts";
 import { findPerl, perlArguments } from "../perl/perl-program.ts";
-import { runPerl } from "../perl/run-perl.ts";
-import { initProgram, sandboxProgram } from "../perl/sandbox-program.ts";
+import { initProgram } from "../perl/sandbox-program.ts";
 import type { RuntimeContext } from "../runtime/runtime-context.ts";
-import { hasInit, isRootless, sandboxNamespaces } from "./sandbox-context.ts";
+import { hasInit, hasOwnLoopback, isRootless, sandboxNamespaces } from "./sandbox-context.ts";
 import { callersUser, sandboxUsers } from "./user-namespace.ts";
 
 const shmBytes = 67_108_864;
@@ -34,6 +33,7 @@ export async function makeNamespaces(
     ipc: options.ipc === "node" ? "" : "1",
     uts: hasHostNetwork ? "" : "1",
     pid: hasInit(runtime, spec) ? "1" : "",
+    loopback: hasOwnLoopback(spec) ? "1" : "",
     rootless: rootless ? "1" : "",
     hostname: hasHostNetwork ? "" : (hostname ?? ""),
     network: spec.networkNamespace ?? "",
@@ -44,7 +44,8 @@ export async function makeNamespaces(
   };
   const words = Object.entries(settings).map(([key, value]) => `${key}=${value}`);
   try {
-    await runPerl(sandboxProgram, [spec.directory, ...words], "make the sandbox's namespaces");
+    const args = [spec.directory, ...words];
+    await runtime.helper.run("sandbox", args, "make the sandbox's namespaces");
   } catch (error) {
     throw new LongshoreError(
       "SANDBOX_CREATE_FAILED",

@@ -86,7 +86,7 @@ function check(
     if (networkNamespace !== undefined) {
       throw invalid("networkNamespace", "Without root a network namespace cannot be joined.");
     }
-  } else if (network !== "node" && networkNamespace === undefined) {
+  } else if ((network ?? "pod") === "pod" && networkNamespace === undefined) {
     throw invalid("networkNamespace", "The sandbox needs a network namespace of its own.");
   }
   if (pid === "target") throw invalid("namespaceOptions.pid", "A sandbox has no target to join.");

@@ -110,6 +110,7 @@ async function recoverContainer(
   }
   // Without a monitor nobody would hear of its end, nor write its log: what runs of it is ended.
   await release({
+    helper: sandbox.runtime.helper,
     hierarchies: sandbox.runtime.hierarchies,
     cgroup: context.cgroup,
     directories: [],

@@ -24,6 +24,11 @@ export function hasInit(runtime: RuntimeContext, spec: DriverSandboxSpec): boole
   return isRootless(runtime) || (sandboxNamespaces(spec).pid ?? "pod") === "pod";
 }
 
+/** Whether a sandbox has a network namespace with loopback only that the driver makes: `ns/net` of its directory. */
+export function hasOwnLoopback(spec: DriverSandboxSpec): boolean {
+  return sandboxNamespaces(spec).network !== "node" && spec.networkNamespace === undefined;
+}
+
 /** The namespaces a sandbox is made with. */
 export function sandboxNamespaces({ config }: DriverSandboxSpec): NamespaceOption {
   return config.linux?.securityContext?.namespaceOptions ?? {};

@@ -26,6 +26,7 @@ export async function takeDown(context: SandboxContext): Promise<void> {
   );
   await endInit(spec.directory);
   await release({
+    helper: runtime.helper,
     hierarchies: runtime.hierarchies,
     cgroup,
     directories: [join(spec.directory, "ns"), join(spec.directory, "shm")],

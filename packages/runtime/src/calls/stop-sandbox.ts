@@ -28,7 +28,7 @@ async function stop(engine: Engine, entry: SandboxEntry): Promise<void> {
   // Not after the containers' own turns: a stop with much patience would hold them.
   await entry.driverTurn.run(async () => entry.sandbox?.teardown());
   await Promise.all([...entry.containers.values()].map((one) => settle(engine, one)));
-  await engine.network.tearDown(id);
+  if (entry.record.hasDriverLoopback !== true) await engine.network.tearDown(id);
   await persistSandbox(engine, entry, { isTornDown: true });
   entry.isReady = false;
   announceSandbox(engine, "stopped", entry);

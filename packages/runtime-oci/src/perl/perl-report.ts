@@ -1,34 +1,8 @@
-import { spawn, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
+import type { ChildProcess } from "node:child_process";
 import { constants } from "node:os";
 import { LongshoreError } from "@longshore/core";
-import { findPerl, perlArguments } from "./perl-program.ts";
 
 const maxOutput = 65_536;
-
-/**
- * Runs a program to its end and returns what it printed. It is short and not interrupted half-way: who aborts undoes it
- * afterwards.
- *
- * @param what said of what failed, e.g. `"make the sandbox's namespaces"`
- * @throws {LongshoreError} `IO_ERROR` with the failing step and the error's name in its details
- */
-export async function runPerl(
-  program: string,
-  args: readonly string[],
-  what: string,
-): Promise<string> {
-  const child = spawn(await findPerl(), perlArguments(program, args), {
-    cwd: "/",
-    stdio: ["ignore", "pipe", "pipe"],
-    env: { LC_ALL: "C" },
-  });
-  const output = collect(child.stdout);
-  const failure = collect(child.stderr);
-  const [exitCode] = (await once(child, "close")) as [number | null];
-  if (exitCode === 0) return output();
-  throw perlError(what, failure());
-}
 
 /** What a stream says up to its end, and to a bound. */
 export async function collectText(stream: AsyncIterable<Uint8Array>): Promise<string> {
