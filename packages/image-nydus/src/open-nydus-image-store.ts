@@ -268,8 +268,10 @@ export async function openNydusImageStore(
     listOwners: rootfs.listOwners,
     commitRootfs: committer.commitRootfs,
     async releaseRootfs(owner, releaseOptions) {
+      const held = database.owner(owner);
       await rootfs.releaseRootfs(owner, releaseOptions);
-      await collect();
+      // Looking at all files takes the longer the more images there are, and most releases leave nothing to delete.
+      if (isCollectionDue || (held !== undefined && database.isUnused(held))) await collect();
     },
     listImages: ({ image } = {}, { signal } = {}) =>
       run(signal, () => {

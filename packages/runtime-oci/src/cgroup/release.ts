@@ -28,7 +28,7 @@ export interface ReleaseOptions {
  */
 export async function release(options: ReleaseOptions): Promise<void> {
   const { helper, hierarchies, cgroup, directories } = options;
-  const mounts = await mountedPaths(directories);
+  const mounts = topmost(await mountedPaths(directories));
   const words = mounts.map((path) => `unmount=${path}`);
   if (hierarchies !== undefined && cgroup !== undefined) {
     const members = cgroupDirectory(hierarchies, cgroup, "freezer") ?? "";
@@ -39,7 +39,12 @@ export async function release(options: ReleaseOptions): Promise<void> {
     await helper.run("release", args, "end the sandbox's processes");
   }
   if (hierarchies === undefined || cgroup === undefined) return;
-  await Promise.all(cgroupDirectories(hierarchies, cgroup).map(removeCgroup));
+  for (const directory of cgroupDirectories(hierarchies, cgroup)) removeCgroup(directory);
+}
+
+/** Those that take all others down with them. */
+function topmost(paths: readonly string[]): readonly string[] {
+  return paths.filter((path) => !paths.some((other) => path.startsWith(`${other}/`)));
 }
 
 /** What is mounted at directories and below, in the order in which it can be unmounted. */

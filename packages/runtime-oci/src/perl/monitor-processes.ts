@@ -162,12 +162,16 @@ sub settle_processes {
 sub forget { my ($p) = @_;
   # What it left behind still runs in it; then the container's end takes it away.
   delete $process{$p->{name}} if !$p->{tree} || rmdir($p->{tree}) || !-d $p->{tree}; }
-sub finish { $finish_by //= time() + 5;
+# Before the connections end: then nothing of it is left for anybody else to take away.
+sub finish { return if defined $finish_by;
+  $finish_by = time() + 5;
+  unmount_root() if $setting{overlay};
   rmdir $_->{tree} for grep { $_ != $main && $_->{tree} } values %process; }
+# Who hears of it writes it down, too, before telling anybody: the disk need not be waited for.
 sub record { my ($text) = @_;
   my $temporary = "exit.json.part";
-  if (open(my $file, ">", $temporary)) {
-    syswrite($file, $text); call("fsync", fileno $file); close $file;
+  if (open($exit_file, ">", $temporary)) {
+    syswrite($exit_file, $text);
     rename $temporary, "exit.json"; } }
 sub next_deadline {
   my @times = grep { defined } $finish_by, map { $_->{ended} && %{$_->{out}} || $_->{ended} && $_ == $main && !$_->{announced} ? $_->{deadline} : undef } values %process;

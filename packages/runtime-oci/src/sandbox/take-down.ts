@@ -29,7 +29,7 @@ export async function takeDown(context: SandboxContext): Promise<void> {
     helper: runtime.helper,
     hierarchies: runtime.hierarchies,
     cgroup,
-    directories: [join(spec.directory, "ns"), join(spec.directory, "shm")],
+    directories: [spec.directory],
   });
   await Promise.all(
     ["ns", "shm", "containers", "init.sock", "hosts", "resolv.conf", "hostname"].map(async (name) =>
