@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { readdir, readFile, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import type { PerlHelper } from "../perl/perl-helper.ts";
@@ -19,6 +20,8 @@ export interface ReleaseOptions {
   readonly cgroup: string | undefined;
   /** What is mounted there, or below, is unmounted */
   readonly directories: readonly string[];
+  /** Files and directories that are removed then. @default none */
+  readonly remove?: readonly string[] | undefined;
 }
 
 /**
@@ -27,9 +30,12 @@ export interface ReleaseOptions {
  * @throws {LongshoreError} `IO_ERROR` when processes stay, or a mount
  */
 export async function release(options: ReleaseOptions): Promise<void> {
-  const { helper, hierarchies, cgroup, directories } = options;
+  const { helper, hierarchies, cgroup, directories, remove = [] } = options;
   const mounts = topmost(await mountedPaths(directories));
-  const words = mounts.map((path) => `unmount=${path}`);
+  const words = [
+    ...mounts.map((path) => `unmount=${path}`),
+    ...remove.map((path) => `remove=${path}`),
+  ];
   if (hierarchies !== undefined && cgroup !== undefined) {
     const members = cgroupDirectory(hierarchies, cgroup, "freezer") ?? "";
     if (await hasMembers(members)) words.unshift(`kill=${members}`);
@@ -50,7 +56,7 @@ function topmost(paths: readonly string[]): readonly string[] {
 /** What is mounted at directories and below, in the order in which it can be unmounted. */
 export async function mountedPaths(paths: readonly string[]): Promise<readonly string[]> {
   const directories = await Promise.all(paths.map(realPath));
-  const mounts = parseMountInfo(await readFile("/proc/self/mountinfo", "utf8"));
+  const mounts = parseMountInfo(readFileSync("/proc/self/mountinfo", "utf8"));
   return mounts
     .map(({ mountPoint }) => mountPoint)
     .filter((path) => directories.some((each) => path === each || path.startsWith(`${each}/`)))

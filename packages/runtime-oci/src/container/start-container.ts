@@ -38,7 +38,8 @@ export async function startContainer(
   const wanted = (spec.attach ?? []).map((request) => wantedStreams(spec.process, request));
   await writeContainerRecord(sandbox.spec.directory, spec);
   // A root filesystem that need not be mounted can be looked at while the monitor starts.
-  const early = context.isMounted ? undefined : containerSpec(context, context.rootPath);
+  const { rootPath } = context;
+  const early = context.isMounted ? undefined : containerSpec(context, { rootPath });
   early?.catch(() => undefined);
   try {
     if (context.users !== undefined) {
@@ -54,10 +55,10 @@ export async function startContainer(
     const monitor = controlMonitor(orders, spec.directory);
     const sessions: AttachSession[] = [];
     try {
-      await monitor.mounted;
+      const accounts = await monitor.mounted;
       signal?.throwIfAborted();
       for (const streams of wanted) sessions.push(await firstSession(context, streams));
-      const ociSpec = await (early ?? containerSpec(context, context.rootPath));
+      const ociSpec = await (early ?? containerSpec(context, { rootPath, accounts }));
       await writeFile(join(spec.directory, "config.json"), JSON.stringify(ociSpec), {
         mode: 0o600,
       });

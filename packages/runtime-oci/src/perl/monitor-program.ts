@@ -46,7 +46,7 @@ mount_overlay() if $setting{overlay};
 
 $main = { name => "container", clients => {}, queue => [], out => {}, logged => 1,
   tty => $setting{tty}, input_once => $setting{inputOnce}, tree => $setting{tree} };
-{ my $c = client($orders); $c->{control} = 1; frame($c, "m", ""); }
+{ my $c = client($orders); $c->{control} = 1; frame($c, "m", $setting{overlay} ? accounts() : ""); }
 
 until ($quit) {
   my ($read, $write) = ("", "");

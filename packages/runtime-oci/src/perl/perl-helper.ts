@@ -8,7 +8,7 @@ import { LongshoreError } from "@longshore/core";
 import type { DriverLife } from "../runtime/driver-life.ts";
 import { connectIn } from "../monitor/connect-in.ts";
 import { helperProgram, type HelperProgram } from "./helper-program.ts";
-import { findPerl, perlScript } from "./perl-program.ts";
+import { perlScript } from "./perl-program.ts";
 import { collect, collectText, perlError } from "./perl-report.ts";
 
 /**
@@ -34,6 +34,7 @@ export interface PerlHelper {
 }
 
 export interface PerlHelperOptions {
+  readonly perl: string;
   /** Exists, and is for this user alone */
   readonly stateDirectory: string;
   readonly life: DriverLife;
@@ -49,14 +50,14 @@ const maxAttempts = 5;
 const readyWord = "ready";
 const startedLetter = "s".codePointAt(0);
 
-export function perlHelper({ stateDirectory, life }: PerlHelperOptions): PerlHelper {
+export function perlHelper({ perl, stateDirectory, life }: PerlHelperOptions): PerlHelper {
   let current: Promise<Helper> | undefined;
 
   async function start(): Promise<Helper> {
     const socketName = `helper-${process.pid}-${randomBytes(6).toString("hex")}.sock`;
     const path = join(stateDirectory, socketName);
     const { program, args } = perlScript(helperProgram, [path]);
-    const child = spawn(await findPerl(), args, {
+    const child = spawn(perl, args, {
       cwd: "/",
       detached: true,
       stdio: ["pipe", "ignore", "pipe", "pipe"],

@@ -4,7 +4,7 @@
  * joined one may mount nothing on the host any more.
  *
  * Arguments: directory, then `key=value`: `ipc`, `uts`, `pid`, `loopback` (what to make; the last is a network with nothing
- * else), `hostname`, `network` (namespace that process 1 joins), `uids` and `gids` (lines of a user namespace's maps, in hex; it
+ * else), `hosts`, `resolv.conf`, `hostname` (what these files hold, in hex), `name` (of the host), `network` (namespace that process 1 joins), `uids` and `gids` (lines of a user namespace's maps, in hex; it
  * is that of `network`, or else a new one), `shm` (bytes), `cgroup` (directory for process 1), `perl`, `init` (the program of
  * process 1), `rootless` (who may mount nothing on the host: the files are links to the namespaces of process 1, there is
  * always one).
@@ -30,6 +30,13 @@ elsif ($setting{shm}) {
   mkdir "shm", 0755;
   my ($type, $target, $data) = ("tmpfs", "shm", "mode=1777,size=$setting{shm},uid=" . owner($map{uids}) . ",gid=" . owner($map{gids}));
   call("mount", $type, $target, $type, $nosuid | $nodev | $noexec, $data) == 0 or fail("mount", "shm"); }
+for my $name (qw(hosts resolv.conf hostname)) {
+  my $text = pack("H*", $setting{$name});
+  unlink $name;
+  sysopen(my $file, $name, $n{O_CREAT} | $n{O_EXCL} | $n{O_WRONLY}, 0644) or fail("open", $name);
+  defined syswrite($file, $text) or fail("write", $name);
+  # The root of a container may write to them, as it may without a user namespace.
+  if ($has_users && !$setting{rootless}) { chown owner($map{uids}), owner($map{gids}), $file or fail("chown", $name); } }
 mkdir "ns", 0700;
 my $listener;
 if ($setting{pid}) {
@@ -110,8 +117,8 @@ sub make {
     my ($set_flags, $up_running) = (0x8914, 0x41);
     my $request = pack("a16 s x22", "lo", $up_running);
     ioctl($socket, $set_flags, $request) or fail("start the loopback interface"); }
-  if ($setting{uts} && length($setting{hostname} // "")) {
-    my $name = $setting{hostname};
+  if ($setting{uts} && length($setting{name} // "")) {
+    my $name = $setting{name};
     call("sethostname", $name, length $name) == 0 or fail("set the host name"); }
   return $setting{pid} ? make_init() : ""; }
 sub join_users {

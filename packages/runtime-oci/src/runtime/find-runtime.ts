@@ -37,7 +37,7 @@ export interface OpenRuntimeOptions {
 export async function openRuntime(options: OpenRuntimeOptions): Promise<RuntimeContext> {
   const { name, stateDirectory, life } = options;
   const { kind } = findRuntime(options.binary);
-  await findPerl();
+  const perl = await findPerl();
   const binary = await locate(options.binary, kind);
   const hierarchies = process.geteuid?.() === 0 ? await findHierarchies() : undefined;
   if (process.geteuid?.() !== 0 && !kind.runsWithoutRoot) {
@@ -64,7 +64,8 @@ export async function openRuntime(options: OpenRuntimeOptions): Promise<RuntimeC
   );
   return {
     life,
-    helper: perlHelper({ stateDirectory, life }),
+    perl,
+    helper: perlHelper({ perl, stateDirectory, life }),
     name,
     kind,
     binary,

@@ -7,6 +7,8 @@ import type { RuntimeKind } from "./runtime-kind.ts";
 /** What every sandbox of a driver is made with. */
 export interface RuntimeContext {
   readonly life: DriverLife;
+  /** Path of Perl */
+  readonly perl: string;
   readonly helper: PerlHelper;
   /** The driver's name */
   readonly name: string;

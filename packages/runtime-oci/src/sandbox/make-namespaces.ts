@@ -1,15 +1,16 @@
 import { join } from "node:path";
 import { LongshoreError, type DriverSandboxSpec } from "@longshore/core";
 import { cgroupDirectory } from "../cgroup/hierarchies.ts";
-import { findPerl, perlArguments } from "../perl/perl-program.ts";
+import { perlArguments } from "../perl/perl-program.ts";
 import { initProgram } from "../perl/sandbox-program.ts";
 import type { RuntimeContext } from "../runtime/runtime-context.ts";
 import { hasInit, hasOwnLoopback, isRootless, sandboxNamespaces } from "./sandbox-context.ts";
+import { sandboxFiles } from "./sandbox-files.ts";
 import { callersUser, sandboxUsers } from "./user-namespace.ts";
 
 const shmBytes = 67_108_864;
 
-/** Makes the namespaces of a sandbox, its `/dev/shm`, and process 1 where containers share their processes. */
+/** Makes the namespaces of a sandbox, its files and `/dev/shm`, and process 1 where containers share their processes. */
 export async function makeNamespaces(
   runtime: RuntimeContext,
   spec: DriverSandboxSpec,
@@ -26,6 +27,7 @@ export async function makeNamespaces(
       : cgroupDirectory(hierarchies, join(cgroup, "init"), "freezer");
   // The program's first argument is the table of numbers, which the one that starts it adds.
   const [, program = ""] = perlArguments(initProgram, []);
+  const files = await sandboxFiles(spec);
   const users = rootless ? callersUser() : sandboxUsers(spec);
   const settings = {
     uids: toHex(users?.uidMap),
@@ -35,11 +37,14 @@ export async function makeNamespaces(
     pid: hasInit(runtime, spec) ? "1" : "",
     loopback: hasOwnLoopback(spec) ? "1" : "",
     rootless: rootless ? "1" : "",
-    hostname: hasHostNetwork ? "" : (hostname ?? ""),
+    name: hasHostNetwork ? "" : (hostname ?? ""),
+    hosts: toHex(files.hosts),
+    "resolv.conf": toHex(files["resolv.conf"]),
+    hostname: toHex(files.hostname),
     network: spec.networkNamespace ?? "",
     shm: options.ipc === "node" ? "" : String(shmBytes),
     cgroup: leaf ?? "",
-    perl: await findPerl(),
+    perl: runtime.perl,
     init: program,
   };
   const words = Object.entries(settings).map(([key, value]) => `${key}=${value}`);

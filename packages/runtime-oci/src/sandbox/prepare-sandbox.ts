@@ -17,7 +17,6 @@ import {
   sandboxNamespaces,
   type SandboxContext,
 } from "./sandbox-context.ts";
-import { writeSandboxFiles } from "./sandbox-files.ts";
 import { writeSandboxRecord } from "./sandbox-record.ts";
 import { takeDown } from "./take-down.ts";
 import { sandboxUsers } from "./user-namespace.ts";
@@ -42,7 +41,6 @@ export async function prepareSandbox(
     cgroup,
   });
   try {
-    await writeSandboxFiles(spec);
     await makeNamespaces(runtime, spec, cgroup);
     signal?.throwIfAborted();
     const init = hasInit(runtime, spec)

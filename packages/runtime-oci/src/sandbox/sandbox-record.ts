@@ -41,6 +41,9 @@ export async function processIdentity(pid: number): Promise<ProcessIdentity | un
   return { pid, startTime: fields[18] ?? "" };
 }
 
+/** It stays the same as long as this program runs. */
+let ownIdentity: ProcessIdentity | undefined;
+
 /** Whether a record is that of another program that still runs. */
 export async function isOthers({ owner }: SandboxRecord): Promise<boolean> {
   if (owner.pid === process.pid) return false;
@@ -51,7 +54,8 @@ export async function writeSandboxRecord(
   stateDirectory: string,
   record: Omit<SandboxRecord, "owner">,
 ): Promise<void> {
-  const owner = (await processIdentity(process.pid)) ?? { pid: process.pid, startTime: "" };
+  ownIdentity ??= (await processIdentity(process.pid)) ?? { pid: process.pid, startTime: "" };
+  const owner = ownIdentity;
   const directory = join(stateDirectory, "sandboxes");
   await mkdir(directory, { recursive: true, mode: 0o700 });
   await replaceFile(join(directory, record.id), JSON.stringify({ ...record, owner }));

@@ -1,4 +1,3 @@
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { release } from "../cgroup/release.ts";
 import { containerContext } from "../container/container-context.ts";
@@ -8,6 +7,9 @@ import { removeContainer } from "../container/remove-container.ts";
 import { connectMonitor } from "../monitor/launch-monitor.ts";
 import { initSocket, type SandboxContext } from "./sandbox-context.ts";
 import { removeSandboxRecord } from "./sandbox-record.ts";
+
+/** What a driver makes in a sandbox's directory. */
+const ownNames = ["ns", "shm", "containers", "init.sock", "hosts", "resolv.conf", "hostname"];
 
 /**
  * Ends a sandbox with all its containers, whoever started them, and gives back all that it holds. What is gone already is no
@@ -30,12 +32,8 @@ export async function takeDown(context: SandboxContext): Promise<void> {
     hierarchies: runtime.hierarchies,
     cgroup,
     directories: [spec.directory],
+    remove: ownNames.map((name) => join(spec.directory, name)),
   });
-  await Promise.all(
-    ["ns", "shm", "containers", "init.sock", "hosts", "resolv.conf", "hostname"].map(async (name) =>
-      rm(join(spec.directory, name), { recursive: true, force: true }),
-    ),
-  );
   await removeSandboxRecord(runtime.stateDirectory, spec.id);
 }
 
