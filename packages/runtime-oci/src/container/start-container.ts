@@ -121,14 +121,16 @@ export function processUser({ process: { user } }: Pick<OciSpec, "process">): {
 function monitorSettings(context: ContainerContext): Record<string, string | number | undefined> {
   const { sandbox, spec, cgroup } = context;
   const { hierarchies, hidesUnified } = sandbox.runtime;
-  const { log, process } = spec;
+  const { log } = spec;
   const oomFile = hierarchies?.version === 2 ? "memory.events" : "memory.oom_control";
   const memory = containerCgroup(context, "memory");
   return {
     id: spec.id,
+    path: process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin",
+    perl: sandbox.runtime.perl,
     mapped: context.users === undefined ? undefined : 1,
-    tty: process.tty ? 1 : 0,
-    input: process.stdin ? 1 : 0,
+    tty: spec.process.tty ? 1 : 0,
+    input: spec.process.stdin ? 1 : 0,
     inputOnce: spec.config.stdinOnce === true ? 1 : 0,
     log: log?.path,
     logBytes: log?.maxBytes ?? 0,

@@ -1,11 +1,12 @@
 import { monitorProgram } from "./monitor-program.ts";
 import { releaseProgram } from "./release-program.ts";
-import { sandboxProgram } from "./sandbox-program.ts";
+import { initProgram, sandboxProgram } from "./sandbox-program.ts";
 
 /** Programs that the helper knows by name. */
 export type HelperProgram = "monitor" | "release" | "sandbox";
 
-const programs: Readonly<Record<HelperProgram, string>> = {
+const programs: Readonly<Record<HelperProgram | "init", string>> = {
+  init: initProgram,
   monitor: monitorProgram,
   release: releaseProgram,
   sandbox: sandboxProgram,
@@ -23,13 +24,13 @@ const programs: Readonly<Record<HelperProgram, string>> = {
  * `ready` there, and ends when that is closed.
  */
 export const helperProgram: string = String.raw`
-my $path = shift @ARGV;
+my ($path) = @ARGV;
 $0 = "longshore-helper";
 umask 077;
 chdir "/";
 BEGIN { no strict "refs";
   for my $package (qw(${Object.keys(programs).join(" ")})) {
-    *{"${"$"}{package}::$_"} = \&{"main::$_"} for qw(fail call later unblock slurp spew); } }
+    *{"${"$"}{package}::$_"} = \&{"main::$_"} for qw(fail leave call later unblock slurp spew); } }
 ${Object.entries(programs)
   .map(([name, text]) => `{ package ${name}; sub run { ${text} } }\n`)
   .join("")}
@@ -52,7 +53,7 @@ while (1) {
   next if $child;
   close $listener; close $starter;
   serve($peer);
-  exit 0; }
+  leave(); }
 unlink $path;
 exit 0;
 
@@ -78,4 +79,25 @@ sub take { my ($peer, $length) = @_;
     next if !defined $got && later();
     return "" if !$got; }
   return $text; }
+`;
+
+/**
+ * Runs a Perl whose executable lies on a mount that is read-only and that nobody else sees. So even who may trace process 1
+ * of a sandbox, which is one of its children, cannot write to the host's Perl through `/proc/1/exe`. Arguments: path of Perl,
+ * and its arguments.
+ */
+export const starterProgram: string = String.raw`
+my $perl = $ARGV[0];
+my ($here, $clone, $close_on_exec, $empty_path, $nothing) = (-100, 1, 0x80000, 0x1000, "");
+my $mount = syscall(428, $here, $perl, $clone | $close_on_exec);
+my $read_only = pack("Q4", 1, 0, 0, 0);
+# Kernels before 5.12 cannot; who is not root may not, nor write to it.
+if ($mount >= 0 && syscall(442, $mount, $nothing, $empty_path, $read_only, length $read_only) == 0) {
+  my @words = map { "$_\0" } @ARGV;
+  my @variables = ("LC_ALL=C\0");
+  my $argv = pack("P" x @words . "x8", @words);
+  my $envp = pack("P" x @variables . "x8", @variables);
+  call("execveat", $mount, $nothing, $argv, $envp, $empty_path);
+  fail("exec", $perl); }
+exec { $perl } @ARGV or fail("exec", $perl);
 `;

@@ -76,7 +76,7 @@ sub serve_files { my ($c, $body) = @_;
   sysopen($mounts, "/proc/$main->{pid}/ns/mnt", 0) or return failed($p, "The container is not running.");
   if ($setting{mapped}) { sysopen($users, "/proc/$main->{pid}/ns/user", 0) or return failed($p, "The container is not running."); }
   fcntl($_, 2, 0) for grep { $_ } $users, $mounts;
-  start_process($p, $wants & 1, $^X, "-e", $program, "--", $table, $users ? fileno $users : "", fileno $mounts, @words); }
+  start_process($p, $wants & 1, $setting{perl}, "-e", $program, "--", $table, $users ? fileno $users : "", fileno $mounts, @words); }
 
 sub reap {
   my $without_waiting = 1;

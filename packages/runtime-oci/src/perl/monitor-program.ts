@@ -22,6 +22,7 @@ while (@ARGV) { my $word = shift @ARGV; last if $word eq "--"; my ($key, $value)
 my @runtime = @ARGV;
 $0 = "longshore-monitor $setting{id}";
 umask 077;
+$ENV{PATH} = $setting{path};
 # Its end must come from the container's.
 $SIG{$_} = "IGNORE" for qw(PIPE HUP INT TERM);
 my $set_child_subreaper = 36;
@@ -86,5 +87,5 @@ if ($exit_file) {
   close $listener;
   # Unless it was removed meanwhile.
   call("fsync", fileno $exit_file) if (stat $exit_file)[3]; }
-exit 0;
+leave();
 `;

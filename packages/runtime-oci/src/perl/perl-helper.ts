@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { LongshoreError } from "@longshore/core";
 import type { DriverLife } from "../runtime/driver-life.ts";
 import { connectIn } from "../monitor/connect-in.ts";
-import { helperProgram, type HelperProgram } from "./helper-program.ts";
-import { perlScript } from "./perl-program.ts";
+import { helperProgram, starterProgram, type HelperProgram } from "./helper-program.ts";
+import { perlArguments, perlScript } from "./perl-program.ts";
 import { collect, collectText, perlError } from "./perl-report.ts";
 
 /**
@@ -57,11 +57,11 @@ export function perlHelper({ perl, stateDirectory, life }: PerlHelperOptions): P
     const socketName = `helper-${process.pid}-${randomBytes(6).toString("hex")}.sock`;
     const path = join(stateDirectory, socketName);
     const { program, args } = perlScript(helperProgram, [path]);
-    const child = spawn(perl, args, {
+    const child = spawn(perl, perlArguments(starterProgram, [perl, ...args]), {
       cwd: "/",
       detached: true,
       stdio: ["pipe", "ignore", "pipe", "pipe"],
-      env: { LC_ALL: "C", PATH: process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin" },
+      env: { LC_ALL: "C" },
     });
     const failure = collect(child.stderr);
     child.stdin?.on("error", () => undefined);

@@ -5,8 +5,7 @@
  *
  * Arguments: directory, then `key=value`: `ipc`, `uts`, `pid`, `loopback` (what to make; the last is a network with nothing
  * else), `hosts`, `resolv.conf`, `hostname` (what these files hold, in hex), `name` (of the host), `network` (namespace that process 1 joins), `uids` and `gids` (lines of a user namespace's maps, in hex; it
- * is that of `network`, or else a new one), `shm` (bytes), `cgroup` (directory for process 1), `perl`, `init` (the program of
- * process 1), `rootless` (who may mount nothing on the host: the files are links to the namespaces of process 1, there is
+ * is that of `network`, or else a new one), `shm` (bytes), `cgroup` (directory for process 1), `rootless` (who may mount nothing on the host: the files are links to the namespaces of process 1, there is
  * always one).
  */
 export const sandboxProgram: string = String.raw`
@@ -71,7 +70,7 @@ sub make_apart {
     my $init = make();
     syswrite($makers, "made $init");
     hear($makers);
-    exit 0; }
+    leave(); }
   close $makers; close $listener if $listener;
   my $word = hear($ours);
   if ($word eq "users") {
@@ -144,17 +143,12 @@ sub make_init {
     call("unshare", $flag{mount}) == 0 or fail("unshare");
     my $root = "/"; my ($recursive, $private) = (16_384, 262_144);
     call("mount", $none, $root, $none, $recursive | $private, $none) == 0 or fail("mount", "private");
-    # Even who may trace process 1 cannot write to its program through /proc/1/exe: it comes from a mount that is read-only.
-    my $attributes = pack("Q4", 1, 0, 0, 0); my ($here, $all) = (-100, 0x8000);
-    syscall(442, $here, $root, $all, $attributes, length $attributes) == 0 or $! == 38 or fail("mount_setattr");
     if ($network) { call("setns", fileno $network, $flag{net}) == 0 or fail("setns"); }
-    fcntl($listener, 2, 0); fcntl($tell, 2, 0);
     my $nobody = (split / /, $map{gids})[2] // 65_535;
     my $other = (split / /, $map{uids})[2] // 65_535;
     $nobody = $other if $other < $nobody;
     $nobody = 65_535 if $nobody > 65_535;
-    exec { $setting{perl} } "longshore-init", "-e", $setting{init}, "--", join(",", map { "$_=$n{$_}" } keys %n),
-      fileno $listener, fileno $tell, $nobody - 1 or fail("exec"); }
+    init::run($listener, $tell, $nobody - 1); }
   close $tell;
   my $answer = "";
   sysread($ready, $answer, 2);
@@ -165,13 +159,18 @@ sub make_init {
 /**
  * Process 1 of a sandbox: it adopts what its containers leave behind, and does nothing else. It has no rights and sees no
  * files, so that nothing is won by getting hold of it. Whoever is connected to its socket learns when it ends.
+ *
+ * Arguments: its listening socket, a pipe to say `ok` on, and the id of its user and group.
  */
 export const initProgram: string = String.raw`
-my ($listener_fd, $tell_fd, $nobody) = @ARGV;
-open(my $listener, "+<&=", $listener_fd) or fail("listener");
-open(my $tell, ">&=", $tell_fd) or fail("pipe");
-fcntl($_, 2, 1) for $listener, $tell;
+my ($listener, $tell, $nobody) = @_;
 $0 = "init";
+# Nothing else that is open here is for it.
+opendir(my $open, "/proc/self/fd") or fail("open");
+my %kept = map { $_ => 1 } 0 .. 2, fileno $listener, fileno $tell;
+my @others = grep { /^\d+$/ && !$kept{$_} } readdir $open;
+closedir $open;
+call("close", $_ + 0) for @others;
 open(my $nowhere, "+<", "/dev/null") or fail("open");
 # The kernel reaps for those who ignore their children.
 $SIG{CHLD} = "IGNORE"; $SIG{PIPE} = "IGNORE";
@@ -192,7 +191,7 @@ call("setgroups", 0, 0);
 call("setresgid", $nobody, $nobody, $nobody) == 0 or fail("setresgid");
 call("setresuid", $nobody, $nobody, $nobody) == 0 or fail("setresuid");
 # Whoever reads what its parent prints must not wait for it.
-open(STDOUT, ">&", $nowhere); open(STDERR, ">&", $nowhere);
+open(STDIN, "<&", $nowhere); open(STDOUT, ">&", $nowhere); open(STDERR, ">&", $nowhere);
 syswrite($tell, "ok"); close $tell;
 my %held;
 while (1) {
@@ -204,7 +203,7 @@ while (1) {
     next unless vec($read, $fd, 1);
     my $got = sysread($held{$fd}, my $word, 64);
     # All others of its namespace end with it.
-    exit 0 if $got && $word eq "end";
+    leave() if $got && $word eq "end";
     delete $held{$fd} unless $got; }
 }
 `;

@@ -1,8 +1,6 @@
 import { join } from "node:path";
 import { LongshoreError, type DriverSandboxSpec } from "@longshore/core";
 import { cgroupDirectory } from "../cgroup/hierarchies.ts";
-import { perlArguments } from "../perl/perl-program.ts";
-import { initProgram } from "../perl/sandbox-program.ts";
 import type { RuntimeContext } from "../runtime/runtime-context.ts";
 import { hasInit, hasOwnLoopback, isRootless, sandboxNamespaces } from "./sandbox-context.ts";
 import { sandboxFiles } from "./sandbox-files.ts";
@@ -25,8 +23,6 @@ export async function makeNamespaces(
     hierarchies === undefined || cgroup === undefined
       ? undefined
       : cgroupDirectory(hierarchies, join(cgroup, "init"), "freezer");
-  // The program's first argument is the table of numbers, which the one that starts it adds.
-  const [, program = ""] = perlArguments(initProgram, []);
   const files = await sandboxFiles(spec);
   const users = rootless ? callersUser() : sandboxUsers(spec);
   const settings = {
@@ -44,8 +40,6 @@ export async function makeNamespaces(
     network: spec.networkNamespace ?? "",
     shm: options.ipc === "node" ? "" : String(shmBytes),
     cgroup: leaf ?? "",
-    perl: runtime.perl,
-    init: program,
   };
   const words = Object.entries(settings).map(([key, value]) => `${key}=${value}`);
   try {
