@@ -1,3 +1,4 @@
+import { basename, dirname } from "node:path";
 import { readdir, readFile, rename, stat } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { DriverContainer, DriverSandbox } from "@longshore/core";
@@ -85,7 +86,8 @@ describe.skipIf(!canRun)("containers through runc (needs root, runc and busybox)
       message: expect.stringContaining("no-such-program"),
     });
     expect(await machine.leftovers()).not.toContainEqual(expect.stringContaining(spec.id));
-    expect(await readdir(spec.directory)).not.toContain("monitor.sock");
+    const directory = machine.directoryOf(sandbox, spec.id);
+    expect(await readdir(dirname(directory))).not.toContain(basename(directory));
   });
 
   it("leaves nothing when a start is aborted", async () => {

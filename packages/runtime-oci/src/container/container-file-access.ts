@@ -28,7 +28,7 @@ interface Access extends Abortable {
 
 /** The files of a running container, without a program of its image: by a process that its monitor starts in its mounts. */
 export function containerFileAccess(context: ContainerContext, orders: Connection): SandboxFiles {
-  const identity = readIdentity(context.spec.directory);
+  const identity = readIdentity(context.directory);
   identity.catch(() => undefined);
 
   const start = async (words: readonly string[], { signal, stdin = false }: Access = {}) => {

@@ -41,9 +41,9 @@ export async function containerSpec(
     namespaces: namespacePaths(context),
     cgroupsPath: cgroup,
     files: {
-      hosts: join(directory, "hosts"),
-      resolvConf: join(directory, "resolv.conf"),
-      hostname: join(directory, "hostname"),
+      hosts: join(directory, "etc", "hosts"),
+      resolvConf: join(directory, "etc", "resolv.conf"),
+      hostname: join(directory, "etc", "hostname"),
       ...(!hasHostIpc && { shm: join(directory, "shm") }),
     },
   });

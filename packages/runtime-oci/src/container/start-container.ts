@@ -10,7 +10,7 @@ import {
   type WantedStreams,
 } from "../monitor/session.ts";
 import { runtimeCommand, runtimeError } from "../runtime/run-runtime.ts";
-import { isRootless, type SandboxContext } from "../sandbox/sandbox-context.ts";
+import { isRootless, runtimeState, type SandboxContext } from "../sandbox/sandbox-context.ts";
 import type { OciSpec } from "../spec/oci-spec.ts";
 import { checkRootfs } from "./check-container.ts";
 import { containerCgroup, plainRoot, type ContainerContext } from "./container-context.ts";
@@ -32,7 +32,7 @@ export async function startContainer(
   context: ContainerContext,
   { signal }: Abortable = {},
 ): Promise<DriverContainer> {
-  const { sandbox, spec } = context;
+  const { sandbox, spec, directory } = context;
   signal?.throwIfAborted();
   checkRootfs(spec.rootfs);
   const wanted = (spec.attach ?? []).map((request) => wantedStreams(spec.process, request));
@@ -47,19 +47,19 @@ export async function startContainer(
       await showCgroups(sandbox);
     }
     const orders = await launchMonitor(sandbox.runtime.helper, {
-      directory: spec.directory,
+      directory,
       settings: monitorSettings(context),
-      runtime: runtimeCommand(sandbox.runtime),
+      runtime: runtimeCommand(sandbox.runtime, runtimeState(sandbox)),
       sessions: wanted.length,
     });
-    const monitor = controlMonitor(orders, spec.directory);
+    const monitor = controlMonitor(orders, directory);
     const sessions: AttachSession[] = [];
     try {
       const accounts = await monitor.mounted;
       signal?.throwIfAborted();
       for (const streams of wanted) sessions.push(await firstSession(context, streams));
       const ociSpec = await (early ?? containerSpec(context, { rootPath, accounts }));
-      await writeFile(join(spec.directory, "config.json"), JSON.stringify(ociSpec), {
+      await writeFile(join(directory, "config.json"), JSON.stringify(ociSpec), {
         mode: 0o600,
       });
       monitor.connection.send("g");
@@ -79,10 +79,10 @@ export async function startContainer(
 
 /** A session that sees the process from its first byte on: the monitor waits for it. */
 async function firstSession(
-  { sandbox, spec }: ContainerContext,
+  { sandbox, spec, directory }: ContainerContext,
   streams: WantedStreams,
 ): Promise<AttachSession> {
-  const socket = await connectMonitor(spec.directory, "monitor.sock");
+  const socket = await connectMonitor(directory, "monitor.sock");
   const session = processStreams(socket, streams);
   const { connection } = session;
   void connection.closed.then(sandbox.runtime.life.onEnd(() => void connection.close()));

@@ -1,5 +1,6 @@
 import { LongshoreError, type LinuxContainerResources } from "@longshore/core";
 import { runRuntime } from "../runtime/run-runtime.ts";
+import { runtimeState } from "../sandbox/sandbox-context.ts";
 import { ociResources } from "../spec/resources.ts";
 import type { ContainerContext } from "./container-context.ts";
 
@@ -21,11 +22,11 @@ export async function updateResources(
   if (cgroup === undefined) {
     throw unsupported("resources", "Limits need a cgroup, and this container has none.");
   }
-  await runRuntime(
-    sandbox.runtime,
-    ["update", "--resources", "-", spec.id],
-    JSON.stringify(limits),
-  );
+  await runRuntime(sandbox.runtime, {
+    args: ["update", "--resources", "-", spec.id],
+    state: runtimeState(sandbox),
+    input: JSON.stringify(limits),
+  });
 }
 
 function unsupported(field: string, message: string): LongshoreError {

@@ -167,11 +167,11 @@ sub finish { return if defined $finish_by;
   $finish_by = time() + 5;
   unmount_root() if $setting{overlay};
   rmdir $_->{tree} for grep { $_ != $main && $_->{tree} } values %process; }
-# Who hears of it writes it down, too, before telling anybody: the disk need not be waited for.
+# It need not be on a disk: after a restart of the machine nobody asks for it.
 sub record { my ($text) = @_;
   my $temporary = "exit.json.part";
-  if (open($exit_file, ">", $temporary)) {
-    syswrite($exit_file, $text);
+  if (open(my $file, ">", $temporary)) {
+    syswrite($file, $text); close $file;
     rename $temporary, "exit.json"; } }
 sub next_deadline {
   my @times = grep { defined } $finish_by, map { $_->{ended} && %{$_->{out}} || $_->{ended} && $_ == $main && !$_->{announced} ? $_->{deadline} : undef } values %process;

@@ -27,7 +27,7 @@ $ENV{PATH} = $setting{path};
 $SIG{$_} = "IGNORE" for qw(PIPE HUP INT TERM);
 my $set_child_subreaper = 36;
 call("prctl", $set_child_subreaper, 1, 0, 0, 0) == 0 or fail("become a subreaper");
-my ($quit, $finish_by, $main, $exit_file);
+my ($quit, $finish_by, $main);
 my @watches;
 sub now { my $time = "\0" x 16; call("clock_gettime", 0, $time); return unpack("q q", $time); }
 ${cgroupFunctions}${mountFunctions}${monitorLog}${monitorStreams}${monitorProcesses}
@@ -82,10 +82,5 @@ until ($quit) {
 }
 unmount_root() if $setting{overlay} && !defined $finish_by;
 unlink "monitor.sock";
-if ($exit_file) {
-  close $_->{handle} for values %client;
-  close $listener;
-  # Unless it was removed meanwhile.
-  call("fsync", fileno $exit_file) if (stat $exit_file)[3]; }
 leave();
 `;

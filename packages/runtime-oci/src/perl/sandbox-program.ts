@@ -15,10 +15,13 @@ chdir $directory or fail("chdir", $directory);
 umask 022;
 my $none = "none";
 my ($bind, $nosuid, $nodev, $noexec) = (4_096, 2, 4, 8);
-# All that is mounted goes with one unmount: each takes as long as the kernel waits for all its processors.
+# What is of no use after a restart of the machine need not be on a disk; and with one unmount all that is mounted below goes,
+# each of which takes as long as the kernel waits for all its processors.
+sub mount_memory { my ($target, $data) = @_;
+  my $type = "tmpfs";
+  call("mount", $type, $target, $type, $nosuid | $nodev | $noexec, $data) == 0 or fail("mount", $target); }
 if (!$setting{rootless}) {
-  my $here = ".";
-  call("mount", $here, $here, $none, $bind, $none) == 0 or fail("mount", $directory);
+  mount_memory($directory, "mode=711,size=64m");
   chdir $directory or fail("chdir", $directory); }
 my %flag = (ipc => 0x08000000, uts => 0x04000000, pid => 0x20000000, user => 0x10000000, net => 0x40000000, mount => 0x00020000);
 my %map = map { $_ => pack("H*", $setting{$_} // "") } qw(uids gids);
@@ -27,12 +30,13 @@ sub owner { my ($map) = @_; return (split / /, $map)[1] // 0; }
 if ($setting{shm} && $setting{rootless}) { mkdir "shm"; chmod 01777, "shm"; }
 elsif ($setting{shm}) {
   mkdir "shm", 0755;
-  my ($type, $target, $data) = ("tmpfs", "shm", "mode=1777,size=$setting{shm},uid=" . owner($map{uids}) . ",gid=" . owner($map{gids}));
-  call("mount", $type, $target, $type, $nosuid | $nodev | $noexec, $data) == 0 or fail("mount", "shm"); }
+  mount_memory("shm", "mode=1777,size=$setting{shm},uid=" . owner($map{uids}) . ",gid=" . owner($map{gids})); }
+mkdir "etc", 0755;
+# Containers may write to them, but not fill what the other files here need.
+mount_memory("etc", "mode=755,size=4m") unless $setting{rootless};
 for my $name (qw(hosts resolv.conf hostname)) {
   my $text = pack("H*", $setting{$name});
-  unlink $name;
-  sysopen(my $file, $name, $n{O_CREAT} | $n{O_EXCL} | $n{O_WRONLY}, 0644) or fail("open", $name);
+  sysopen(my $file, "etc/$name", $n{O_CREAT} | $n{O_EXCL} | $n{O_WRONLY}, 0644) or fail("open", $name);
   defined syswrite($file, $text) or fail("write", $name);
   # The root of a container may write to them, as it may without a user namespace.
   if ($has_users && !$setting{rootless}) { chown owner($map{uids}), owner($map{gids}), $file or fail("chown", $name); } }

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import type { DriverSandboxSpec, NamespaceOption } from "@longshore/core";
 import type { RuntimeContext } from "../runtime/runtime-context.ts";
 
@@ -9,6 +10,11 @@ export interface SandboxContext {
   readonly cgroup: string | undefined;
   /** Process ids of first processes by container id, for those that join their namespaces */
   readonly pids: Map<string, number>;
+}
+
+/** Where the OCI runtime keeps its notes of a sandbox's containers. */
+export function runtimeState({ spec }: Pick<SandboxContext, "spec">): string {
+  return join(spec.directory, "runtime");
 }
 
 /** The socket of a sandbox's process 1. */

@@ -9,7 +9,7 @@ import { initSocket, type SandboxContext } from "./sandbox-context.ts";
 import { removeSandboxRecord } from "./sandbox-record.ts";
 
 /** What a driver makes in a sandbox's directory. */
-const ownNames = ["ns", "shm", "containers", "init.sock", "hosts", "resolv.conf", "hostname"];
+const ownNames = ["ns", "shm", "etc", "containers", "runtime", "init.sock"];
 
 /**
  * Ends a sandbox with all its containers, whoever started them, and gives back all that it holds. What is gone already is no
@@ -22,8 +22,9 @@ export async function takeDown(context: SandboxContext): Promise<void> {
   const containers = await readContainerRecords(spec.directory);
   await Promise.all(
     containers.map(async (container) => {
-      await endMonitor(container.directory);
-      await removeContainer(containerContext(context, container));
+      const its = containerContext(context, container);
+      await endMonitor(its.directory);
+      await removeContainer(its);
     }),
   );
   await endInit(spec.directory);
