@@ -79,7 +79,7 @@ export function mountRecords(directory: string): MountRecords {
       const isLeft = (path: string): boolean =>
         dead.some(({ target }) => isBelow(path, target)) &&
         !held.some((target) => isBelow(path, target));
-      const mounts = (await listMounts()).map(({ target }) =>
+      const mounts = listMounts().map(({ target }) =>
         Buffer.from(target, "latin1").toString(),
       );
       // Later ones lie over earlier ones.

@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
-import { readdir, readFile, realpath } from "node:fs/promises";
+import { readdirSync, readFileSync } from "node:fs";
+import { realpath } from "node:fs/promises";
 import { join } from "node:path";
 import type { PerlHelper } from "../perl/perl-helper.ts";
 import { parseMountInfo } from "../spec/mount-info.ts";
@@ -38,7 +38,7 @@ export async function release(options: ReleaseOptions): Promise<void> {
   ];
   if (hierarchies !== undefined && cgroup !== undefined) {
     const members = cgroupDirectory(hierarchies, cgroup, "freezer") ?? "";
-    if (await hasMembers(members)) words.unshift(`kill=${members}`);
+    if (hasMembers(members)) words.unshift(`kill=${members}`);
   }
   if (words.length > 0) {
     const args = [String(patienceSeconds), ...words];
@@ -64,15 +64,13 @@ export async function mountedPaths(paths: readonly string[]): Promise<readonly s
 }
 
 /** Whether a cgroup, or one below it, has processes. */
-async function hasMembers(directory: string): Promise<boolean> {
+function hasMembers(directory: string): boolean {
   try {
-    if ((await readFile(join(directory, "cgroup.procs"), "utf8")) !== "") return true;
-    const entries = await readdir(directory, { withFileTypes: true });
-    const children = entries.filter((entry) => entry.isDirectory());
-    const answers = await Promise.all(
-      children.map(async ({ name }) => hasMembers(join(directory, name))),
+    // The kernel's own files wait for no disk.
+    if (readFileSync(join(directory, "cgroup.procs"), "utf8") !== "") return true;
+    return readdirSync(directory, { withFileTypes: true }).some(
+      (entry) => entry.isDirectory() && hasMembers(join(directory, entry.name)),
     );
-    return answers.includes(true);
   } catch {
     // It is not there.
     return false;

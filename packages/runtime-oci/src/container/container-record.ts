@@ -1,5 +1,5 @@
-import { rmSync } from "node:fs";
-import { mkdir, readdir, readFile } from "node:fs/promises";
+import { mkdirSync, rmSync } from "node:fs";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { DriverContainerSpec } from "@longshore/core";
 import { replaceFile } from "../sandbox/sandbox-record.ts";
@@ -12,14 +12,11 @@ export function containerDirectory(sandboxDirectory: string, id: string): string
 }
 
 /** Makes a container's directory and writes it down there, before anything else of it is made. */
-export async function writeContainerRecord(
-  sandboxDirectory: string,
-  spec: DriverContainerSpec,
-): Promise<void> {
+export function writeContainerRecord(sandboxDirectory: string, spec: DriverContainerSpec): void {
   const directory = containerDirectory(sandboxDirectory, spec.id);
-  await mkdir(directory, { recursive: true, mode: 0o711 });
+  mkdirSync(directory, { recursive: true, mode: 0o711 });
   const { attach: _sessions, ...lasting } = spec;
-  await replaceFile(join(directory, recordName), JSON.stringify(encodeBytes(lasting)));
+  replaceFile(join(directory, recordName), JSON.stringify(encodeBytes(lasting)));
 }
 
 /** Removes it with its directory, in which nothing is mounted any more. */

@@ -1,4 +1,5 @@
-import { chmod, writeFile } from "node:fs/promises";
+import { writeFileSync } from "node:fs";
+import { chmod } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Abortable, AttachSession, DriverContainer } from "@longshore/core";
 import { cgroupDirectories } from "../cgroup/hierarchies.ts";
@@ -36,7 +37,7 @@ export async function startContainer(
   signal?.throwIfAborted();
   checkRootfs(spec.rootfs);
   const wanted = (spec.attach ?? []).map((request) => wantedStreams(spec.process, request));
-  await writeContainerRecord(sandbox.spec.directory, spec);
+  writeContainerRecord(sandbox.spec.directory, spec);
   // A root filesystem that need not be mounted can be looked at while the monitor starts.
   const { rootPath } = context;
   const early = context.isMounted ? undefined : containerSpec(context, { rootPath });
@@ -59,7 +60,8 @@ export async function startContainer(
       signal?.throwIfAborted();
       for (const streams of wanted) sessions.push(await firstSession(context, streams));
       const ociSpec = await (early ?? containerSpec(context, { rootPath, accounts }));
-      await writeFile(join(directory, "config.json"), JSON.stringify(ociSpec), {
+      // Into memory.
+      writeFileSync(join(directory, "config.json"), JSON.stringify(ociSpec), {
         mode: 0o600,
       });
       monitor.connection.send("g");

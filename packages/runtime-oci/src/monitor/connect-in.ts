@@ -1,4 +1,4 @@
-import { open } from "node:fs/promises";
+import { closeSync, openSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 
@@ -10,11 +10,11 @@ export async function connectIn(directory: string, name: string): Promise<Socket
   const path = join(directory, name);
   if (Buffer.byteLength(path) <= maxPathBytes) return connected(connect(path));
   // An open directory has a short one.
-  const handle = await open(directory, "r");
+  const fd = openSync(directory, "r");
   try {
-    return await connected(connect(`/proc/self/fd/${handle.fd}/${name}`));
+    return await connected(connect(`/proc/self/fd/${fd}/${name}`));
   } finally {
-    await handle.close();
+    closeSync(fd);
   }
 }
 

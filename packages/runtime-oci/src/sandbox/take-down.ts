@@ -35,7 +35,7 @@ export async function takeDown(context: SandboxContext): Promise<void> {
     directories: [spec.directory],
     remove: ownNames.map((name) => join(spec.directory, name)),
   });
-  await removeSandboxRecord(runtime.stateDirectory, spec.id);
+  removeSandboxRecord(runtime.stateDirectory, spec.id);
 }
 
 /** Ends process 1, and with it all others of its namespace. One in a cgroup would be found by that, too. */

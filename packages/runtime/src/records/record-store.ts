@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { LongshoreError, type Logger } from "@longshore/core";
 import { decodeContainer, encodeContainer, type ContainerRecord } from "./container-record.ts";
@@ -121,7 +121,9 @@ export function recordStore(directory: string, logger: Logger): RecordStore {
 
 /** The record goes first: what is left after a crash belongs to nobody, and is removed at the next start. */
 async function remove(path: string): Promise<void> {
-  await rm(join(path, recordName), { force: true });
+  await unlink(join(path, recordName)).catch((error: unknown) => {
+    if (!hasCode(error, "ENOENT", "ENOTDIR")) throw error;
+  });
   await removeTree(path);
 }
 
