@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 import { PlainSummary } from "./scripts/plain-summary.ts";
@@ -14,6 +15,9 @@ export default defineConfig({
   ssr: { resolve: { conditions: ["@longshore/source"] } },
   test: {
     reporters: ["default", new PlainSummary()],
+    // They wait for other processes much of the time.
+    maxWorkers: availableParallelism() + 1,
+    expect: { poll: { timeout: 20_000 } },
     coverage: {
       include: ["packages/*/src/**"],
       exclude: ["packages/*/src/index.ts", "packages/cli/src/main.ts"],
@@ -34,6 +38,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "e2e",
+          globalSetup: "test/fixtures/build-command.ts",
           include: ["test/**/*.test.ts"],
           exclude: [slow],
           testTimeout: 120_000,

@@ -128,7 +128,7 @@ describe("longshore worker and submit", () => {
         timeout: 20_000,
       });
       worker.child.kill("SIGTERM");
-      await vi.waitFor(() => expect(worker.log()).toContain("worker drains"));
+      await vi.waitFor(() => expect(worker.log()).toContain("worker drains"), { timeout: 20_000 });
       expect(await worker.end("SIGTERM")).toBe(0);
     }
     await using _again = await startWorker("--config", config);

@@ -6,22 +6,21 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { buildBusyboxImage } from "./fixtures/busybox-image.ts";
 import {
   cleanEnv,
+  longshoreCommand,
   startLongshore,
   type CommandOutput,
   type RunningCommand,
 } from "./fixtures/longshore.ts";
-import { buildBundle, run } from "./fixtures/sample-images.ts";
+import { run } from "./fixtures/sample-images.ts";
 
 let directory = "";
 let image = "";
-let program = "";
 let home = "";
 let keeper: RunningCommand;
 
 const startAt = (args: readonly string[], input?: string): RunningCommand =>
   startLongshore([...args], {
     cwd: directory,
-    program: [program],
     ...(input !== undefined && { input }),
   });
 /** `longshore NAME --home … ARGS` */
@@ -46,7 +45,7 @@ async function answers(
 
 /** Runs a command on a terminal of 100 columns and gives what one sees on it. */
 function onTerminal(name: string, ...args: readonly string[]): Promise<string> {
-  const command = [process.execPath, program, name, "--home", home, ...args];
+  const command = [process.execPath, longshoreCommand, name, "--home", home, ...args];
   const environment = Object.entries({ ...cleanEnv(), TERM: "xterm" });
   return run(
     "env",
@@ -65,7 +64,6 @@ beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "longshore-container-cli-"));
   home = join(directory, "home");
   image = await buildBusyboxImage(directory);
-  program = await buildBundle(join(directory, "bundle"));
   keeper = await startKeeper();
 });
 afterAll(async () => {
@@ -286,7 +284,7 @@ describe("longshore sandbox", () => {
     ]);
     expect((await longshore("sandbox rm", "filed")).exitCode).toBe(0);
     expect(await answers("sandbox ls")).toEqual([]);
-    const wrong = await longshore("sandbox create", "--spec", program);
+    const wrong = await longshore("sandbox create", "--spec", longshoreCommand);
     expect(wrong.exitCode).not.toBe(0);
   });
 });

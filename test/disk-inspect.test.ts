@@ -343,9 +343,12 @@ describe("disk.inspect", () => {
       operation: "disk.inspect",
       data: { image: { path: large, checksum: "0".repeat(64) } },
     });
-    await vi.waitFor(async () => {
-      expect((await worker.get(job.jobId))?.state).toBe("running");
-    });
+    await vi.waitFor(
+      async () => {
+        expect((await worker.get(job.jobId))?.state).toBe("running");
+      },
+      { timeout: 20_000 },
+    );
     await worker.cancel(job.jobId);
     const result = await job.result({ signal: AbortSignal.timeout(20_000) });
     expect(result).toMatchObject({ status: "cancelled", error: { code: "CANCELLED" } });

@@ -6,13 +6,13 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { startDockerRegistry } from "../packages/image-nydus/test/registry/docker-registry.ts";
 import {
   cleanEnv,
+  longshoreCommand,
   startLongshore,
   type CommandOutput,
   type RunningCommand,
 } from "./fixtures/longshore.ts";
 import {
   bigBytes,
-  buildBundle,
   buildSampleImages,
   run,
   startStallingRegistry,
@@ -21,7 +21,6 @@ import {
 let images = "";
 let layout = "";
 let bigDigest = "";
-let program = "";
 let cwd = "";
 let target = "";
 
@@ -29,7 +28,6 @@ beforeAll(async () => {
   images = await mkdtemp(join(tmpdir(), "longshore-image-cli-"));
   layout = await buildSampleImages(images);
   bigDigest = sha256(await readFile(join(images, "big")));
-  program = await buildBundle(join(images, "bundle"));
 });
 afterAll(async () => {
   await rm(images, { recursive: true, force: true });
@@ -50,7 +48,6 @@ afterEach(async () => {
 const start = (args: readonly string[], input?: string): RunningCommand =>
   startLongshore([...args], {
     cwd,
-    program: [program],
     ...(input !== undefined && { input }),
   });
 const startImage = (args: readonly string[], input?: string): RunningCommand =>
@@ -75,7 +72,7 @@ async function answer(...args: readonly string[]): Promise<Record<string, unknow
 
 /** Runs a command on a terminal and gives what one sees on it. */
 function onTerminal(...args: readonly string[]): Promise<string> {
-  const command = [process.execPath, program, "image", ...args, "--home", "home"];
+  const command = [process.execPath, longshoreCommand, "image", ...args, "--home", "home"];
   return run(
     "env",
     "-i",

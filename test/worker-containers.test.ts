@@ -9,23 +9,22 @@ import { followProgress, requestCancel, waitForResult } from "@longshore/transpo
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { buildBusyboxImage } from "./fixtures/busybox-image.ts";
 import {
+  longshoreCommand,
   longshoreWorker,
   startLongshore,
   type CommandOutput,
   type WorkerProcess,
 } from "./fixtures/longshore.ts";
-import { buildBundle, run } from "./fixtures/sample-images.ts";
+import { run } from "./fixtures/sample-images.ts";
 
 let root = "";
 let image = "";
-let program = "";
 let cwd = "";
 let checker: LeakChecker;
 
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), "longshore-worker-containers-"));
   image = await buildBusyboxImage(root);
-  program = await buildBundle(join(root, "bundle"));
 });
 afterAll(async () => {
   await rm(root, { recursive: true, force: true });
@@ -56,13 +55,13 @@ async function writeConfig(
 
 async function startWorker(policy?: object): Promise<WorkerProcess> {
   await writeConfig(policy);
-  return longshoreWorker(["--config", "worker.json"], { cwd, program: [program] });
+  return longshoreWorker(["--config", "worker.json"], { cwd });
 }
 
 /** `longshore NAME --home home ARGS`; what follows a container's command is the command's */
 function longshore(name: string, ...args: readonly string[]): Promise<CommandOutput> {
   const words = [...name.split(" "), "--home", "home", ...args];
-  return startLongshore(words, { cwd, program: [program] }).ended;
+  return startLongshore(words, { cwd }).ended;
 }
 
 async function submit(
@@ -224,7 +223,6 @@ describe("longshore worker", () => {
   it("uses the containers of a process that keeps them already, and takes over from it", async () => {
     await using keeper = startLongshore(["runtime", "--home", "home"], {
       cwd,
-      program: [program],
     });
     await vi.waitFor(() => expect(keeper.output().stderr).toContain("ready"), { timeout: 60_000 });
     await using worker = await startWorker();
@@ -270,7 +268,13 @@ describe("longshore worker", () => {
   it("says what is missing when no container can be run here", async () => {
     await writeConfig();
     const withoutCgroups = 'umount --lazy --recursive /sys/fs/cgroup && exec "$@"';
-    const command = [process.execPath, program, "worker", "--config", join(cwd, "worker.json")];
+    const command = [
+      process.execPath,
+      longshoreCommand,
+      "worker",
+      "--config",
+      join(cwd, "worker.json"),
+    ];
     const ended = run("unshare", "--mount", "sh", "-c", withoutCgroups, "sh", ...command);
     await expect(ended).rejects.toMatchObject({
       code: 3,

@@ -70,8 +70,9 @@ describeReal("faults of others", (place) => {
     const checker = await place().leaks();
     await using worker = await openWorker();
     const job = await worker.submit({ operation: "container.run", runtime: shell(deaf) });
-    await vi.waitFor(async () =>
-      expect(await jobs.runtime.listContainers({ state: "running" })).toHaveLength(1),
+    await vi.waitFor(
+      async () => expect(await jobs.runtime.listContainers({ state: "running" })).toHaveLength(1),
+      { timeout: 20_000 },
     );
     expect(await job.cancel()).toBe("cancelling");
     expect(await job.result(patience)).toMatchObject({ status: "cancelled" });
@@ -190,10 +191,16 @@ describeReal("faults of others", (place) => {
     const command = ["sleep", "1000"];
     await using container = await launch(jobs.runtime, { image: base, command });
     process.kill(await findMonitor(container.containerId), "SIGKILL");
-    await vi.waitFor(async () => {
-      const { status } = await jobs.runtime.containerStatus(container);
-      expect(status).toMatchObject({ state: "unknown", message: expect.stringMatching(/monitor/) });
-    });
+    await vi.waitFor(
+      async () => {
+        const { status } = await jobs.runtime.containerStatus(container);
+        expect(status).toMatchObject({
+          state: "unknown",
+          message: expect.stringMatching(/monitor/),
+        });
+      },
+      { timeout: 20_000 },
+    );
   });
 
   test("F24: the exit code of a container that never ran is none of a program", async () => {

@@ -239,9 +239,12 @@ END
       signal: controller.signal,
     });
     try {
-      await vi.waitFor(async () => {
-        expect(await runningProcesses(word)).toHaveLength(1);
-      });
+      await vi.waitFor(
+        async () => {
+          expect(await runningProcesses(word)).toHaveLength(1);
+        },
+        { timeout: 20_000 },
+      );
       await runner.succeed({ runtime: script("true") });
       await runUntilLine({ runtime: script("echo ready; sleep 60") });
       expect(await runningProcesses(word)).toHaveLength(1);
@@ -300,24 +303,33 @@ describe("a killed worker", () => {
   test("takes its job's process along", async () => {
     const word = uniqueWord();
     await killWorkerRunning({ cmd: ["sh", "-c", `echo ready; exec sleep ${word}`] });
-    await vi.waitFor(async () => {
-      expect(await runningProcesses(word)).toEqual([]);
-    });
+    await vi.waitFor(
+      async () => {
+        expect(await runningProcesses(word)).toEqual([]);
+      },
+      { timeout: 20_000 },
+    );
   });
 
   test("leaves orphans that the next worker ends before it begins, and only those", async () => {
     const word = uniqueWord();
     const liveWord = uniqueWord();
     await killWorkerRunning(script(`setsid sleep ${word} & echo ready; wait`));
-    await vi.waitFor(async () => {
-      expect(await runningProcesses(word)).toHaveLength(1);
-    });
+    await vi.waitFor(
+      async () => {
+        expect(await runningProcesses(word)).toHaveLength(1);
+      },
+      { timeout: 20_000 },
+    );
     const controller = new AbortController();
     const live = runner.run({ runtime: script(`sleep ${liveWord}`), signal: controller.signal });
     try {
-      await vi.waitFor(async () => {
-        expect(await runningProcesses(liveWord)).toHaveLength(1);
-      });
+      await vi.waitFor(
+        async () => {
+          expect(await runningProcesses(liveWord)).toHaveLength(1);
+        },
+        { timeout: 20_000 },
+      );
       await processHandler().setup?.({});
       expect(await runningProcesses(word)).toEqual([]);
       expect(await runningProcesses(liveWord)).toHaveLength(1);

@@ -45,7 +45,9 @@ describe.skipIf(!canRun)("attaching to containers (needs root, runc and busybox)
     await session.stdin.write("word\n");
     // Until its monitor has nothing left to do, this program reads nothing: what was printed waits in the connection.
     const end = join(machine.directoryOf(sandbox, spec.id), "exit.json");
-    execFileSync("sh", ["-c", 'while [ ! -e "$0" ]; do sleep 0.01; done; sleep 0.2', end], { timeout: 20_000 });
+    execFileSync("sh", ["-c", 'while [ ! -e "$0" ]; do sleep 0.01; done; sleep 0.2', end], {
+      timeout: 20_000,
+    });
     void session.stdin.write("too late\n");
     expect(await text(session.stdout)).toBe("kept\nlast\n");
     expect(await container.exit).toMatchObject({ exitCode: 0 });

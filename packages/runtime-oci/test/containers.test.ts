@@ -65,7 +65,9 @@ describe.skipIf(!canRun)("containers through runc (needs root, runc and busybox)
       "trap '' TERM; sh -c 'trap \"\" TERM; sleep 100' & setsid sleep 100 & echo ready; wait",
     );
     await sandbox.check(await machine.containerSpec("true"));
-    await vi.waitFor(async () => expect(await logText(log, "stdout")).toBe("ready\n"));
+    await vi.waitFor(async () => expect(await logText(log, "stdout")).toBe("ready\n"), {
+      timeout: 20_000,
+    });
     await container.signal("SIGTERM");
     await container.signal("SIGKILL");
     expect(await container.exit).toMatchObject({ exitCode: 137, signal: "SIGKILL" });

@@ -68,8 +68,9 @@ describe("an engine", () => {
       sandboxConfig,
     });
     await killMarked(`LONGSHORE_TEST_SANDBOX=${ids.podSandboxId}`);
-    await vi.waitFor(async () =>
-      expect(await engine.network.left(), "the network is given back").toEqual([]),
+    await vi.waitFor(
+      async () => expect(await engine.network.left(), "the network is given back").toEqual([]),
+      { timeout: 20_000 },
     );
     await runtime.stopPodSandbox(ids);
     expect((await runtime.podSandboxStatus(ids)).status.state).toBe("notready");
@@ -162,10 +163,13 @@ describe("an engine", () => {
     const { runtime } = engine;
     const ids = await launch(runtime, { command: ["sh", "-c", "while :; do :; done"] });
     expect((await runtime.containerStats(ids)).cpu?.usageNanoCores).toBeUndefined();
-    await vi.waitFor(async () => {
-      const { cpu } = await runtime.containerStats(ids);
-      expect(cpu?.usageNanoCores).toBeGreaterThan(0);
-    });
+    await vi.waitFor(
+      async () => {
+        const { cpu } = await runtime.containerStats(ids);
+        expect(cpu?.usageNanoCores).toBeGreaterThan(0);
+      },
+      { timeout: 20_000 },
+    );
     expect(await runtime.listContainerStats({ podSandboxId: ids.podSandboxId })).toHaveLength(1);
     const { linux } = await runtime.podSandboxStats(ids);
     expect(linux?.containers.map(({ attributes }) => attributes.id)).toEqual([ids.containerId]);
@@ -296,11 +300,12 @@ describe("events", () => {
     const seen: EventEnvelope[] = [];
     await using _all = bus.on("worker.*.*", (event) => void seen.push(event));
     const ids = await launch(engine.runtime, { command: ["sh", "-c", "exit 3"] });
-    await vi.waitFor(async () =>
-      expect((await engine.runtime.containerStatus(ids)).status.state).toBe("exited"),
+    await vi.waitFor(
+      async () => expect((await engine.runtime.containerStatus(ids)).status.state).toBe("exited"),
+      { timeout: 20_000 },
     );
     await engine.runtime.removePodSandbox(ids);
-    await vi.waitFor(() => expect(seen).toHaveLength(8));
+    await vi.waitFor(() => expect(seen).toHaveLength(8), { timeout: 20_000 });
     const types = (subject: string) =>
       seen.filter((event) => event.subject === subject).map(({ type }) => type);
     const life = ["created", "started", "stopped", "deleted"].map((one) => `worker.${one}`);

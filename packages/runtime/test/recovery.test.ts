@@ -94,8 +94,9 @@ describe("an engine that was killed", () => {
     expect(await stateOf({ containerId: left.created })).toMatchObject({ state: "created" });
     expect(await stateOf(dead)).toMatchObject({ state: "exited", exitCode: 255 });
     expect((await runtime.podSandboxStatus(dead)).status.state).toBe("notready");
-    await vi.waitFor(async () =>
-      expect(await stateOf(ending)).toMatchObject({ state: "exited", exitCode: 23 }),
+    await vi.waitFor(
+      async () => expect(await stateOf(ending)).toMatchObject({ state: "exited", exitCode: 23 }),
+      { timeout: 20_000 },
     );
     expect(await engine.records()).not.toContain(orphan);
     expect((await runtime.listPodSandbox()).length).toBe(5 + others.length);
@@ -111,8 +112,9 @@ describe("an engine that was killed", () => {
     });
     expect(Buffer.from(raw.stdout).toString()).toBe("set\n");
     await runtime.execSync({ ...steady, cmd: ["sh", "-c", ": > stop"] });
-    await vi.waitFor(async () =>
-      expect(await stateOf(steady)).toMatchObject({ state: "exited", exitCode: 7 }),
+    await vi.waitFor(
+      async () => expect(await stateOf(steady)).toMatchObject({ state: "exited", exitCode: 7 }),
+      { timeout: 20_000 },
     );
     const lines: string[] = [];
     for await (const { content } of readContainerLog(join(place.directory, "logs", "steady.log"))) {

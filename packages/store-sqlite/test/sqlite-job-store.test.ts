@@ -31,7 +31,7 @@ async function openWithThread(path: string): Promise<{ store: JobStore; thread: 
   };
   process.on("worker", onWorker);
   const store = sqliteJobStore({ path });
-  await vi.waitFor(() => expect(threads).toHaveLength(1));
+  await vi.waitFor(() => expect(threads).toHaveLength(1), { timeout: 20_000 });
   process.off("worker", onWorker);
   const [thread] = threads;
   if (thread === undefined) throw new Error("The store has no thread.");

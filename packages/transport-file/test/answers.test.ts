@@ -155,6 +155,6 @@ describe("a claim", () => {
     await writeFile(path, toJson(document));
     await utimes(path, 1, 1);
     expect((await sink.nth(1)).name).toBe("job.json");
-    await vi.waitFor(() => expect(sink.deliveries).toHaveLength(1));
+    await vi.waitFor(() => expect(sink.deliveries).toHaveLength(1), { timeout: 20_000 });
   });
 });

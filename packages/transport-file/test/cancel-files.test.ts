@@ -21,7 +21,9 @@ describe.each([
     await transport.start(sink, { workerId: "w1" });
     await directory.put("any name.json", toJson(document));
     await vi.waitFor(() => expect(sink.cancelled).toEqual([document.jobId]), { timeout: 5_000 });
-    await vi.waitFor(async () => expect(await directory.names("jobs", "cancel")).toEqual([]));
+    await vi.waitFor(async () => expect(await directory.names("jobs", "cancel")).toEqual([]), {
+      timeout: 20_000,
+    });
     expect(sink.deliveries).toHaveLength(1);
   });
 
@@ -71,8 +73,9 @@ describe.each([
     await utimes(join(cancelDir, "no id"), longAgo, longAgo);
     await using transport = directory.open(options);
     await transport.start(recordingSink(), { workerId: "w1" });
-    await vi.waitFor(async () =>
-      expect(await directory.names("jobs", "cancel")).toEqual(["job-new", "no id"]),
+    await vi.waitFor(
+      async () => expect(await directory.names("jobs", "cancel")).toEqual(["job-new", "no id"]),
+      { timeout: 20_000 },
     );
   });
 });

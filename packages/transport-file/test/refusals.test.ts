@@ -99,9 +99,12 @@ describe("a refused link", () => {
     const before = await readFile(target, "utf8");
     await using transport = directory.open();
     await transport.start(recordingSink(), { workerId: "w1" });
-    await vi.waitFor(async () => {
-      expect(await directory.names("jobs", "failed")).toContain("bad.error.json");
-    });
+    await vi.waitFor(
+      async () => {
+        expect(await directory.names("jobs", "failed")).toContain("bad.error.json");
+      },
+      { timeout: 20_000 },
+    );
     expect(await readFile(target, "utf8")).toBe(before);
     expect((await stat(target)).mtimeMs).toBe(1_000_000);
   });

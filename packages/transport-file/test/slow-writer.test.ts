@@ -110,21 +110,27 @@ describe.concurrent("F10: a job file", () => {
     await directory.put("broken.json", '{"job_id": "half');
     const document = sampleDocument({ operation: "system.echo", data: "hello" });
     await directory.put("good.json", toJson(document));
-    await vi.waitFor(async () => {
-      expect(await directory.names("results")).toEqual([`${document.jobId}-result.json`]);
-      expect(await directory.names("jobs", "done")).toEqual(["good.json"]);
-    });
-    await vi.waitFor(async () => {
-      expect(await directory.names("jobs", "failed")).toEqual([
-        "broken.error.json",
-        "broken.json",
-        "broken.reason.txt",
-      ]);
-    });
+    await vi.waitFor(
+      async () => {
+        expect(await directory.names("results")).toEqual([`${document.jobId}-result.json`]);
+        expect(await directory.names("jobs", "done")).toEqual(["good.json"]);
+      },
+      { timeout: 20_000 },
+    );
+    await vi.waitFor(
+      async () => {
+        expect(await directory.names("jobs", "failed")).toEqual([
+          "broken.error.json",
+          "broken.json",
+          "broken.reason.txt",
+        ]);
+      },
+      { timeout: 20_000 },
+    );
     expect(JSON.parse(await directory.read("jobs", "failed", "broken.error.json"))).toMatchObject({
       code: "INVALID_BODY",
     });
-    await vi.waitFor(() => expectNothingWaits(directory));
+    await vi.waitFor(() => expectNothingWaits(directory), { timeout: 20_000 });
   });
 });
 

@@ -60,7 +60,9 @@ describe("several processes on one jobs directory", () => {
       async () => expect((await directory.names("jobs", "done")).length).toBe(count),
       { timeout: 120_000, interval: 100 },
     );
-    await vi.waitFor(() => expect(first.given.length + second.given.length).toBe(count));
+    await vi.waitFor(() => expect(first.given.length + second.given.length).toBe(count), {
+      timeout: 20_000,
+    });
     const given = [...first.given, ...second.given];
     expect(new Set(given.map(({ name }) => name)).size).toBe(count);
     expect(given.every(({ attempt }) => attempt === 1)).toBe(true);
@@ -82,7 +84,9 @@ describe("several processes on one jobs directory", () => {
     await heir.start(sink, { workerId: "w2" });
     const late = sampleDocument();
     await directory.put("late.json", toJson(late));
-    await vi.waitFor(() => expect(victim.given.length + sink.deliveries.length).toBe(count + 1));
+    await vi.waitFor(() => expect(victim.given.length + sink.deliveries.length).toBe(count + 1), {
+      timeout: 20_000,
+    });
     expect(sink.deliveries.every(({ name }) => name === "late.json")).toBe(true);
     const before = sink.deliveries.length;
     await victim.kill();
@@ -101,8 +105,9 @@ describe("several processes on one jobs directory", () => {
     );
     expect(await directory.names("jobs", "done")).toHaveLength(taken);
     // The dead worker's empty directory goes with the next look.
-    await vi.waitFor(() =>
-      expect(access(join(directory.jobsDir, ".claimed", "w1"))).rejects.toThrow("ENOENT"),
+    await vi.waitFor(
+      () => expect(access(join(directory.jobsDir, ".claimed", "w1"))).rejects.toThrow("ENOENT"),
+      { timeout: 20_000 },
     );
   });
 });

@@ -20,11 +20,14 @@ function isAlive(pid: number): boolean {
 
 /** The process ids that a script of {@link withChild} wrote. */
 async function pidsIn(file: string): Promise<readonly number[]> {
-  return vi.waitFor(async () => {
-    const pids = (await readFile(file, "utf8")).trim().split(" ").map(Number);
-    expect(pids).toHaveLength(2);
-    return pids;
-  });
+  return vi.waitFor(
+    async () => {
+      const pids = (await readFile(file, "utf8")).trim().split(" ").map(Number);
+      expect(pids).toHaveLength(2);
+      return pids;
+    },
+    { timeout: 20_000 },
+  );
 }
 
 describe("a command that answers", () => {
@@ -88,9 +91,12 @@ describe("no answer", () => {
     const asking = askCommand(file, [notes], { path, timeoutMs: 500 });
     const pids = await pidsIn(notes);
     expect(await asking).toBeUndefined();
-    await vi.waitFor(() => {
-      expect(pids.filter(isAlive)).toEqual([]);
-    });
+    await vi.waitFor(
+      () => {
+        expect(pids.filter(isAlive)).toEqual([]);
+      },
+      { timeout: 20_000 },
+    );
   });
 
   it("comes from a command that never stops printing, and nothing of it is left", async () => {
@@ -101,9 +107,12 @@ describe("no answer", () => {
     const asking = askCommand(file, [notes], { path, timeoutMs: 500 });
     const pids = await pidsIn(notes);
     expect(await asking).toBeUndefined();
-    await vi.waitFor(() => {
-      expect(pids.filter(isAlive)).toEqual([]);
-    });
+    await vi.waitFor(
+      () => {
+        expect(pids.filter(isAlive)).toEqual([]);
+      },
+      { timeout: 20_000 },
+    );
     expect(process.memoryUsage.rss() - before).toBeLessThan(200 * 1_048_576);
   });
 
@@ -113,9 +122,12 @@ describe("no answer", () => {
     const notes = join(folder.path, "pids");
     expect(await askCommand(file, [notes], { path, timeoutMs: 500 })).toBeUndefined();
     const [, child = 0] = await pidsIn(notes);
-    await vi.waitFor(() => {
-      expect(isAlive(child)).toBe(false);
-    });
+    await vi.waitFor(
+      () => {
+        expect(isAlive(child)).toBe(false);
+      },
+      { timeout: 20_000 },
+    );
   });
 
   it("comes at once when the signal aborts, and nothing of the command is left", async () => {
@@ -127,9 +139,12 @@ describe("no answer", () => {
     const pids = await pidsIn(notes);
     controller.abort();
     expect(await asking).toBeUndefined();
-    await vi.waitFor(() => {
-      expect(pids.filter(isAlive)).toEqual([]);
-    });
+    await vi.waitFor(
+      () => {
+        expect(pids.filter(isAlive)).toEqual([]);
+      },
+      { timeout: 20_000 },
+    );
   });
 
   it("comes without starting anything when the signal has aborted", async () => {

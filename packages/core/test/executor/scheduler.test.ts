@@ -27,7 +27,7 @@ function setUp(maxConcurrentJobs: number) {
   });
   const end = async (jobId: string): Promise<void> => {
     ends.get(jobId)?.();
-    await vi.waitFor(() => expect(ends.get(jobId)).toBeDefined());
+    await vi.waitFor(() => expect(ends.get(jobId)).toBeDefined(), { timeout: 20_000 });
     await Promise.resolve();
     await Promise.resolve();
   };

@@ -267,7 +267,7 @@ describe("abort", () => {
     const source = new PassThrough();
     const writing = writer().write("a.txt", source, { signal: controller.signal });
     source.write("first half");
-    await vi.waitFor(() => expect(halfWritten()).toHaveLength(1));
+    await vi.waitFor(() => expect(halfWritten()).toHaveLength(1), { timeout: 20_000 });
     const reason = new Error("enough");
     controller.abort(reason);
     await expect(writing).rejects.toBe(reason);

@@ -283,7 +283,9 @@ describe("the time of a sandbox", () => {
     const sandbox = await openSandbox(runtime, { image: "base", images, timeoutMs: 1_500 });
     expect(await sandbox.spawn(["sleep", "1000"])).toMatchObject({ signal: "SIGKILL" });
     await expect(sandbox.run(["true"])).rejects.toMatchObject({ code: "SANDBOX_INVALID_STATE" });
-    await vi.waitFor(async () => expect(await listSandboxes(runtime)).toEqual([]));
+    await vi.waitFor(async () => expect(await listSandboxes(runtime)).toEqual([]), {
+      timeout: 20_000,
+    });
     await sandbox[Symbol.asyncDispose]();
   });
 
@@ -303,9 +305,12 @@ describe("the time of a sandbox", () => {
     const spec = { image: "base", images, timeoutMs: 200 };
     const first = await ensureSandbox(runtime, "box", spec);
     await first.detach();
-    await vi.waitFor(async () => {
-      await expect(attachSandbox(runtime, first.toJSON())).rejects.toMatchObject(gone);
-    });
+    await vi.waitFor(
+      async () => {
+        await expect(attachSandbox(runtime, first.toJSON())).rejects.toMatchObject(gone);
+      },
+      { timeout: 20_000 },
+    );
     const second = await ensureSandbox(runtime, "box", spec);
     expect(second.isCreated).toBe(true);
   });
@@ -316,7 +321,9 @@ describe("the time of a sandbox", () => {
     const sandbox = await openSandbox(runtime, { image: "base", images, idleTimeoutMs: 200 });
     const busy = sandbox.spawn(["sleep", "0.6"]);
     expect(await busy).toMatchObject({ exitCode: 0 });
-    await vi.waitFor(async () => expect(await listSandboxes(runtime)).toEqual([]));
+    await vi.waitFor(async () => expect(await listSandboxes(runtime)).toEqual([]), {
+      timeout: 20_000,
+    });
     await expect(sandbox.run(["true"])).rejects.toMatchObject({ code: "SANDBOX_INVALID_STATE" });
   });
 });

@@ -215,10 +215,13 @@ describe("openSandbox", () => {
         },
         async startContainer(request, options) {
           await runtime.startContainer(request, options);
-          vi.waitFor(async () => {
-            const { status } = await runtime.containerStatus(request);
-            expect(status.state).toBe("exited");
-          }).then(ended.resolve, ended.reject);
+          vi.waitFor(
+            async () => {
+              const { status } = await runtime.containerStatus(request);
+              expect(status.state).toBe("exited");
+            },
+            { timeout: 20_000 },
+          ).then(ended.resolve, ended.reject);
         },
       },
       { image: "base", images, command: ["sh", "-c", "exit 3"] },

@@ -110,7 +110,7 @@ describe("sandbox.run", () => {
     }
     const result = await host.sandbox.run(["head", "-n", "1"], { stdin: endless() });
     expect(result.stdout).toBe("line\n");
-    await vi.waitFor(() => expect(closed).toHaveBeenCalledOnce());
+    await vi.waitFor(() => expect(closed).toHaveBeenCalledOnce(), { timeout: 20_000 });
   });
 
   it("rejects with the error of the input's source, and the command is gone", async () => {
@@ -265,10 +265,13 @@ describe("sandbox.spawn", () => {
     await using host = await tempRuntime();
     const { runtime, images } = host;
     await using sandbox = await openSandbox(runtime, { image: "base", images, command: ["true"] });
-    await vi.waitFor(async () => {
-      const { status } = await runtime.containerStatus({ containerId: sandbox.containerId });
-      expect(status).toMatchObject({ state: "exited", exitCode: 0, reason: "Completed" });
-    });
+    await vi.waitFor(
+      async () => {
+        const { status } = await runtime.containerStatus({ containerId: sandbox.containerId });
+        expect(status).toMatchObject({ state: "exited", exitCode: 0, reason: "Completed" });
+      },
+      { timeout: 20_000 },
+    );
     await expect(sandbox.spawn(["true"])).rejects.toMatchObject({ code: "SANDBOX_INVALID_STATE" });
   });
 });

@@ -96,9 +96,12 @@ describe("a process handle", () => {
       hasWaited = true;
       // Whatever can be written without the reader has been once the process sleeps in write().
       const pid = await host.sandbox.files.readText(host.at("pid"));
-      await vi.waitFor(async () => {
-        expect(await readFile(`/proc/${pid}/stat`, "utf8")).toMatch(/\) S /);
-      });
+      await vi.waitFor(
+        async () => {
+          expect(await readFile(`/proc/${pid}/stat`, "utf8")).toMatch(/\) S /);
+        },
+        { timeout: 20_000 },
+      );
       const progress = (await host.sandbox.files.stat(host.at("progress")))?.size ?? 0;
       expect(progress).toBeLessThan(8);
     }

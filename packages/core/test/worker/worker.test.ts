@@ -89,7 +89,9 @@ describe("submit", () => {
       sequences.push((data as { sequence: number }).sequence);
     });
     await (await worker.submit({ operation: "system.echo" })).result();
-    await vi.waitFor(() => expect(states).toEqual(["queued", "assigned", "running", "completed"]));
+    await vi.waitFor(() => expect(states).toEqual(["queued", "assigned", "running", "completed"]), {
+      timeout: 20_000,
+    });
     expect(sequences).toEqual([0, 1, 2, 3, 4, 5, 6]);
   });
 
@@ -181,7 +183,7 @@ describe("idempotency", () => {
         expect(outcome.reason).toMatchObject({ code: "IDEMPOTENCY_IN_PROGRESS" });
       }
     }
-    await vi.waitFor(() => expect(running()).toBe(1));
+    await vi.waitFor(() => expect(running()).toBe(1), { timeout: 20_000 });
     const [job] = accepted;
     if (job !== undefined) end(job.value.jobId);
   });
@@ -308,7 +310,7 @@ describe("retry", () => {
         { attempt: 3, status: "completed" },
       ],
     });
-    await vi.waitFor(() => expect(states.at(-1)).toBe("completed"));
+    await vi.waitFor(() => expect(states.at(-1)).toBe("completed"), { timeout: 20_000 });
     expect(states.filter((state) => state === "queued")).toHaveLength(3);
   });
 
@@ -343,7 +345,7 @@ describe("cancel", () => {
     );
     const worker = await start({ handlers: [handler] });
     const job = await worker.submit({ operation: "test.gate" });
-    await vi.waitFor(() => expect(running()).toBe(1));
+    await vi.waitFor(() => expect(running()).toBe(1), { timeout: 20_000 });
     expect(await job.cancel()).toBe("cancelling");
     expect((await job.result()).status).toBe("cancelled");
     expect(aborted).toHaveBeenCalledTimes(1);
@@ -361,7 +363,9 @@ describe("cancel", () => {
     });
     const worker = await start({ handlers: [polite] });
     const job = await worker.submit({ operation: "test.polite" });
-    await vi.waitFor(async () => expect((await worker.get(job.jobId))?.state).toBe("running"));
+    await vi.waitFor(async () => expect((await worker.get(job.jobId))?.state).toBe("running"), {
+      timeout: 20_000,
+    });
     await job.cancel();
     expect(await job.result()).toMatchObject({ status: "completed", data: "finished" });
   });
@@ -370,7 +374,7 @@ describe("cancel", () => {
     const { handler, end, running } = gate();
     const worker = await start({ handlers: [handler] });
     const job = await worker.submit({ operation: "test.gate", execution: { cancellable: false } });
-    await vi.waitFor(() => expect(running()).toBe(1));
+    await vi.waitFor(() => expect(running()).toBe(1), { timeout: 20_000 });
     await expect(job.cancel()).rejects.toMatchObject({ code: "NOT_CANCELLABLE" });
     end(job.jobId);
     expect((await job.result()).status).toBe("completed");
@@ -389,7 +393,9 @@ describe("cancel", () => {
       operation: "test.failing",
       execution: { maxAttempts: 2, retry: { baseMs: 600_000, maxMs: 600_000 } },
     });
-    await vi.waitFor(async () => expect((await worker.get(job.jobId))?.attempt).toBe(2));
+    await vi.waitFor(async () => expect((await worker.get(job.jobId))?.attempt).toBe(2), {
+      timeout: 20_000,
+    });
     expect(await job.cancel()).toBe("cancelled");
   });
 
@@ -404,7 +410,7 @@ describe("stop", () => {
     const { handler, end, running } = gate();
     const worker = await start({ handlers: [handler] });
     const job = await worker.submit({ operation: "test.gate" });
-    await vi.waitFor(() => expect(running()).toBe(1));
+    await vi.waitFor(() => expect(running()).toBe(1), { timeout: 20_000 });
     const stopped = worker.stop();
     expect(worker.state).toBe("draining");
     await expect(worker.submit({ operation: "test.gate" })).rejects.toMatchObject({
@@ -425,7 +431,7 @@ describe("stop", () => {
     const waits = [first.result(), second.result()].map((wait) =>
       expect(wait).rejects.toMatchObject({ code: "SHUTDOWN" }),
     );
-    await vi.waitFor(() => expect(running()).toBe(1));
+    await vi.waitFor(() => expect(running()).toBe(1), { timeout: 20_000 });
     await worker.stop({ timeoutMs: 0 });
     await Promise.all(waits);
     const records = (await store.list()).records;
@@ -461,7 +467,7 @@ describe("stop", () => {
     const { handler, running } = gate();
     const worker = await start({ handlers: [handler], shutdownTimeoutMs: 600_000 });
     await worker.submit({ operation: "test.gate" });
-    await vi.waitFor(() => expect(running()).toBe(1));
+    await vi.waitFor(() => expect(running()).toBe(1), { timeout: 20_000 });
     const slow = worker.stop();
     await worker.stop({ timeoutMs: 0 });
     await slow;
@@ -500,7 +506,7 @@ describe("recovery", () => {
     const dead = await start({ id: owner, store, handlers: [handler], maxConcurrentJobs: 1 });
     const once = await dead.submit({ operation: "test.gate" });
     const again = await dead.submit({ operation: "test.gate", execution: { maxAttempts: 2 } });
-    await vi.waitFor(() => expect(running()).toBe(1));
+    await vi.waitFor(() => expect(running()).toBe(1), { timeout: 20_000 });
     // The process dies: its records stay as they are.
     const records = (await store.list({ order: "oldest" })).records;
     expect(records.map(({ state }) => state)).toEqual(["running", "queued"]);
@@ -536,7 +542,7 @@ describe("recovery", () => {
     const { handler, running } = gate();
     const dead = await start({ id: "w", store, handlers: [handler] });
     const job = await dead.submit({ operation: "test.gate", execution: { maxAttempts: 2 } });
-    await vi.waitFor(() => expect(running()).toBe(1));
+    await vi.waitFor(() => expect(running()).toBe(1), { timeout: 20_000 });
     const done = defineHandler({
       name: "g",
       operations: ["test.gate"],
@@ -606,7 +612,7 @@ describe("health", () => {
     expect(await worker.health()).toMatchObject({ status: "ok", state: "ready" });
     await worker.submit({ operation: "test.gate" });
     await worker.submit({ operation: "test.gate" });
-    await vi.waitFor(() => expect(running()).toBe(1));
+    await vi.waitFor(() => expect(running()).toBe(1), { timeout: 20_000 });
     expect(await worker.health()).toMatchObject({
       state: "busy",
       load: { runningJobs: 1, queuedJobs: 1, maxConcurrentJobs: 1 },

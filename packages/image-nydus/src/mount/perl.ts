@@ -12,6 +12,7 @@ import { findCommand, LongshoreError, type Abortable } from "@longshore/core";
 const callNumbers: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   x64: {
     mount: 165,
+    prctl: 157,
     umount2: 166,
     lsetxattr: 189,
     getxattr: 191,
@@ -24,6 +25,7 @@ const callNumbers: Readonly<Record<string, Readonly<Record<string, number>>>> = 
   },
   arm64: {
     mount: 40,
+    prctl: 167,
     umount2: 39,
     lsetxattr: 6,
     getxattr: 8,
@@ -38,10 +40,15 @@ const callNumbers: Readonly<Record<string, Readonly<Record<string, number>>>> = 
 // RISC-V and LoongArch use the generic numbers, as 64-bit ARM does.
 const architectures: Readonly<Record<string, string>> = { riscv64: "arm64", loong64: "arm64" };
 
-/** How every program begins: the numbers by name, and a way to fail that this side understands. */
+/**
+ * How every program begins: the numbers by name, and a way to fail that this side understands. It ends with the process
+ * that started it (PR_SET_PDEATHSIG, SIGKILL), so that nothing is mounted after somebody has cleaned up behind that.
+ */
 const prologue = String.raw`
 use strict; use warnings;
 our %call = split /[=,]/, shift @ARGV;
+my $parent = delete $call{parent};
+syscall($call{prctl}+0, 1, 9, 0, 0, 0); exit 1 if getppid() != $parent;
 sub fail { my ($step, $more) = @_; my $errno = $! + 0;
   print STDERR "$errno\0$step\0", $more // ""; exit 1; }
 `;
@@ -67,7 +74,9 @@ export function perlArguments(program: string, args: readonly string[]): string[
       { details: { platform: process.platform, arch: process.arch } },
     );
   }
-  const table = Object.entries(numbers).map(([name, number]) => `${name}=${number}`);
+  const table = Object.entries({ ...numbers, parent: process.pid }).map(
+    ([name, number]) => `${name}=${number}`,
+  );
   return ["-e", prologue + program, "--", table.join(","), ...args];
 }
 

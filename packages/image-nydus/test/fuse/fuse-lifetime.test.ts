@@ -57,9 +57,12 @@ describe.skipIf(!canMount)("the life of a FUSE mount (needs root and /dev/fuse)"
       onReadError: (failure) => failures.push(failure),
     });
     await expect(readFile(join(target, "file-0"))).rejects.toMatchObject({ code: "EIO" });
-    await vi.waitFor(() => {
-      expect(failures[0]).toMatchObject({ nid: 41, error: { code: "IO_ERROR" } });
-    });
+    await vi.waitFor(
+      () => {
+        expect(failures[0]).toMatchObject({ nid: 41, error: { code: "IO_ERROR" } });
+      },
+      { timeout: 20_000 },
+    );
   });
 
   it("lets a process be killed that waits for data, and goes on", async () => {

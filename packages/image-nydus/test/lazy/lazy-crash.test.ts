@@ -39,7 +39,7 @@ async function fill({ fixture, server, directory, killAfter }: FillOptions): Pro
   createInterface({ input: child.stdout }).on("line", (line) => lines.push(line));
   if (killAfter !== undefined) {
     await expect
-      .poll(() => server.requests.length >= killAfter, { timeout: 15_000, interval: 1 })
+      .poll(() => server.requests.length >= killAfter, { timeout: 40_000, interval: 1 })
       .toBe(true);
     child.kill("SIGKILL");
   }

@@ -11,7 +11,7 @@ import { oddImage } from "./odd-image.ts";
 import { storePlace } from "./store-place.ts";
 
 describe.skipIf(!canMount)("a pushed Nydus image on another machine", () => {
-  it("is the same tree, and comes as it is read", { timeout: 40_000 }, async () => {
+  it("is the same tree, and comes as it is read", async () => {
     await using place = await storePlace();
     await using registry = await startDockerRegistry();
     const image = await oddImage(place.path);
@@ -73,9 +73,12 @@ describe.skipIf(!canMount)("a pushed Nydus image on another machine", () => {
       const read = file.read(Buffer.alloc(10), 0, 10, 4_500_000);
       await expect(read).rejects.toMatchObject({ code: "EIO" });
     }
-    await vi.waitFor(() => {
-      expect(failed[0]?.data).toMatchObject({ imageId });
-    });
+    await vi.waitFor(
+      () => {
+        expect(failed[0]?.data).toMatchObject({ imageId });
+      },
+      { timeout: 20_000 },
+    );
     expect(await readFile(path("hello"), "utf8")).toBe("hello");
   });
 });

@@ -77,9 +77,12 @@ describe("a push", () => {
       });
       await expect(pushed).rejects.toBe(reason);
       // Who aborts does not wait for the end.
-      await vi.waitFor(async () => {
-        expect(await unfinishedFiles(store)).toEqual([]);
-      });
+      await vi.waitFor(
+        async () => {
+          expect(await unfinishedFiles(store)).toEqual([]);
+        },
+        { timeout: 20_000 },
+      );
     },
   );
 

@@ -37,7 +37,7 @@ describe.skipIf(!canMount)("an image mounted by the kernel (needs root)", () => 
     validateRafs(image.bootstrap);
   });
 
-  it("finds chunks whose number needs more than 16 bits", async () => {
+  it("finds chunks whose number needs more than 16 bits", { timeout: 120_000 }, async () => {
     const builder = imageBuilder({ chunkSize: 4096 });
     const content = Buffer.alloc(70_000 * 4096);
     for (let chunk = 0; chunk < 70_000; chunk += 1) content.writeUInt32LE(chunk, chunk * 4096);

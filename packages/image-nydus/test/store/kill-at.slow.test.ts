@@ -16,7 +16,7 @@ import {
 } from "./start-store-process.ts";
 import { blobsOf, namesIn, pull, storePlace, type StorePlace } from "./store-place.ts";
 
-const rounds = process.env["LONGSHORE_TEST_SCALE"] === "full" ? 40 : 4;
+const rounds = process.env["LONGSHORE_TEST_SCALE"] === "full" ? 40 : 2;
 const seed = Number(process.env["LONGSHORE_TEST_SEED"] ?? 20_261_121);
 const image = "localhost/app:big";
 

@@ -91,12 +91,15 @@ export async function egressWorld(options: EgressOptions = {}): Promise<EgressWo
       return sandbox(setup);
     },
     async denied(reason) {
-      await vi.waitFor(() => {
-        if (decisions.some(({ data }) => data.reason === reason)) return;
-        throw new Error(
-          `no "${reason}" among ${JSON.stringify(decisions.map(({ data }) => data))}`,
-        );
-      });
+      await vi.waitFor(
+        () => {
+          if (decisions.some(({ data }) => data.reason === reason)) return;
+          throw new Error(
+            `no "${reason}" among ${JSON.stringify(decisions.map(({ data }) => data))}`,
+          );
+        },
+        { timeout: 20_000 },
+      );
     },
     async [Symbol.asyncDispose]() {
       try {

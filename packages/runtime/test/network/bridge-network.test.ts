@@ -2,7 +2,7 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
 import { spawn, type ChildProcess } from "node:child_process";
-import { readdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, it } from "vitest";
@@ -342,7 +342,7 @@ describe.skipIf(cannotMakeNetworks)("a bridge network (needs root)", () => {
     const mapped = (hostPort: number, protocol: "tcp" | "udp" = "tcp", hostIp = "") =>
       podConfig({ portMappings: [{ protocol, containerPort: 80, hostPort, hostIp }] });
     await net.open("a", mapped(tcpPort));
-    const links = await readdir("/sys/class/net");
+    const before = await leftovers(net.name, net.directory);
 
     const taken = { code: "STATE_CONFLICT", details: { field: "portMappings" } };
     await expect(net.open("b", mapped(tcpPort, "tcp", "127.0.0.1"))).rejects.toMatchObject(taken);
@@ -363,7 +363,7 @@ describe.skipIf(cannotMakeNetworks)("a bridge network (needs root)", () => {
     await expect(net.open("f", mapped(tcpPort + 1, "tcp", "::1"))).rejects.toMatchObject({
       code: "RUNTIME_NOT_SUPPORTED",
     });
-    expect(await readdir("/sys/class/net")).toStrictEqual(links);
+    expect(await leftovers(net.name, net.directory)).toStrictEqual(before);
     // Given back, it can be had again.
     await net.network.tearDown("a");
     await net.open("b", mapped(tcpPort, "tcp", "127.0.0.1"));
@@ -403,7 +403,7 @@ describe.skipIf(cannotMakeNetworks)("a bridge network (needs root)", () => {
   it("leaves nothing of a set-up that is aborted", async () => {
     await using net = await testNetwork();
     await net.open("first");
-    const links = await readdir("/sys/class/net");
+    const before = await leftovers(net.name, net.directory);
     const aborted = AbortSignal.abort(new Error("enough"));
     const config = podConfig();
     await expect(
@@ -413,7 +413,7 @@ describe.skipIf(cannotMakeNetworks)("a bridge network (needs root)", () => {
     const underWay = net.network.setUp({ sandboxId: "b", config }, { signal: controller.signal });
     setImmediate(() => controller.abort(new Error("too late")));
     await expect(underWay).rejects.toThrow("too late");
-    expect(await readdir("/sys/class/net")).toStrictEqual(links);
+    expect(await leftovers(net.name, net.directory)).toStrictEqual(before);
     await net.open("b");
   });
 

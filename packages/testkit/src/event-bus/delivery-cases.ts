@@ -13,7 +13,9 @@ export function deliveryCases(test: Declare, create: CreateBus): void {
     fixture.bus.on("*.*.*", second.listener);
     const numbers = Array.from({ length: 200 }, (_, number) => number);
     for (const number of numbers) await fixture.bus.publish(`job.j${number % 3}.x`, number);
-    await vi.waitFor(() => expect([first.data, second.data]).toEqual([numbers, numbers]));
+    await vi.waitFor(() => expect([first.data, second.data]).toEqual([numbers, numbers]), {
+      timeout: 20_000,
+    });
   });
 
   test("calls no listener before publish has returned", async () => {
@@ -22,7 +24,7 @@ export function deliveryCases(test: Declare, create: CreateBus): void {
     fixture.bus.on("a.b.c", listener);
     void fixture.bus.publish("a.b.c", 1);
     expect(data).toEqual([]);
-    await vi.waitFor(() => expect(data).toEqual([1]));
+    await vi.waitFor(() => expect(data).toEqual([1]), { timeout: 20_000 });
   });
 
   test("waits for a listener's promise before it tells it more, and lets others go on", async () => {
@@ -36,10 +38,10 @@ export function deliveryCases(test: Declare, create: CreateBus): void {
     });
     fixture.bus.on("a.b.c", fast.listener);
     for (const number of [1, 2, 3]) await fixture.bus.publish("a.b.c", number);
-    await vi.waitFor(() => expect(fast.data).toEqual([1, 2, 3]));
+    await vi.waitFor(() => expect(fast.data).toEqual([1, 2, 3]), { timeout: 20_000 });
     expect(slow).toEqual([1]);
     door.open();
-    await vi.waitFor(() => expect(slow).toEqual([1, 2, 3]));
+    await vi.waitFor(() => expect(slow).toEqual([1, 2, 3]), { timeout: 20_000 });
   });
 
   test("a listener that throws or rejects harms neither publisher nor others", async () => {
@@ -53,7 +55,7 @@ export function deliveryCases(test: Declare, create: CreateBus): void {
     });
     fixture.bus.on("a.b.c", other.listener);
     for (const number of [1, 2]) await fixture.bus.publish("a.b.c", number);
-    await vi.waitFor(() => expect(fixture.errors).toHaveLength(4));
+    await vi.waitFor(() => expect(fixture.errors).toHaveLength(4), { timeout: 20_000 });
     expect(other.data).toEqual([1, 2]);
     expect(fixture.errors.map(({ error }) => String(error)).toSorted()).toEqual([
       "Error: rejected 1",
@@ -88,7 +90,7 @@ export function deliveryCases(test: Declare, create: CreateBus): void {
       void fixture.bus.publish("a.b.second", "from a listener");
     });
     await fixture.bus.publish("a.b.first", 1);
-    await vi.waitFor(() => expect(data).toEqual(["from a listener"]));
+    await vi.waitFor(() => expect(data).toEqual(["from a listener"]), { timeout: 20_000 });
   });
 
   test("tells a subscriber nothing after it was disposed, twice without harm", async () => {
@@ -101,7 +103,7 @@ export function deliveryCases(test: Declare, create: CreateBus): void {
     await subscription[Symbol.asyncDispose]();
     await subscription[Symbol.asyncDispose]();
     await fixture.bus.publish("a.b.c", "late");
-    await vi.waitFor(() => expect(other.data).toHaveLength(2));
+    await vi.waitFor(() => expect(other.data).toHaveLength(2), { timeout: 20_000 });
     expect(ended.data.filter((data) => data === "late")).toEqual([]);
   });
 
@@ -158,7 +160,7 @@ export function deliveryCases(test: Declare, create: CreateBus): void {
     fixture.bus.on("a.b.c", other.listener);
     controller.abort();
     await fixture.bus.publish("a.b.c", 1);
-    await vi.waitFor(() => expect(other.data).toEqual([1]));
+    await vi.waitFor(() => expect(other.data).toEqual([1]), { timeout: 20_000 });
     expect(ended.data).toEqual([]);
   });
 
@@ -198,7 +200,7 @@ export function deliveryCases(test: Declare, create: CreateBus): void {
     fixture.bus.on("a.**", asksNot.listener);
     await using stream = fixture.bus.subscribe("a.two.*", { retained: true });
     await fixture.bus.publish("a.two.x", 6);
-    await vi.waitFor(() => expect(asks.data).toHaveLength(3));
+    await vi.waitFor(() => expect(asks.data).toHaveLength(3), { timeout: 20_000 });
     // Topics come in any order; what is retained comes before what is new.
     expect(new Set(asks.data.slice(0, 2))).toEqual(new Set([2, 4]));
     expect(asks.data[2]).toBe(6);

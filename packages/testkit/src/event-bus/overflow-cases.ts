@@ -66,7 +66,7 @@ export function overflowCases(test: Declare, create: CreateBus): void {
     expect(isThrough).toBe(false);
     door.open();
     await second;
-    await vi.waitFor(() => expect(taken).toEqual([1, 2]));
+    await vi.waitFor(() => expect(taken).toEqual([1, 2]), { timeout: 20_000 });
   });
 
   test("ending a blocking subscriber lets its publishers go on", async () => {
@@ -85,7 +85,7 @@ export function overflowCases(test: Declare, create: CreateBus): void {
     const slow = fixture.bus.on("a.b.c", () => door.opened, { queueCapacity: 2 });
     fixture.bus.on("a.b.c", fast.listener);
     for (let number = 0; number < 50; number += 1) await fixture.bus.publish("a.b.c", number);
-    await vi.waitFor(() => expect(fast.data).toHaveLength(50));
+    await vi.waitFor(() => expect(fast.data).toHaveLength(50), { timeout: 20_000 });
     expect(slow.droppedCount).toBeGreaterThan(40);
     expect(slow.queuedCount).toBeLessThanOrEqual(2);
     door.open();

@@ -30,7 +30,7 @@ export function topicCases(test: Declare, create: CreateBus): void {
       fixture.bus.on(pattern, listener);
       fixture.bus.on(topic, all.listener);
       await fixture.bus.publish(topic, 1);
-      await vi.waitFor(() => expect(all.data).toEqual([1]));
+      await vi.waitFor(() => expect(all.data).toEqual([1]), { timeout: 20_000 });
       expect(data).toEqual(isMatch ? [1] : []);
     });
   }
@@ -44,7 +44,7 @@ export function topicCases(test: Declare, create: CreateBus): void {
     }
     fixture.bus.on("worker.sb10.*", long.listener);
     await fixture.bus.publish("worker.sb10.started", "sb10");
-    await vi.waitFor(() => expect(long.data).toEqual(["sb10"]));
+    await vi.waitFor(() => expect(long.data).toEqual(["sb10"]), { timeout: 20_000 });
     expect(short.data).toEqual([]);
   });
 
@@ -56,7 +56,7 @@ export function topicCases(test: Declare, create: CreateBus): void {
       subjects.push(subject);
     });
     await fixture.bus.publish(eventTopic("job", id, "running"), {});
-    await vi.waitFor(() => expect(subjects).toEqual([id]));
+    await vi.waitFor(() => expect(subjects).toEqual([id]), { timeout: 20_000 });
   });
 
   for (const topic of [
@@ -96,7 +96,7 @@ export function topicCases(test: Declare, create: CreateBus): void {
       { percent: 5 },
       { correlationId: "c1", entityType: "job" },
     );
-    await vi.waitFor(() => expect(seen).toHaveLength(2));
+    await vi.waitFor(() => expect(seen).toHaveLength(2), { timeout: 20_000 });
     expect(seen[0]).toEqual({
       specversion: "1.0",
       id: expect.stringMatching(/^.{1,128}$/),
@@ -123,7 +123,7 @@ export function topicCases(test: Declare, create: CreateBus): void {
       { queueCapacity: 5_000 },
     );
     for (let number = 0; number < 5_000; number += 1) void fixture.bus.publish("a.b.c", number);
-    await vi.waitFor(() => expect(ids).toHaveLength(5_000));
+    await vi.waitFor(() => expect(ids).toHaveLength(5_000), { timeout: 20_000 });
     expect(new Set(ids).size).toBe(5_000);
   });
 }

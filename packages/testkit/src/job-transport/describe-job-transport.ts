@@ -135,7 +135,9 @@ export function describeJobTransportConformance(
       const otherSink = recordingSink();
       await other.start(otherSink, { workerId: "w2" });
       await harness.send(sampleDocument());
-      await vi.waitFor(() => expect(sink.deliveries.length + otherSink.deliveries.length).toBe(2));
+      await vi.waitFor(() => expect(sink.deliveries.length + otherSink.deliveries.length).toBe(2), {
+        timeout: 20_000,
+      });
     });
 
     check("brings a worker's own messages back before its start resolves", async (harness) => {
@@ -262,7 +264,7 @@ export function describeJobTransportConformance(
       await harness.send(document);
       await sink.nth(1);
       await harness.cancel(document.jobId);
-      await vi.waitFor(() => expect(sink.cancelled).toEqual([document.jobId]));
+      await vi.waitFor(() => expect(sink.cancelled).toEqual([document.jobId]), { timeout: 20_000 });
     });
 
     check("is healthy, and may be closed twice or without a start", async (harness) => {

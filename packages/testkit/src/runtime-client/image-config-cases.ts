@@ -69,10 +69,12 @@ export const imageConfigCases: CaseGroup = (check) => {
     "runs commands in it with the image's environment, directory and user",
     async (tools) => {
       const container = await tools.launch(fromImage(tools));
-      await vi.waitFor(async () =>
-        expect(await tools.sh(container, 'echo "$GREETING $PWD $(id -u)"')).toBe(
-          "from the image /usr 1000",
-        ),
+      await vi.waitFor(
+        async () =>
+          expect(await tools.sh(container, 'echo "$GREETING $PWD $(id -u)"')).toBe(
+            "from the image /usr 1000",
+          ),
+        { timeout: 20_000 },
       );
     },
   );

@@ -136,8 +136,9 @@ export const limitCases: CaseGroup = (check) => {
     // No machine has the processor 100,000.
     const linux = { cpuQuota: 20_000, cpusetCpus: "100000" };
     await expect(update.call(tools.runtime, { ...container, linux })).rejects.toThrow();
-    await vi.waitFor(async () =>
-      expect((await tools.status(container)).resources?.linux).toMatchObject(resources),
+    await vi.waitFor(
+      async () => expect((await tools.status(container)).resources?.linux).toMatchObject(resources),
+      { timeout: 20_000 },
     );
   });
 
