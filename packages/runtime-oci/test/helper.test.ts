@@ -2,7 +2,14 @@ import { constants } from "node:fs";
 import { access, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { canRun, command, openMachine, run, text, type TestMachine } from "./fixtures/test-machine.ts";
+import {
+  canRun,
+  command,
+  openMachine,
+  run,
+  text,
+  type TestMachine,
+} from "./fixtures/test-machine.ts";
 
 describe.skipIf(!canRun)("the helper of a driver (needs root, runc and busybox)", () => {
   let machine: TestMachine;
@@ -62,7 +69,9 @@ describe.skipIf(!canRun)("the helper of a driver (needs root, runc and busybox)"
     const sandbox = await machine.driver.prepare(spec);
     const procs = `/sys/fs/cgroup/freezer/longshore/${spec.id}/init/cgroup.procs`;
     const pid = (await readFile(procs, "utf8")).trim();
-    await expect(access(`/proc/${pid}/exe`, constants.W_OK)).rejects.toMatchObject({ code: "EROFS" });
+    await expect(access(`/proc/${pid}/exe`, constants.W_OK)).rejects.toMatchObject({
+      code: "EROFS",
+    });
     // Nothing, output and errors to nowhere, its socket, this program's connection.
     expect(await readdir(`/proc/${pid}/fd`)).toHaveLength(6);
     const variables = await readFile(`/proc/${pid}/environ`, "utf8");

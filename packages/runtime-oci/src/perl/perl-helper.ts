@@ -163,7 +163,10 @@ async function firstChunk(socket: Socket): Promise<Buffer | undefined> {
     resolve(chunk);
   };
   const onEnd = (): void => resolve(undefined);
-  socket.once("data", onData).once("close", onEnd).on("error", () => undefined);
+  socket
+    .once("data", onData)
+    .once("close", onEnd)
+    .on("error", () => undefined);
   const first = await promise;
   socket.off("data", onData).off("close", onEnd);
   return first;

@@ -9,6 +9,7 @@ export function wantsDriverLoopback(
   { capabilities }: Pick<SandboxDriver, "capabilities">,
   { linux, egress, portMappings = [] }: PodSandboxConfig,
 ): boolean {
-  if (!capabilities.has("loopback") || egress !== undefined || portMappings.length > 0) return false;
+  if (!capabilities.has("loopback") || egress !== undefined || portMappings.length > 0)
+    return false;
   return linux?.securityContext?.namespaceOptions?.network === "none";
 }
