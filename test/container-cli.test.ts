@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
@@ -286,5 +286,64 @@ describe("longshore sandbox", () => {
     expect(await answers("sandbox ls")).toEqual([]);
     const wrong = await longshore("sandbox create", "--spec", longshoreCommand);
     expect(wrong.exitCode).not.toBe(0);
+  });
+});
+
+describe("longshore run without root", () => {
+  const uid = 54_322;
+  const mine = async (): Promise<readonly string[]> => {
+    const mounts = await readFile("/proc/mounts", "utf8");
+    const { stdout } = await runAs(["ps", "-u", String(uid), "-o", "args="]);
+    const processes = stdout.split("\n").filter((line) => /longshore|sleep/.test(line));
+    return [...processes, ...mounts.split("\n").filter((line) => line.includes("/own/"))];
+  };
+  const runAs = ([command = "", ...args]: readonly string[]): Promise<{ stdout: string }> =>
+    run(command, ...args).then(
+      (stdout) => ({ stdout }),
+      // ps has found nothing.
+      () => ({ stdout: "" }),
+    );
+
+  it("runs, keeps, enters and removes containers as a user who may do nothing else", async () => {
+    const own = join(directory, "own");
+    const ownHome = join(own, "home");
+    await mkdir(own);
+    await run("cp", "-r", join(directory, "layout"), own);
+    await run("chown", "-R", `${uid}:${uid}`, own);
+    await chmod(directory, 0o711);
+    const ownImage = `oci:${join(own, "layout")}:busybox`;
+    const start = (args: readonly string[], input?: string): RunningCommand => {
+      const given = input === undefined ? {} : { input };
+      return startLongshore(args, { cwd: own, uid, ...given });
+    };
+    const as = (name: string, ...args: readonly string[]): Promise<CommandOutput> =>
+      start([name, "--home", ownHome, ...args]).ended;
+    {
+      await using keeping = start(["runtime", "--home", ownHome]);
+      await vi.waitFor(() => expect(keeping.output().stderr).toContain("ready"), {
+        timeout: 60_000,
+      });
+      const script = "id -u; cat; cut -d: -f1 /proc/net/dev | tail -n +3; echo said >&2; exit 3";
+      const command = ["run", "--interactive", "--home", ownHome, ownImage, "sh", "-c", script];
+      const ended = await start(command, "given\n").ended;
+      expect(ended).toMatchObject({
+        exitCode: 3,
+        stdout: expect.stringMatching(/^0\ngiven\n\s*lo\n$/),
+      });
+      expect(ended.stderr).toContain("said\n");
+      const limited = await as("run", "--memory", "64", ownImage, "true");
+      expect(limited.exitCode).toBe(125);
+      expect(limited.stderr).toContain("no cgroup controller");
+
+      await as("run", "--detach", "--name", "stays", ownImage, "sh", "-c", "echo up; sleep 1000");
+      const inside = await as("exec", "stays", "sh", "-c", "echo $$ inside; exit 4");
+      expect(inside).toMatchObject({ exitCode: 4, stdout: expect.stringContaining("inside\n") });
+      expect((await as("logs", "stays")).stdout).toBe("up\n");
+      expect((await as("rm", "--force", "stays")).exitCode).toBe(0);
+      expect((await as("ps", "--all")).stdout).toBe("");
+      keeping.child.kill("SIGTERM");
+      expect(await keeping.ended).toMatchObject({ exitCode: 0 });
+    }
+    expect(await mine()).toEqual([]);
   });
 });

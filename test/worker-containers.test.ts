@@ -1,7 +1,8 @@
 import { once } from "node:events";
-import { mkdtemp, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { createServer as createHttpServer } from "node:http";
 import { createServer, type AddressInfo, type Socket } from "node:net";
-import { tmpdir } from "node:os";
+import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
 import type { JobResult } from "@longshore/core";
 import { leakChecker, type LeakChecker } from "@longshore/testkit";
@@ -140,6 +141,8 @@ describe("longshore worker with images allowed", () => {
     await submit(old);
     const { status, exitCode, stdout = "" } = await result("old");
     expect({ status, exitCode }).toEqual({ status: "completed", exitCode: 0 });
+    const file = await readFile(join(places().resultsDir, "old-result.json"), "utf8");
+    expect(JSON.parse(file)).toMatchObject({ version: "1.0", status: "completed" });
     const [document = "", word] = stdout.split("\n");
     expect(JSON.parse(document)).toEqual(old);
     expect(word).toBe("1");
@@ -203,6 +206,21 @@ describe("longshore worker with images allowed", () => {
     expect((await longshore("image ls")).stdout).toContain("localhost/mine:1");
   });
 
+  it("builds images without names, and keeps none of them", async () => {
+    await submit({
+      version: "1.0",
+      job_id: "nameless",
+      operation: "demo.build",
+      runtime: {
+        mode: "build",
+        build: { dockerfile: "FROM scratch\nCOPY word /word\n", context: { word: "hello\n" } },
+        cmd: ["/word"],
+      },
+    });
+    expect(await result("nameless")).toMatchObject({ status: "failed" });
+    expect((await longshore("image ls")).stdout).not.toContain("longshore-build");
+  });
+
   it("advertises them, also while another process has the engine", async () => {
     const detected = await longshore("worker", "--config", "worker.json", "--detect-only");
     expect(JSON.parse(detected.stdout)).toMatchObject({
@@ -263,6 +281,50 @@ describe("longshore worker", () => {
     await using worker = await startWorker({ allowed_modes: ["handler", "process"] });
     expect(await worker.end("SIGTERM")).toBe(0);
     expect((await readdir(join(cwd, "home"))).filter((name) => /^[inrs]/.test(name))).toEqual([]);
+  });
+
+  it("gives jobs the network that they ask for and the policy allows, and no more", async ({
+    skip,
+  }) => {
+    const host = Object.values(networkInterfaces())
+      .flat()
+      .find((one) => one?.family === "IPv4" && !one.internal)?.address;
+    skip(host === undefined, "this machine has no address but loopback");
+    const server = createHttpServer((_request, response) => response.end("served\n"));
+    server.listen(0, host);
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const allowed = `${host}:${port}`;
+    // BusyBox' wget wants libraries that its image has not.
+    const get = [
+      `to=\${http_proxy:-http://${allowed}}; to=\${to#http://}; to=\${to%/}`,
+      // Its input stays open: nc would else part before the answer.
+      "cd /tmp; mkfifo in; exec 3<>in",
+      `printf 'GET http://${allowed}/ HTTP/1.1\\r\\nHost: ${allowed}\\r\\nConnection: close\\r\\n\\r\\n' >&3`,
+      "nc -w 5 ${to%:*} ${to#*:} <in | grep served || echo none; grep -c eth /proc/net/dev",
+    ].join("\n");
+    await using worker = await startWorker({
+      allowed_modes: ["image"],
+      allowed_images: [image],
+      network: "egress",
+      allowed_hosts: [allowed, "*"],
+    });
+    await submit(scriptJob("asks", get, { sandbox: { network: { allow: [allowed] } } }));
+    await submit(scriptJob("silent", get));
+    expect(await result("asks")).toMatchObject({ stdout: "served\n1\n" });
+    expect(await result("silent")).toMatchObject({ stdout: "none\n0\n" });
+    const refused = [{ allow: [`${host}:1`] }, "bridge", "host"];
+    for (const [index, network] of refused.entries()) {
+      await submit(scriptJob(`refused-${index}`, get, { sandbox: { network } }));
+      const code = network === "host" ? "VALIDATION_ERROR" : "POLICY_DENIED";
+      expect(await result(`refused-${index}`)).toMatchObject({ status: "failed", error: { code } });
+    }
+    for (const name of ["mounts", "ports"]) {
+      await submit(scriptJob(name, get, { sandbox: { [name]: [{ hostPath: "/etc" }] } }));
+      await expect(result(name)).rejects.toMatchObject({ code: "POLICY_DENIED" });
+    }
+    expect(await worker.end("SIGTERM")).toBe(0);
+    server.close();
   });
 
   it("says what is missing when no container can be run here", async () => {

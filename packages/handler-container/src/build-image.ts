@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
@@ -24,6 +23,14 @@ interface BuildField {
   readonly tag: string | undefined;
 }
 
+export interface BuildOptions {
+  readonly gate: PolicyGate;
+  /** Bytes of the build's context */
+  readonly maxBytes: number;
+  /** Name of the image when the job gives it none */
+  readonly temporaryName: string;
+}
+
 /**
  * Builds the image of a job from its Dockerfile, without network, and puts it into the store. Resolves to its id.
  *
@@ -33,7 +40,7 @@ interface BuildField {
 export async function buildImage(
   context: HandlerContext,
   options: ContainerHandlerOptions,
-  { gate, maxBytes }: { readonly gate: PolicyGate; readonly maxBytes: number },
+  { gate, maxBytes, temporaryName }: BuildOptions,
 ): Promise<string> {
   const { document, signal, workDir } = context;
   const { rules, importImage } = options;
@@ -49,7 +56,7 @@ export async function buildImage(
     }
     await gate.assert(`image:${normalizeImage(image)}`, "write");
   }
-  const reference = tagOf(field.tag);
+  const reference = tagOf(field.tag) ?? temporaryName;
   await gate.assert(`image:${reference}`, "write");
   const commands = await findBuilder();
   if (importImage === undefined) throw unsupported("this worker cannot take built images in");
@@ -89,8 +96,8 @@ async function findBuilder(): Promise<Commands> {
 }
 
 /** A name that no image of anybody else can have: jobs must not put theirs in its place. */
-function tagOf(tag: string | undefined): string {
-  if (tag === undefined) return `localhost/longshore-build:${randomUUID()}`;
+function tagOf(tag: string | undefined): string | undefined {
+  if (tag === undefined) return undefined;
   const reference = normalizeImage(tag);
   if (reference.startsWith("localhost/") && !reference.includes("@")) return reference;
   throw invalid("runtime.build.tag", 'must be below "localhost/"');

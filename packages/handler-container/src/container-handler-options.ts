@@ -8,6 +8,7 @@ import type {
   Policy,
   RuntimeClient,
 } from "@longshore/core";
+import { isHostRule } from "./egress-hosts.ts";
 
 /** An image as a builder left it. */
 export interface BuiltImage {
@@ -38,6 +39,11 @@ export interface ContainerHandlerOptions {
   /** The most of the network that a job may have; it gets none unless it asks. @default "none" */
   readonly network?: NetworkAccess | undefined;
   /**
+   * Hosts that a job may name when it asks for `{ "allow": [hosts] }`: `host`, `*.domain`, `*` for every name, or an address,
+   * each with `:port` or at 80 and 443. `*` does not mean addresses. @default [] (none)
+   */
+  readonly allowedHosts?: readonly string[] | undefined;
+  /**
    * Puts an image that was built into the store, and resolves to its id; without it the mode `build` is refused. The
    * layout is gone when it has resolved.
    */
@@ -65,8 +71,12 @@ export interface ContainerHandlerOptions {
 /** A timer that is set to more fires at once. */
 const maxTimerMs = 2_147_483_647;
 
-/** @throws {RangeError} for a number that cannot be meant */
+/** @throws {RangeError} for a number, or a host, that cannot be meant */
 export function assertOptions(options: ContainerHandlerOptions): void {
+  for (const host of options.allowedHosts ?? []) {
+    if (isHostRule(host)) continue;
+    throw new RangeError(`allowedHosts: ${JSON.stringify(host)} is no host, "*.domain" or "*"`);
+  }
   const ranges = {
     killGraceMs: maxTimerMs,
     // All that is kept becomes one string.

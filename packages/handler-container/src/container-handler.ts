@@ -16,9 +16,10 @@ import { jobEnvironment } from "./job-environment.ts";
 import { jobPlace } from "./job-place.ts";
 import { policyGate } from "./policy-gate.ts";
 import { provideImage } from "./provide-image.ts";
-import { assertSuccess, report, runContainer } from "./run-container.ts";
+import { assertSuccess, report, runContainer, type FinishedContainer } from "./run-container.ts";
 import { removeOrphans } from "./sandbox-labels.ts";
 import { sandboxWishes } from "./sandbox-wishes.ts";
+import { temporaryImages, type TemporaryImages } from "./temporary-images.ts";
 
 /** What {@link containerHandler} answers to. */
 export const containerOperations = [
@@ -40,19 +41,28 @@ const defaultMaxFileBytes = 16_777_216;
  */
 export function containerHandler(options: ContainerHandlerOptions): Handler {
   assertOptions(options);
+  const temporary = temporaryImages(options.images);
   return defineHandler({
     name: "container",
     operations: containerOperations,
     // What a worker that was killed left running would be in the way of the jobs it left behind.
-    setup: () => removeOrphans(options.runtime),
-    execute: (context, payload) => runJob(context, payload, options),
+    async setup() {
+      await removeOrphans(options.runtime);
+      await temporary.sweep();
+    },
+    execute: (context, payload) => runJob(context, payload, { options, temporary }),
   });
+}
+
+interface JobTools {
+  readonly options: ContainerHandlerOptions;
+  readonly temporary: TemporaryImages;
 }
 
 async function runJob(
   context: HandlerContext,
   payload: unknown,
-  options: ContainerHandlerOptions,
+  { options, temporary }: JobTools,
 ): Promise<unknown> {
   const { signal, workDir } = context;
   const runtime = assertMode(context.document.runtime);
@@ -76,17 +86,26 @@ async function runJob(
     params: input.env,
     host: options.environment?.(context) ?? {},
   });
-  const imageId =
+  const run = async (imageId: string): Promise<FinishedContainer> =>
+    runContainer(context, {
+      options,
+      gate,
+      parts: { imageId, runtime, wishes, place, envs },
+      stdin: input.stdin,
+      limits,
+    });
+  const build = async (): Promise<FinishedContainer> => {
+    const temporaryName = await temporary.reserve();
+    try {
+      return await run(await buildImage(context, options, { gate, maxBytes, temporaryName }));
+    } finally {
+      await temporary.release(temporaryName, context.logger);
+    }
+  };
+  const finished =
     runtime.mode === "build"
-      ? await buildImage(context, options, { gate, maxBytes })
-      : await provideImage(context, options, gate);
-  const finished = await runContainer(context, {
-    options,
-    gate,
-    parts: { imageId, runtime, wishes, place, envs },
-    stdin: input.stdin,
-    limits,
-  });
+      ? await build()
+      : await run(await provideImage(context, options, gate));
   report(context, finished);
   signal.throwIfAborted();
   assertSuccess(finished.status);

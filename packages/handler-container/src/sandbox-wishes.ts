@@ -5,6 +5,7 @@ import {
   type LinuxContainerResources,
 } from "@longshore/core";
 import type { ContainerHandlerOptions, NetworkAccess } from "./container-handler-options.ts";
+import { isHostCovered } from "./egress-hosts.ts";
 
 const cpuPeriodUs = 100_000;
 const mib = 1_048_576;
@@ -24,11 +25,11 @@ export interface SandboxWishes {
  * The limits of a job: its own, or else those of the worker's rules; and its network.
  *
  * @throws {LongshoreError} `VALIDATION_ERROR`, `RUNTIME_NOT_SUPPORTED` for a limit that a container cannot have,
- *   `POLICY_DENIED` for more network than the worker gives
+ *   `POLICY_DENIED` for more network than the worker gives, or other hosts
  */
 export function sandboxWishes(
   runtime: JobRuntime,
-  { rules, network: most = "none" }: ContainerHandlerOptions,
+  { rules, network: most = "none", allowedHosts = [] }: ContainerHandlerOptions,
 ): SandboxWishes {
   const { limits } = runtime;
   const sandbox = readSandbox(runtime.sandbox);
@@ -50,6 +51,14 @@ export function sandboxWishes(
       "POLICY_DENIED",
       `The job asks for the network "${wanted.access}"; this worker gives "${most}" at most.`,
       { phase: "validation", details: { network: wanted.access, most } },
+    );
+  }
+  const forbidden = wanted.egress?.allow.find((host) => !isHostCovered(host, allowedHosts));
+  if (forbidden !== undefined) {
+    throw new LongshoreError(
+      "POLICY_DENIED",
+      `The job asks for the host ${JSON.stringify(forbidden)}, which this worker does not allow.`,
+      { phase: "validation", details: { host: forbidden, setting: "policy.allowed_hosts" } },
     );
   }
   return {

@@ -6,6 +6,7 @@ import {
   type RuntimeClient,
 } from "@longshore/core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { isHostCovered } from "../src/egress-hosts.ts";
 import { ContainerRunner, script } from "./container-run.ts";
 
 let runner: ContainerRunner;
@@ -219,8 +220,48 @@ describe("limits and network", () => {
 
   test("let a job reach the hosts it names", async () => {
     const runtime = { sandbox: { network: { allow: ["example.com:443"] } } };
-    const request = await asked(runtime, { network: "egress" });
+    const request = await asked(runtime, { network: "egress", allowedHosts: ["*.com:443"] });
     expect(request?.sandboxConfig.egress).toEqual({ allow: ["example.com:443"] });
+    expect(() => runner.handler({ allowedHosts: ["http://x"] })).toThrow(RangeError);
+  });
+
+  test.each([
+    ["example.com", ["example.com"], true],
+    ["EXAMPLE.com:443", ["example.com"], true],
+    ["a.b.example.com", ["*.example.com"], true],
+    ["*.b.example.com", ["*.example.com"], true],
+    ["*", ["*"], true],
+    ["example.com:22", ["*:22"], true],
+    ["10.0.0.5:80", ["10.0.0.5"], true],
+    ["[fd00::5]:443", ["fd00::5"], true],
+    ["example.com", [], false],
+    ["example.com", ["*.example.com"], false],
+    ["badexample.com", ["*.example.com"], false],
+    ["*.example.com", ["example.com"], false],
+    ["*", ["*.com"], false],
+    ["example.com:22", ["*"], false],
+    ["example.com", ["example.com:443"], false],
+    ["10.0.0.5", ["*"], false],
+    ["169.254.169.254", ["*", "*.254"], false],
+    ["fd00::5", ["*"], false],
+    ["[::ffff:10.0.0.5]:80", ["*"], false],
+    ["127.1", ["*"], false],
+    ["0x7f000001", ["*"], false],
+    ["2130706433", ["*"], false],
+    ["127.0.0.1.", ["*"], false],
+    ["a*b.com", ["*"], false],
+    ["", ["*"], false],
+    ["user@example.com", ["*"], false],
+  ])("let it name %j with %j allowed: %j", (wanted, allowed, isAllowed) => {
+    expect(isHostCovered(wanted, allowed)).toBe(isAllowed);
+  });
+
+  test("refuse a host that is not allowed", async () => {
+    const error = await runner.fail({
+      runtime: script("true", { sandbox: { network: { allow: ["169.254.169.254"] } } }),
+      handler: { network: "bridge", allowedHosts: ["*"] },
+    });
+    expect(error).toMatchObject({ code: "POLICY_DENIED", details: { host: "169.254.169.254" } });
   });
 });
 

@@ -45,7 +45,7 @@ describe("a job of mode build", () => {
     );
     const outcome = await runner.succeed({ runtime, handler: { importImage } });
     expect(outcome.stdout).toBe("from the context\nsh\n");
-    expect(built.at(-1)?.reference).toMatch(/^localhost\/longshore-build:[0-9a-f-]{36}$/);
+    expect(built.at(-1)?.reference).toMatch(/^localhost\/longshore-build:[0-9a-f-]{36}\.[\d.]+$/);
   });
 
   test.skipIf(!hasBuildah)("hands over an image with what the Dockerfile says", async () => {

@@ -70,7 +70,7 @@ export function ociDriver(options: OciDriverOptions = {}): SandboxDriver {
     },
     async recover(known, recoverOptions) {
       recoverOptions?.signal?.throwIfAborted();
-      return recoverSandboxes(await context(), known);
+      return recoverSandboxes(await context(), known, recoverOptions);
     },
     async [Symbol.asyncDispose]() {
       life.end();

@@ -182,7 +182,7 @@ describe.skipIf(!canRun)("containers through runc (needs root, runc and busybox)
       "i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done; echo marker; read x; echo last",
       { process: { stdin: true }, spec: { attach: [{ stdin: true }] } },
     );
-    const log = { path: spec.log?.path ?? "", maxBytes: 8_192, maxFiles: 2 };
+    const log = { path: spec.log?.path ?? "", maxBytes: 8_192, maxFiles: 3 };
     const container = await sandbox.start({ ...spec, log });
     const [session] = container.sessions;
     for await (const chunk of session?.stdout ?? []) {

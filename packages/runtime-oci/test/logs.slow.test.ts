@@ -9,7 +9,7 @@ describe.skipIf(!canRun)("logs of much output (needs root, runc and busybox)", (
     await using machine = await openMachine();
     const sandbox = await machine.prepare();
     const spec = await machine.containerSpec(["seq", "1", String(lines)]);
-    const log = { path: spec.log?.path ?? "", maxBytes: 4_194_304, maxFiles: 3 };
+    const log = { path: spec.log?.path ?? "", maxBytes: 4_194_304, maxFiles: 4 };
     const container = await sandbox.start({ ...spec, log });
     expect(await container.exit).toMatchObject({ exitCode: 0 });
     let next: number | undefined;

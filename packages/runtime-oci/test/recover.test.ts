@@ -4,7 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { DriverContainerSpec, DriverSandboxSpec } from "@longshore/core";
+import type { DriverContainerSpec, DriverSandboxSpec, DriverRecoverProblem } from "@longshore/core";
 import { ociDriver } from "../src/oci-driver.ts";
 import {
   canRun,
@@ -121,6 +121,31 @@ describe.skipIf(!canRun)("sandboxes after the death of their program (needs root
     expect(await machine.leftovers()).not.toEqual([]);
     const recovered = await machine.driver.recover([]);
     expect(recovered.size).toBe(0);
+    expect(await machine.leftovers()).toEqual([]);
+  });
+
+  it("ends what nobody knows though its monitor was stopped, and finds the others meanwhile", async () => {
+    const known = await machine.sandboxSpec();
+    const living = await machine.containerSpec("sleep 445; true");
+    await leave(known, [living]);
+    const orphan = await machine.sandboxSpec();
+    const stuck = await machine.containerSpec("trap '' TERM; sleep 446; true");
+    await leave(orphan, [stuck]);
+    const { stdout } = await run("ps", ["-eo", "pid,args"]);
+    const line = stdout.split("\n").find((each) => each.includes(`longshore-monitor ${stuck.id}`));
+    process.kill(Number(line?.trim().split(" ")[0]), "SIGSTOP");
+    const problems: DriverRecoverProblem[] = [];
+    const recovered = await machine.driver.recover([known], {
+      onProblem: (problem) => problems.push(problem),
+    });
+    expect(problems).toEqual([
+      { sandboxId: orphan.id, message: expect.stringContaining(stuck.id) },
+    ]);
+    expect([...recovered.keys()]).toEqual([known.id]);
+    const after = await run("ps", ["-eo", "args"]);
+    expect(after.stdout).not.toContain("sleep 446");
+    expect(after.stdout).toContain("sleep 445");
+    await recovered.get(known.id)?.sandbox.teardown();
     expect(await machine.leftovers()).toEqual([]);
   });
 

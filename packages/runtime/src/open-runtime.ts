@@ -42,7 +42,10 @@ export interface RuntimeOptions extends Abortable {
   readonly admission?: AdmissionOptions | undefined;
   /** Annotation of a sandbox that says for whom it is. @default "worker.dev/subject" */
   readonly subjectAnnotation?: string | undefined;
-  /** Size of each container's log file, and how many old ones are kept beside it. @default no limit: whoever reads them rotates them */
+  /**
+   * Size at which a container's log begins a new file, and how many files it has all together, as kubelet's
+   * `containerLogMaxFiles` counts them. @default no limit: whoever reads them rotates them
+   */
   readonly log?: { readonly maxBytes?: number; readonly maxFiles?: number } | undefined;
   /**
    * Milliseconds in which each driver has to find its sandboxes again; those of one that takes longer are out of reach
@@ -76,6 +79,10 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     throw new RangeError(
       `recoverTimeoutMs must be a whole number from 1 to 2147483647, got ${recoverTimeoutMs}`,
     );
+  }
+  for (const [name, value] of Object.entries(log)) {
+    if (Number.isSafeInteger(value) && value >= 1) continue;
+    throw new RangeError(`log.${name} must be a whole number from 1 on, got ${value}`);
   }
   signal?.throwIfAborted();
   const set = driverSet(drivers, defaultHandler);

@@ -1,6 +1,15 @@
-import { appendFile, mkdtemp, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
+import {
+  appendFile,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
@@ -96,7 +105,7 @@ describe("a container's log", () => {
 
   it("keeps its files below a size, and the newest of them", async () => {
     await using log = await tempLog();
-    await using writer = await criLogWriter({ path: log.path, maxBytes: 1_000, maxFiles: 2 });
+    await using writer = await criLogWriter({ path: log.path, maxBytes: 1_000, maxFiles: 3 });
     for (let index = 0; index < 100; index += 1) {
       await writer.write("stdout", Buffer.from(`line ${index}\n`));
     }
@@ -104,6 +113,12 @@ describe("a container's log", () => {
       expect((await readFile(path)).length).toBeLessThanOrEqual(1_000);
     }
     await expect(readFile(`${log.path}.3`)).rejects.toMatchObject({ code: "ENOENT" });
+    await using alone = await tempLog();
+    await using only = await criLogWriter({ path: alone.path, maxBytes: 1_000, maxFiles: 1 });
+    for (let index = 0; index < 100; index += 1) {
+      await only.write("stdout", Buffer.from(`line ${index}\n`));
+    }
+    expect(await readdir(dirname(alone.path))).toEqual([basename(alone.path)]);
     const entries = await read(log.path);
     expect(text(entries).endsWith("line 98\nline 99\n")).toBe(true);
     expect(entries.length).toBeGreaterThan(40);

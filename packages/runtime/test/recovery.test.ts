@@ -4,8 +4,12 @@ import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it, vi } from "vitest";
-import { readContainerLog } from "../src/index.ts";
+import { memoryEventBus, type SandboxDriver } from "@longshore/core";
+import { openRuntime, readContainerLog } from "../src/index.ts";
+import { directoryStore } from "./fixtures/directory-store.ts";
+import { fileNetwork } from "./fixtures/file-network.ts";
 import { killMarked } from "./fixtures/marked-processes.ts";
+import { processDriver } from "./fixtures/process-driver.ts";
 import {
   enginePlace,
   launch,
@@ -225,5 +229,36 @@ describe("an engine that was closed", () => {
   it("refuses a time for finding sandboxes again that is none", async () => {
     await using place = await enginePlace();
     await expect(tempEngine({ place, recoverTimeoutMs: 0 })).rejects.toThrow(RangeError);
+    await expect(tempEngine({ place, log: { maxFiles: 0 } })).rejects.toThrow("log.maxFiles");
+  });
+
+  it("tells of a sandbox that nobody knows and that could not be taken down", async () => {
+    await using place = await enginePlace();
+    const root = place.directory;
+    const images = directoryStore({ root });
+    await using events = memoryEventBus();
+    const told: unknown[] = [];
+    events.on("worker.lost.problem", ({ data }) => void told.push(data));
+    const driver: SandboxDriver = {
+      ...processDriver({ root }),
+      async recover(_known, { onProblem } = {}) {
+        onProblem?.({ sandboxId: "lost", message: "it stays", error: new Error("busy") });
+        return new Map();
+      },
+    };
+    const runtime = await openRuntime({
+      directory: join(root, "engine"),
+      drivers: [driver],
+      defaultHandler: "process",
+      images,
+      network: fileNetwork({ root: join(root, "networks") }),
+      events,
+    });
+    await vi.waitFor(() =>
+      expect(told).toEqual([
+        { sandboxId: "lost", runtimeHandler: "process", message: "it stays", isGone: false },
+      ]),
+    );
+    await runtime[Symbol.asyncDispose]();
   });
 });

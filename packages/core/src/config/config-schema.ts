@@ -60,6 +60,10 @@ const limits = {
   pids: whole,
 };
 
+/** What the egress proxy takes as a rule, roughly: it says more exactly what is wrong when it is asked. */
+const hostRule =
+  /^(?:\[[0-9A-Fa-f:.]+\]|\*|(?:\*\.)?[^\s*:/?#@[\]\\%]+)(?::\d{1,5})?$|^[0-9A-Fa-f]*:[0-9A-Fa-f:.]*$/;
+
 const policy = z.strictObject({
   rule: z
     .enum(["allow-all", "deny-all"])
@@ -71,6 +75,20 @@ const policy = z.strictObject({
     .describe("Ways to run a job; process runs without isolation"),
   allowed_operations: names.default(["*"]).describe("Operations, or patterns like disk.*"),
   allowed_images: names.default([]).describe('Images; none when empty, ["*"] for all'),
+  network: z
+    .enum(["none", "egress", "bridge"])
+    .default("none")
+    .describe("The most network that a job in a container may ask for"),
+  allowed_hosts: z
+    .array(
+      z
+        .string()
+        .max(260)
+        .regex(hostRule, 'expected a host, "*.domain" or "*", with ":port" or without'),
+    )
+    .max(1_000)
+    .default([])
+    .describe('Hosts that a job may name; none when empty, ["*"] for all names'),
   require_signature: z.boolean().default(false).describe("Refuse jobs without a valid signature"),
   keys_file: z.string().min(1).optional().describe("Public keys that may sign jobs"),
   defaults: z

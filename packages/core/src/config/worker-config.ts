@@ -35,6 +35,8 @@ export interface WorkerConfig {
     readonly allowedModes: readonly RuntimeMode[];
     readonly allowedOperations: readonly string[];
     readonly allowedImages: readonly string[];
+    readonly network: "none" | "egress" | "bridge";
+    readonly allowedHosts: readonly string[];
     readonly requireSignature: boolean;
     readonly keysFile?: string | undefined;
     readonly defaults: ConfiguredLimits;

@@ -1,5 +1,6 @@
 import type { Abortable } from "../abortable.ts";
 import { LongshoreError } from "../errors/longshore-error.ts";
+import { inTime } from "../worker/in-time.ts";
 import { assertHandler } from "./define-handler.ts";
 import type { Handler } from "./handler.ts";
 
@@ -26,13 +27,20 @@ export interface HandlerRegistry {
    *
    * @throws {LongshoreError} `INTERNAL_ERROR` naming the handler
    */
-  setup(options?: Abortable): Promise<void>;
+  setup(options?: Abortable & TeardownOptions): Promise<void>;
   /**
    * Tears every handler down that was set up, in reverse order, each one even when another fails.
    *
    * @throws {AggregateError} with what was thrown, when all are done
    */
-  teardown(): Promise<void>;
+  teardown(options?: TeardownOptions): Promise<void>;
+}
+
+export const defaultTeardownTimeoutMs = 10_000;
+
+interface TeardownOptions {
+  /** Time each handler gets to be torn down; one that hangs is named in what is thrown, and left. @default 10_000 */
+  readonly teardownTimeoutMs?: number | undefined;
 }
 
 export function handlerRegistry(): HandlerRegistry {
@@ -40,11 +48,14 @@ export function handlerRegistry(): HandlerRegistry {
   let handlers: readonly Handler[] = [];
   const ready: Handler[] = [];
 
-  async function teardown(): Promise<void> {
+  async function teardown({
+    teardownTimeoutMs = defaultTeardownTimeoutMs,
+  }: TeardownOptions = {}): Promise<void> {
     const failures: unknown[] = [];
     for (let handler = ready.pop(); handler !== undefined; handler = ready.pop()) {
       try {
-        await handler.teardown?.();
+        const what = `The teardown of the handler "${handler.name}"`;
+        await inTime(handler.teardown?.(), teardownTimeoutMs, what);
       } catch (error) {
         failures.push(error);
       }
@@ -87,14 +98,14 @@ export function handlerRegistry(): HandlerRegistry {
       return undefined;
     },
     operations: () => [...byOperation.keys()].toSorted(),
-    async setup({ signal } = {}) {
+    async setup({ signal, teardownTimeoutMs } = {}) {
       for (const handler of handlers) {
         try {
           signal?.throwIfAborted();
           await handler.setup?.({ signal });
           ready.push(handler);
         } catch (error) {
-          const [undone] = await Promise.allSettled([teardown()]);
+          const [undone] = await Promise.allSettled([teardown({ teardownTimeoutMs })]);
           if (signal?.aborted === true) throw signal.reason;
           const reason = error instanceof Error ? error.message : String(error);
           throw new LongshoreError(

@@ -69,12 +69,26 @@ export interface SandboxDriver extends AsyncDisposable {
   prepare(spec: DriverSandboxSpec, options?: Abortable): Promise<DriverSandbox>;
   /**
    * Takes over what an earlier process left, given every sandbox the engine still knows; whatever else of this driver's is
-   * on the machine is torn down. A sandbox that died meanwhile is not in the answer.
+   * on the machine is torn down. A sandbox that died meanwhile is not in the answer. What goes wrong with
+   * one that nobody knows is told to `onProblem`, and keeps nobody from theirs.
    */
   recover(
     known: readonly DriverSandboxSpec[],
-    options?: Abortable,
+    options?: DriverRecoverOptions,
   ): Promise<ReadonlyMap<string, RecoveredSandbox>>;
+}
+
+export interface DriverRecoverOptions extends Abortable {
+  readonly onProblem?: ((problem: DriverRecoverProblem) => void) | undefined;
+}
+
+/** What went wrong with a sandbox that nobody knows any more. */
+export interface DriverRecoverProblem {
+  readonly sandboxId: string;
+  /** What had to be done by force, or what failed */
+  readonly message: string;
+  /** Why it failed, and is still there; absent when it is gone */
+  readonly error?: unknown;
 }
 
 export interface DriverSandboxSpec {
@@ -137,7 +151,7 @@ export interface ContainerLog {
   readonly path: string;
   /** Size at which the driver begins a new file and keeps the old one as `<path>.1`, … @default no limit */
   readonly maxBytes?: number | undefined;
-  /** Old files kept beside the present one. @default 1 */
+  /** Files of the log all together, the present one and old ones; with 1 the old one goes. From 1 on. @default 2 */
   readonly maxFiles?: number | undefined;
 }
 

@@ -7,6 +7,7 @@ import { createScheduler, type QueueEntry } from "../executor/scheduler.ts";
 import type { JobEvent } from "../job/job-event.ts";
 import type { JobResult } from "../job/job-result.ts";
 import { logJobEvent } from "../telemetry/log-job-event.ts";
+import type { JobTransport } from "../transport/job-transport.ts";
 import { createAdoption } from "./adoption.ts";
 import { createAnswers } from "./answers.ts";
 import { createCancellation } from "./cancellation.ts";
@@ -22,6 +23,7 @@ import type { WorkerState } from "./worker-state.ts";
 import { checkHealth } from "./worker-health.ts";
 import { raceAbort } from "./abort-race.ts";
 import { createPeriodicTasks } from "./periodic-tasks.ts";
+import { inTime } from "./in-time.ts";
 import { settleAll } from "./settle-all.ts";
 import { createRecovery } from "./recovery.ts";
 import { removeDir, removeLeftovers } from "./work-dirs.ts";
@@ -40,7 +42,8 @@ export interface LiveWorker {
 
 export function createLiveWorker(setup: WorkerSetup): LiveWorker {
   const { id, pool, store, events, logger, telemetry, registry, transports, capabilities } = setup;
-  const { maxConcurrentJobs, leaseMs, killGraceMs, shutdownTimeoutMs } = setup.defaults;
+  const { maxConcurrentJobs, leaseMs, killGraceMs, shutdownTimeoutMs, teardownTimeoutMs } =
+    setup.defaults;
   const now = Date.now;
   let lifecycle: WorkerState = "starting";
   /** Whether no other process can be working under this worker's id */
@@ -278,7 +281,7 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
   }
 
   async function start(signal: AbortSignal | undefined): Promise<void> {
-    await registry.setup({ signal });
+    await registry.setup({ signal, teardownTimeoutMs });
     // A transport knows whether another process works under this id: before it, the store is not touched.
     for (const transport of transports) {
       await transport.start(desk.sinkFor(transport), { workerId: id, signal });
@@ -319,10 +322,13 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
     publishNodeEvent("draining");
     logger.info({ runningJobs: scheduler.runningCount }, "worker drains");
     board.close();
-    await settleAll(transports, (transport) => transport.pause(), {
-      logger,
-      failure: "transport did not pause",
-    });
+    const pause = (transport: JobTransport): Promise<void> =>
+      inTime(
+        transport.pause(),
+        teardownTimeoutMs,
+        `The pausing of the transport "${transport.name}"`,
+      );
+    await settleAll(transports, pause, { logger, failure: "transport did not pause" });
     for (const jobId of scheduler.clear()) {
       const job = board.get(jobId);
       telemetry.jobDequeued();
@@ -340,14 +346,17 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
     await answers.close();
     tasks[Symbol.dispose]();
     leases[Symbol.dispose]();
-    await settleAll([registry], (handlers) => handlers.teardown(), {
+    await settleAll([registry], (handlers) => handlers.teardown({ teardownTimeoutMs }), {
       logger,
       failure: "handlers not torn down",
     });
-    await settleAll(transports, (transport) => transport[Symbol.asyncDispose](), {
-      logger,
-      failure: "transport did not close",
-    });
+    const close = (transport: JobTransport): Promise<void> =>
+      inTime(
+        transport[Symbol.asyncDispose](),
+        teardownTimeoutMs,
+        `The closing of the transport "${transport.name}"`,
+      );
+    await settleAll(transports, close, { logger, failure: "transport did not close" });
     // Whoever shares the store need not wait for the leases to run out.
     if (hasIdentity)
       await store.renewLeases(id, 0).catch((error: unknown) => {

@@ -2,6 +2,7 @@ import type { Abortable } from "../abortable.ts";
 import type { Capabilities } from "../capability/capabilities.ts";
 import type { Taint } from "../capability/matches.ts";
 import type { EventBus } from "../events/event-bus.ts";
+import { defaultTeardownTimeoutMs } from "../handler/handler-registry.ts";
 import type { Handler } from "../handler/handler.ts";
 import type { Plugin } from "../plugin/plugin.ts";
 import type { AdmissionOverrides } from "../policy/admission-rules.ts";
@@ -54,6 +55,11 @@ export interface WorkerOptions extends Abortable {
   readonly shutdownTimeoutMs?: number | undefined;
   /** Time a handler gets to end once it was aborted. @default 5_000 */
   readonly killGraceMs?: number | undefined;
+  /**
+   * Time each handler gets for its `teardown`, and each transport to pause and to close: what is late is logged by its name, and
+   * left. @default 10_000
+   */
+  readonly teardownTimeoutMs?: number | undefined;
   /** Life of a store lease that is not renewed. @default 60_000 */
   readonly leaseMs?: number | undefined;
   /** How long finished jobs are kept. @default 86_400_000 */
@@ -70,6 +76,7 @@ export interface WorkerDefaults {
   readonly maxQueuedJobs: number;
   readonly shutdownTimeoutMs: number;
   readonly killGraceMs: number;
+  readonly teardownTimeoutMs: number;
   readonly leaseMs: number;
   readonly resultRetentionMs: number;
 }
@@ -81,6 +88,7 @@ export function workerDefaults(options: WorkerOptions): WorkerDefaults {
     maxQueuedJobs = 10_000,
     shutdownTimeoutMs = 30_000,
     killGraceMs = 5_000,
+    teardownTimeoutMs = defaultTeardownTimeoutMs,
     leaseMs = 60_000,
     resultRetentionMs = 86_400_000,
   } = options;
@@ -89,6 +97,7 @@ export function workerDefaults(options: WorkerOptions): WorkerDefaults {
     maxQueuedJobs,
     shutdownTimeoutMs,
     killGraceMs,
+    teardownTimeoutMs,
     leaseMs,
     resultRetentionMs,
   };

@@ -47,6 +47,8 @@ describe("without anything", () => {
       policy: {
         rule: "allow-all",
         allowedModes: ["handler"],
+        network: "none",
+        allowedHosts: [],
         allowedOperations: ["*"],
         allowedImages: [],
         requireSignature: false,

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { inspect } from "node:util";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import {
   allowAllPolicy,
@@ -11,10 +12,13 @@ import {
   LongshoreError,
   memoryEventBus,
   memoryJobStore,
+  memoryTransport,
+  silentLogger,
   startWorker,
   type Handler,
   type HandlerContext,
   type JobStore,
+  type JobTransport,
   type Worker,
   type WorkerOptions,
 } from "../../src/index.ts";
@@ -554,6 +558,40 @@ describe("recovery", () => {
       data: 2,
       history: [{ attempt: 1, status: "abandoned" }, { attempt: 2 }],
     });
+  });
+});
+
+describe("stop", () => {
+  it("waits for no teardown and no transport that hang, and says which they are", async () => {
+    const errors: string[] = [];
+    const never = new Promise<never>(() => undefined);
+    const torn = vi.fn<() => void>();
+    const hanging: JobTransport = {
+      ...memoryTransport(),
+      name: "stuck",
+      [Symbol.asyncDispose]: () => never,
+    };
+    const worker = await startWorker({
+      policy: allowAllPolicy(),
+      workDir,
+      teardownTimeoutMs: 20,
+      logger: {
+        ...silentLogger,
+        error: (fields: unknown) => void errors.push(inspect(fields, { depth: 5 })),
+      },
+      transports: [hanging],
+      handlers: [
+        { ...echoHandler, teardown: torn },
+        { name: "hangs", operations: ["test.hangs"], execute: () => 1, teardown: () => never },
+      ],
+    });
+    await worker.stop();
+    expect(worker.state).toBe("stopped");
+    expect(torn).toHaveBeenCalledTimes(1);
+    expect(errors.join("\n")).toMatch(/teardown of the handler "hangs" has not ended within 20 ms/);
+    expect(errors.join("\n")).toMatch(
+      /closing of the transport "stuck" has not ended within 20 ms/,
+    );
   });
 });
 

@@ -136,7 +136,8 @@ function monitorSettings(context: ContainerContext): Record<string, string | num
     inputOnce: spec.config.stdinOnce === true ? 1 : 0,
     log: log?.path,
     logBytes: log?.maxBytes ?? 0,
-    logFiles: log?.maxFiles ?? 1,
+    // Beside the present one.
+    oldLogs: Math.max(0, (log?.maxFiles ?? 2) - 1),
     tree: cgroup === undefined ? undefined : containerCgroup(context, "freezer"),
     oom: memory && join(memory, oomFile),
     ...execSettings(context),

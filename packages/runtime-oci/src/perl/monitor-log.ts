@@ -15,7 +15,7 @@ sub open_log { my ($path) = @_;
   return 1; }
 sub rotate_log {
   my $path = $setting{log};
-  my $kept = $setting{logFiles};
+  my $kept = $setting{oldLogs};
   if ($kept < 1) { unlink $path; }
   else {
     for (my $i = $kept - 1; $i >= 1; $i--) { rename "$path.$i", "$path." . ($i + 1); }

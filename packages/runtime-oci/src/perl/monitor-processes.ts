@@ -24,7 +24,8 @@ sub start_process { my ($p, $wants_input, @command) = @_;
   my $pid = fork();
   return failed($p, "fork: $!") unless defined $pid;
   if (!$pid) {
-    $SIG{$_} = "DEFAULT" for qw(PIPE HUP INT TERM CHLD);
+    $SIG{$_} = "DEFAULT" for qw(PIPE HUP INT TERM);
+    hear_signals();
     # The root of a user namespace is anybody to the cgroups that it is shown.
     umask 022;
     open(STDIN, "<&", $in); open(STDOUT, ">&", $out); open(STDERR, ">&", $err);
@@ -143,6 +144,8 @@ sub ended { my ($p, $status) = @_;
   # All that it wrote is in its pipes by now.
   for my $stream (keys %{$p->{out}}) { 1 while $p->{out}{$stream} && read_stream($p, $stream) > 0; }
   $p->{queue} = [], close_input($p) if $p->{input};
+  # Those at its files would not end with it, and keep its mounts.
+  if ($p == $main) { kill 9, map { $_->{pid} } grep { $_->{direct} && $_->{pid} && !$_->{ended} } values %process; }
   if ($p == $main) { $p->{alone} = 0; kill_tree($p->{tree}, sub { $p->{alone} = 1; }); }
   else { announce($p); } }
 sub announce { my ($p) = @_; $p->{announced} = 1;

@@ -32,9 +32,14 @@ my @watches;
 sub now { my $time = "\0" x 16; call("clock_gettime", 0, $time); return unpack("q q", $time); }
 ${cgroupFunctions}${mountFunctions}${monitorLog}${monitorStreams}${monitorProcesses}
 
-pipe(my $woken, my $wake) or fail("pipe");
-unblock($woken); unblock($wake);
-$SIG{CHLD} = sub { local $!; syswrite($wake, "x"); };
+# A handler of Perl's runs between its own steps: for a signal that comes right before select(2) it would wait for the next one.
+my ($child_ended, $signal_bytes) = (pack("Q", 1 << 16), 8);
+my ($block_signals, $unblock_signals, $old_signals, $no_descriptor, $signal_flags) = (0, 1, 0, -1, 0x80800);
+call("rt_sigprocmask", $block_signals, $child_ended, $old_signals, $signal_bytes) == 0 or fail("block a signal");
+my $signals = call("signalfd4", $no_descriptor, $child_ended, $signal_bytes, $signal_flags);
+$signals >= 0 or fail("signalfd");
+open(my $woken, "<&=", $signals) or fail("signalfd");
+sub hear_signals { call("rt_sigprocmask", $unblock_signals, $child_ended, $old_signals, $signal_bytes); }
 
 unlink "monitor.sock";
 socket(my $listener, 1, 1, 0) or fail("socket");

@@ -6,6 +6,7 @@ import type {
   DriverContainerSpec,
   DriverSandboxSpec,
   LinuxContainerUser,
+  DriverRecoverOptions,
   RecoveredSandbox,
 } from "@longshore/core";
 import { containerContext } from "../container/container-context.ts";
@@ -36,6 +37,7 @@ const answerTimeoutMs = 10_000;
 export async function recoverSandboxes(
   runtime: RuntimeContext,
   known: readonly DriverSandboxSpec[],
+  { onProblem = () => undefined }: DriverRecoverOptions = {},
 ): Promise<ReadonlyMap<string, RecoveredSandbox>> {
   const records = await readSandboxRecords(runtime.stateDirectory);
   const byId = new Map(records.map((record) => [record.id, record]));
@@ -50,7 +52,14 @@ export async function recoverSandboxes(
   );
   await Promise.all(
     [...byId.values()].map(async (record) => {
-      if (!(await isOthers(record))) await takeDown(forgotten(runtime, record));
+      if (await isOthers(record)) return;
+      const { id: sandboxId } = record;
+      // Nobody waits for it: the others must not either. Its record stays, and so it is tried again.
+      await takeDown(forgotten(runtime, record), (message) =>
+        onProblem({ sandboxId, message }),
+      ).catch((error: unknown) => {
+        onProblem({ sandboxId, message: "It could not be taken down.", error });
+      });
     }),
   );
   return recovered;

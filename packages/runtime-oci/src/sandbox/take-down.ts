@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { release } from "../cgroup/release.ts";
 import { containerContext } from "../container/container-context.ts";
 import { readContainerRecords } from "../container/container-record.ts";
-import { controlMonitor } from "../container/control-monitor.ts";
+import { endMonitor } from "../container/end-monitor.ts";
 import { removeContainer } from "../container/remove-container.ts";
 import { connectMonitor } from "../monitor/launch-monitor.ts";
 import { initSocket, type SandboxContext } from "./sandbox-context.ts";
@@ -11,19 +11,27 @@ import { removeSandboxRecord } from "./sandbox-record.ts";
 /** What a driver makes in a sandbox's directory. */
 const ownNames = ["ns", "shm", "etc", "containers", "runtime", "init.sock"];
 
+/** Told of what had to be done by force. */
+export type TellProblem = (problem: string) => void;
+
 /**
  * Ends a sandbox with all its containers, whoever started them, and gives back all that it holds. What is gone already is no
  * error.
  *
  * @throws {LongshoreError} `IO_ERROR` when processes or mounts stay
  */
-export async function takeDown(context: SandboxContext): Promise<void> {
+export async function takeDown(
+  context: SandboxContext,
+  tell: TellProblem = () => undefined,
+): Promise<void> {
   const { runtime, spec, cgroup } = context;
   const containers = await readContainerRecords(spec.directory);
   await Promise.all(
     containers.map(async (container) => {
       const its = containerContext(context, container);
-      await endMonitor(its.directory);
+      if ((await endMonitor(its.directory)) === "killed") {
+        tell(`The monitor of the container ${container.id} did not answer, and was killed.`);
+      }
       await removeContainer(its);
     }),
   );
@@ -47,13 +55,4 @@ async function endInit(directory: string): Promise<void> {
   socket.on("error", () => undefined).resume();
   socket.write("end");
   await closed;
-}
-
-/** Has a container's monitor kill what it started, and waits until it is gone itself. */
-async function endMonitor(directory: string): Promise<void> {
-  const socket = await connectMonitor(directory, "monitor.sock").catch(() => undefined);
-  if (socket === undefined) return;
-  const monitor = controlMonitor(socket, directory);
-  monitor.connection.send("H");
-  await monitor.stop();
 }

@@ -1,4 +1,4 @@
-import { eventTopic, nanosecondsFromMs } from "@longshore/core";
+import { eventTopic, nanosecondsFromMs, type DriverRecoverProblem } from "@longshore/core";
 import type { ContainerEntry, SandboxEntry } from "./entries.ts";
 import type { Engine, EngineEventType } from "./engine.ts";
 import { toContainerStatus, toPodSandboxStatus } from "./statuses.ts";
@@ -29,6 +29,25 @@ export function announceContainer(
       image: record.config.image.image,
       ...(record.state === "exited" && { exitCode, reason }),
     },
+  });
+}
+
+/** Tells of a sandbox that nobody knows any more, and that could not be taken down, or only by force. */
+export function announceProblem(
+  engine: Engine,
+  {
+    runtimeHandler,
+    sandboxId,
+    message,
+    error,
+  }: DriverRecoverProblem & { readonly runtimeHandler: string },
+): void {
+  const fields = { runtimeHandler, podSandboxId: sandboxId, reason: message };
+  if (error === undefined) engine.logger.warn(fields, "a forgotten sandbox was ended by force");
+  else engine.logger.error({ ...fields, error }, "a forgotten sandbox could not be taken down");
+  publish(engine, eventTopic("worker", sandboxId, "problem"), {
+    entityType: "sandbox",
+    data: { sandboxId, runtimeHandler, message, isGone: error === undefined },
   });
 }
 

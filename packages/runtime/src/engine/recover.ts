@@ -1,4 +1,9 @@
-import { nanosecondsFromMs, type DriverSandboxSpec, type RecoveredSandbox } from "@longshore/core";
+import {
+  nanosecondsFromMs,
+  type DriverSandboxSpec,
+  type RecoveredSandbox,
+  type DriverRecoverProblem,
+} from "@longshore/core";
 import { stopSandboxEntry, watchSandbox } from "../calls/stop-sandbox.ts";
 import { fileOwners } from "../calls/container-files.ts";
 import { holdAgain } from "../calls/start-container.ts";
@@ -8,6 +13,7 @@ import type { ContainerRecord } from "../records/container-record.ts";
 import { removeTree } from "../records/remove-tree.ts";
 import type { StoredSandbox, StoredState } from "../records/record-store.ts";
 import type { SandboxNetworkSetup } from "../network/sandbox-network.ts";
+import { announceProblem } from "./announce.ts";
 import { driverLoopback } from "./driver-loopback.ts";
 import type { Engine } from "./engine.ts";
 import type { ContainerEntry, SandboxEntry } from "./entries.ts";
@@ -116,7 +122,9 @@ async function askDriver(engine: Engine, { name, ready, networks, signal }: Aski
     if (driver === undefined) return;
     // One that hangs must not keep the others from being served.
     const limit = anySignal(signal, AbortSignal.timeout(engine.recoverTimeoutMs));
-    found = await abortable(driver.recover(known, { signal: limit }), limit);
+    const onProblem = (problem: DriverRecoverProblem): void =>
+      announceProblem(engine, { ...problem, runtimeHandler: name });
+    found = await abortable(driver.recover(known, { signal: limit, onProblem }), limit);
   } catch (error) {
     signal.throwIfAborted();
     engine.logger.error(

@@ -27,7 +27,8 @@ const newlineByte = 0x0a;
  * @throws {Error} of the file system
  */
 export async function criLogWriter(log: ContainerLog): Promise<CriLogWriter> {
-  const { path, maxBytes = Infinity, maxFiles = 1 } = log;
+  const { path, maxBytes = Infinity, maxFiles = 2 } = log;
+  const oldFiles = maxFiles - 1;
   await mkdir(dirname(path), { recursive: true });
   const now = logClock();
   const turn = turnQueue();
@@ -61,14 +62,14 @@ export async function criLogWriter(log: ContainerLog): Promise<CriLogWriter> {
 
   /** The present file becomes `.1`, and so on; the oldest goes. */
   async function rotate(): Promise<void> {
-    await rm(`${path}.${maxFiles}`, { force: true });
-    for (let index = maxFiles - 1; index >= 0; index -= 1) {
+    await rm(`${path}.${oldFiles}`, { force: true });
+    for (let index = oldFiles - 1; index >= 0; index -= 1) {
       const from = index === 0 ? path : `${path}.${index}`;
       await rename(from, `${path}.${index + 1}`).catch((error: unknown) => {
         if (!hasCode(error, "ENOENT")) throw error;
       });
     }
-    if (maxFiles === 0) await rm(path, { force: true });
+    if (oldFiles === 0) await rm(path, { force: true });
     await change();
   }
 

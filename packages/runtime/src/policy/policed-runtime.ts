@@ -123,8 +123,9 @@ export function policedRuntime(runtime: Runtime, policy: Policy, who: PolicySubj
       return runtime.portForward({ ...request, ...sandbox }, options);
     },
     files(request) {
-      if (runtime.files(request) === undefined) return undefined;
-      return policedFiles(async (options) => {
+      const own = runtime.files(request);
+      if (own === undefined) return undefined;
+      return policedFiles(own, async (options) => {
         const ref = await onContainer(request, "execute", options);
         return runtime.files(ref);
       });

@@ -132,8 +132,11 @@ export async function connectRuntime(options: ConnectRuntimeOptions): Promise<Ru
           case "request":
             return unary({ method, request }, signal);
           case "session": {
-            const wrap = (connection: RemoteConnection): unknown =>
-              remoteSession(connection, method === "exec");
+            // Who watches a process may write to it though its outputs are over, or not wanted.
+            const { stdin } = (request ?? {}) as { readonly stdin?: boolean };
+            const ends =
+              method === "exec" ? (["exit"] as const) : stdin === true ? (["stdin"] as const) : [];
+            const wrap = (connection: RemoteConnection): unknown => remoteSession(connection, ends);
             return open({ method, request }, { signal, wrap });
           }
           case "connection":

@@ -18,6 +18,7 @@ export type Message =
   | { readonly kind: "item"; readonly value: unknown }
   | { readonly kind: "data"; readonly channel: ChannelName; readonly bytes: Uint8Array }
   | { readonly kind: "end"; readonly channel: ChannelName; readonly error?: WireError | undefined }
+  /** So much was taken; none: so was the end */
   | { readonly kind: "credit"; readonly channel: ChannelName; readonly bytes: number }
   | { readonly kind: "exit"; readonly value?: unknown; readonly error?: WireError | undefined }
   | {
@@ -29,7 +30,7 @@ export type Message =
   | { readonly kind: "answer"; readonly id: number; readonly error?: WireError | undefined };
 
 /** Changes with every message that an older side would not understand. */
-export const protocolVersion = 1;
+export const protocolVersion = 2;
 
 /** Longer messages are refused; streams are cut into pieces far below it. */
 export const maxMessageBytes = 33_554_432;

@@ -1,11 +1,5 @@
 import { Duplex } from "node:stream";
-import type {
-  ExecSession,
-  InputWriter,
-  LongshoreError,
-  ProcessExit,
-  TerminalSize,
-} from "@longshore/core";
+import type { ExecSession, LongshoreError, ProcessExit, TerminalSize } from "@longshore/core";
 import { inFlow, outFlow } from "./flow.ts";
 import type { ChannelName, Message } from "./message.ts";
 import type { RemoteConnection } from "./remote-call.ts";
@@ -13,18 +7,25 @@ import { fromWireError } from "./wire-error.ts";
 
 type Action = (Message & { kind: "ask" })["action"];
 
+/** What must have come to its end, beside the outputs, before a session needs its connection no more. */
+type SessionEnd = "exit" | "stdin";
+
 /**
  * The client's side of a call with streams. It is an `ExecSession`; for an attached session and a forwarded port the parts
  * that they do not have never answer.
  */
-export function remoteSession(connection: RemoteConnection, hasExit: boolean): ExecSession {
+export function remoteSession(
+  connection: RemoteConnection,
+  ends: readonly SessionEnd[],
+): ExecSession {
   const { socket, receive } = connection;
   const exit = Promise.withResolvers<ProcessExit>();
   // Nobody needs to look.
   exit.promise.catch(() => undefined);
   const input = outFlow(socket, "stdin");
+  const inputEnded = Promise.withResolvers<void>();
   const outputs = { stdout: reader("stdout"), stderr: reader("stderr") };
-  const open = new Set<string>(hasExit ? ["stdout", "stderr", "exit"] : ["stdout", "stderr"]);
+  const open = new Set<string>(["stdout", "stderr", ...ends]);
   const asked = new Map<number, PromiseWithResolvers<void>>();
   let lastAsked = 0;
   let lost: LongshoreError | undefined;
@@ -33,11 +34,15 @@ export function remoteSession(connection: RemoteConnection, hasExit: boolean): E
     return inFlow((bytes) => void socket.send({ kind: "credit", channel, bytes }));
   }
 
-  /** With all streams at their end and the exit known there is nothing to hold the connection for. */
+  const closeInput = (): void => {
+    input.close();
+    inputEnded.resolve();
+  };
+  /** With all that it waits for at its end there is nothing to hold the connection for. */
   const settle = (part: string): void => {
     open.delete(part);
     if (open.size > 0) return;
-    input.close();
+    closeInput();
     socket.close();
   };
 
@@ -52,7 +57,8 @@ export function remoteSession(connection: RemoteConnection, hasExit: boolean): E
         settle(message.channel);
         return;
       case "credit":
-        input.grant(message.bytes);
+        if (message.bytes === 0) inputEnded.resolve();
+        else input.grant(message.bytes);
         return;
       case "exit":
         if (message.error === undefined || message.error === null) {
@@ -85,7 +91,7 @@ export function remoteSession(connection: RemoteConnection, hasExit: boolean): E
 
   receive(onMessage, (error) => {
     lost = error;
-    input.close();
+    closeInput();
     outputs.stdout.end(error);
     outputs.stderr.end(error);
     exit.reject(error);
@@ -103,7 +109,18 @@ export function remoteSession(connection: RemoteConnection, hasExit: boolean): E
   };
 
   return {
-    stdin: inputWriter(input),
+    stdin: {
+      async write(chunk) {
+        await input.write(typeof chunk === "string" ? Buffer.from(chunk) : chunk);
+        // Disposing the session next must not overtake what the runtime has not taken yet.
+        await input.taken();
+      },
+      async end() {
+        await input.end();
+        await inputEnded.promise;
+        settle("stdin");
+      },
+    },
     stdout: outputs.stdout,
     stderr: outputs.stderr,
     exit: exit.promise,
@@ -121,20 +138,9 @@ export function remoteSession(connection: RemoteConnection, hasExit: boolean): E
   };
 }
 
-function inputWriter(flow: ReturnType<typeof outFlow>): InputWriter {
-  return {
-    write: (chunk) => flow.write(typeof chunk === "string" ? Buffer.from(chunk) : chunk),
-    async end() {
-      await flow.end();
-      // Disposing the session next must not overtake what the process has not been given yet.
-      await flow.taken();
-    },
-  };
-}
-
 /** The client's side of a forwarded port. */
 export function remoteConnection(connection: RemoteConnection): Duplex {
-  const session = remoteSession(connection, true);
+  const session = remoteSession(connection, ["exit"]);
   const duplex = Duplex.from({ readable: session.stdout, writable: writeInto });
   // A stream made of two says AbortError when its reader destroys it; nobody need listen for that.
   duplex.on("error", () => undefined);

@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type {
   AttachSession,
   ExecSession,
@@ -35,6 +36,10 @@ export function serveSession(
   }
   if ("exit" in session) void sendExit(socket, session.exit);
 
+  const end = async (): Promise<void> => {
+    await input.settle();
+    await endSession(session, flows);
+  };
   const act = async ({ action, argument }: Message & { kind: "ask" }): Promise<void> => {
     switch (action) {
       case "resize":
@@ -42,7 +47,7 @@ export function serveSession(
       case "kill":
         return "kill" in session ? session.kill(argument as SignalName) : undefined;
       case "dispose":
-        return endSession(session, flows);
+        return end();
       default:
         return action satisfies never;
     }
@@ -55,7 +60,7 @@ export function serveSession(
       else if (message.kind === "end") input.end();
       else if (message.kind === "ask") void answer(socket, message.id, act(message));
     },
-    close: () => endSession(session, flows),
+    close: end,
   };
 }
 
@@ -113,11 +118,15 @@ async function sendExit(socket: MessageSocket, exit: Promise<ProcessExit>): Prom
   }
 }
 
+interface InputQueue {
+  push(bytes: Uint8Array): void;
+  end(): void;
+  /** Resolves when all that can be handed over without waiting for the process has been */
+  settle(): Promise<void>;
+}
+
 /** Writes input in its order, and lets the client send more as it is taken. */
-function inputQueue(
-  writer: InputWriter,
-  socket: MessageSocket,
-): { push(bytes: Uint8Array): void; end(): void } {
+function inputQueue(writer: InputWriter, socket: MessageSocket): InputQueue {
   let last = Promise.resolve();
   const enqueue = (step: () => Promise<void>): void => {
     // A process that does not want its input is no fault of the call.
@@ -133,7 +142,15 @@ function inputQueue(
         }
       });
     },
-    end: () => enqueue(() => writer.end()),
+    end: () =>
+      enqueue(async () => {
+        try {
+          await writer.end();
+        } finally {
+          await socket.send({ kind: "credit", channel: "stdin", bytes: 0 });
+        }
+      }),
+    settle: () => Promise.race([last, nextTurn()]),
   };
 }
 

@@ -386,9 +386,9 @@ except (ssl.SSLError, ConnectionError) as e: print('closed')
       expect(world.server.lines.length).toBe(before);
     });
 
-    it("look at a hello that comes byte by byte", async () => {
+    it("look at a hello that comes byte by byte, and at the outer name of an encrypted one", async () => {
       const box = await world.open(nextId(), { allow: ["api.example.com"] });
-      const program = (name: string): string => `
+      const program = (name: string, isEncrypted: boolean): string => `
 import socket, ssl, os
 from urllib.parse import urlparse
 p = urlparse(os.environ['HTTP_PROXY'])
@@ -400,11 +400,20 @@ i, o = ssl.MemoryBIO(), ssl.MemoryBIO()
 t = c.wrap_bio(i, o, server_hostname='${name}')
 try: t.do_handshake()
 except ssl.SSLWantReadError: pass
-for b in o.read(): s.send(bytes([b]))
+hello = bytearray(o.read())
+if ${isEncrypted ? "True" : "False"}:
+    def add(at, n): hello[at:at + 2] = (int.from_bytes(hello[at:at + 2], 'big') + n).to_bytes(2, 'big')
+    more = bytes.fromhex('fe0d003b000001000107' + '0020' + '01' * 32 + '0011') + b'inner.example.org'
+    at = 43; at += 1 + hello[at]; at += 2 + int.from_bytes(hello[at:at + 2], 'big'); at += 1 + hello[at]
+    hello += more
+    for place in (3, 7, at): add(place, len(more))
+for b in hello: s.send(bytes([b]))
 print(len(s.recv(1)))
 `;
-      expect((await box.python(program("api.example.com"))).stdout).toBe("1\n");
-      expect((await box.python(program("www.example.com"))).stdout).toBe("0\n");
+      for (const isEncrypted of [false, true]) {
+        expect((await box.python(program("api.example.com", isEncrypted))).stdout).toBe("1\n");
+        expect((await box.python(program("www.example.com", isEncrypted))).stdout).toBe("0\n");
+      }
     });
 
     it("end when something else than TLS is spoken to port 443, or nothing", async () => {

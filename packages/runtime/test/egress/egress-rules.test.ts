@@ -118,6 +118,28 @@ describe("addresses", () => {
   });
 });
 
+/** Adds `encrypted_client_hello`, of type outer, as in RFC 9849 §5; what is within is encrypted, and here a name in the clear. */
+function withEncryptedHello(hello: Buffer): Buffer {
+  const payload = Buffer.from("inner.example.org");
+  const key = Buffer.alloc(32, 1);
+  const sized = (bytes: Buffer): Buffer => Buffer.concat([Buffer.of(0, bytes.length), bytes]);
+  const data = Buffer.concat([Buffer.of(0, 0, 1, 0, 1, 7), sized(key), sized(payload)]);
+  const extension = Buffer.concat([Buffer.of(0xfe, 0x0d), sized(data)]);
+  const whole = Buffer.concat([hello, extension]);
+  const add = (at: number): void => {
+    whole.writeUInt16BE(whole.readUInt16BE(at) + extension.length, at);
+  };
+  // Sizes of the record, of the message (24 bits), and of all extensions.
+  add(3);
+  add(7);
+  let at = 9 + 2 + 32;
+  at += 1 + whole.readUInt8(at);
+  at += 2 + whole.readUInt16BE(at);
+  at += 1 + whole.readUInt8(at);
+  add(at);
+  return whole;
+}
+
 describe("the first bytes of a connection", () => {
   it("show the name that a real client asks for, whole or in pieces", async () => {
     const hello = await clientHello("www.example.com");
@@ -138,6 +160,13 @@ describe("the first bytes of a connection", () => {
     expect(readClientHello(Buffer.concat(records))).toMatchObject({
       serverName: "www.example.com",
     });
+  });
+
+  it("show the outer name of an encrypted hello, whatever name is within", async () => {
+    for (const outer of ["www.example.com", ""]) {
+      const hello = withEncryptedHello(await clientHello(outer));
+      expect(readClientHello(hello)).toStrictEqual({ kind: "tls", serverName: outer || undefined });
+    }
   });
 
   it("show when there is no name", async () => {

@@ -2,7 +2,9 @@ import { once } from "node:events";
 import { stat } from "node:fs/promises";
 import { createConnection, createServer, type AddressInfo, type Server } from "node:net";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import {
   isLongshoreError,
   openSandbox,
@@ -194,6 +196,43 @@ describe("a runtime of another process", () => {
     expect(late).toMatchObject({ code: "RUNTIME_UNAVAILABLE", retryable: true });
     // The sandbox is removed through the runtime itself.
     await here.host.runtime.removePodSandbox({ podSandboxId: sandbox.id });
+  });
+
+  it("gives a process the input that was accepted, although the session is disposed of at once", async () => {
+    const received: string[] = [];
+    let isOver = false;
+    const input = (word: string): void => {
+      if (!isOver) received.push(word);
+    };
+    await using here = await place((runtime) => ({
+      ...runtime,
+      async attach() {
+        return {
+          stdin: {
+            async write(chunk) {
+              // As one that waits for the process to read.
+              for (let turns = 0; turns < 5; turns += 1) await nextTurn();
+              input(Buffer.from(chunk).toString());
+            },
+            async end() {
+              input("end");
+            },
+          },
+          stdout: Readable.from([]),
+          stderr: Readable.from([]),
+          async resize() {},
+          async [Symbol.asyncDispose]() {
+            isOver = true;
+          },
+        };
+      },
+    }));
+    const session = await here.client.attach?.({ containerId: "any", stdin: true });
+    await session?.stdin.write("one");
+    await session?.stdin.write("two");
+    await session?.stdin.end();
+    await session?.[Symbol.asyncDispose]();
+    expect(received).toEqual(["one", "two", "end"]);
   });
 
   it("serves many calls at the same time", async () => {

@@ -17,7 +17,7 @@ import { openImageStore, type ImageFlags } from "../image/image-store.ts";
 export const ociRuntimes = ["runc", "crun"] as const;
 
 const logMaxBytes = 16_777_216;
-const logMaxFiles = 4;
+const logMaxFiles = 5;
 
 /** The engine of a home directory with everything it is made of. One process at a time may have it. */
 export interface ComposedRuntime extends AsyncDisposable {

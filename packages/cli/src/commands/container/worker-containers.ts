@@ -34,7 +34,7 @@ export interface WorkerContainers extends AsyncDisposable {
  * @throws {LongshoreError} `RUNTIME_UNAVAILABLE` when no OCI runtime works here; `STATE_CONFLICT`
  */
 export async function openWorkerContainers(
-  { home, worker }: WorkerConfig,
+  { home, worker, policy: config }: WorkerConfig,
   options: WorkerContainersOptions,
 ): Promise<WorkerContainers> {
   const { probes, policy, admission, logger, events, signal } = options;
@@ -54,6 +54,8 @@ export async function openWorkerContainers(
           policy,
           rules: admissionRules(admission),
           backends: working,
+          network: config.network,
+          allowedHosts: config.allowedHosts,
           importImage: (built, importOptions) => importBuiltImage(images, built, importOptions),
           killGraceMs: worker.killGraceSeconds * 1_000,
           maxStdoutBytes: worker.maxStdoutBytes,
