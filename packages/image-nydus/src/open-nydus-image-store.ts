@@ -34,6 +34,7 @@ import { rootfsProvider } from "./rootfs/rootfs-provider.ts";
 import { collectGarbage, type CollectedGarbage } from "./store/collect-garbage.ts";
 import { toCriImage } from "./store/cri-image.ts";
 import { measureDiskUsage } from "./store/disk-usage.ts";
+import { recentlyUsed } from "./store/recently-used.ts";
 import { fetchDeviceIds } from "./store/fetch-device-ids.ts";
 import { findImage, findListedImage, isListed, requireImage } from "./store/find-image.ts";
 import { openImageDatabase } from "./store/image-database.ts";
@@ -121,6 +122,7 @@ export async function openNydusImageStore(
       publish(imageId, "committed");
     },
   });
+  const deviceIds = recentlyUsed((bootstrapId) => fetchDeviceIds(layout.blobPath(bootstrapId)));
   let closing: Promise<void> | undefined;
   let isCollectionDue = false;
 
@@ -258,7 +260,7 @@ export async function openNydusImageStore(
         ? { bootstrapId, devices: [], openReader: () => lazy.openReader(record) }
         : { bootstrapId, devices: complete };
     }
-    const ids = await fetchDeviceIds(layout.blobPath(bootstrapId));
+    const ids = await deviceIds.get(bootstrapId);
     return { bootstrapId, devices: ids.map((id) => layout.blobPath(id)) };
   }
 
@@ -268,8 +270,10 @@ export async function openNydusImageStore(
     listOwners: rootfs.listOwners,
     commitRootfs: committer.commitRootfs,
     async releaseRootfs(owner, releaseOptions) {
+      const held = database.owner(owner);
       await rootfs.releaseRootfs(owner, releaseOptions);
-      await collect();
+      // Looking at all files takes the longer the more images there are, and most releases leave nothing to delete.
+      if (isCollectionDue || (held !== undefined && database.isUnused(held))) await collect();
     },
     listImages: ({ image } = {}, { signal } = {}) =>
       run(signal, () => {

@@ -25,7 +25,7 @@ export interface OciDriverOptions {
 /** Limits and pausing need cgroups, which only root may use here. */
 function driverCapabilities(): ReadonlySet<DriverCapability> {
   if (process.geteuid?.() !== 0) return new Set(["survivesRestart"]);
-  return new Set(["updateResources", "pause", "survivesRestart"]);
+  return new Set(["updateResources", "pause", "loopback", "survivesRestart"]);
 }
 
 /**

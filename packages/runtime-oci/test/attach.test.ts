@@ -44,7 +44,7 @@ describe.skipIf(!canRun)("attaching to containers (needs root, runc and busybox)
     const [session] = container.sessions as [AttachSession];
     await session.stdin.write("word\n");
     // Until its monitor has nothing left to do, this program reads nothing: what was printed waits in the connection.
-    const end = join(spec.directory, "exit.json");
+    const end = join(machine.directoryOf(sandbox, spec.id), "exit.json");
     execFileSync("sh", ["-c", 'while [ ! -e "$0" ]; do sleep 0.01; done; sleep 0.2', end], {
       timeout: 20_000,
     });

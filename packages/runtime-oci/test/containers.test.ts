@@ -1,3 +1,4 @@
+import { basename, dirname } from "node:path";
 import { readdir, readFile, rename, stat } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { DriverContainer, DriverSandbox } from "@longshore/core";
@@ -87,7 +88,8 @@ describe.skipIf(!canRun).each(["runc", "crun"])("containers through %s (needs ro
       message: expect.stringContaining("no-such-program"),
     });
     expect(await machine.leftovers()).not.toContainEqual(expect.stringContaining(spec.id));
-    expect(await readdir(spec.directory)).not.toContain("monitor.sock");
+    const directory = machine.directoryOf(sandbox, spec.id);
+    expect(await readdir(dirname(directory))).not.toContain(basename(directory));
   });
 
   it("leaves nothing when a start is aborted", async () => {

@@ -14,7 +14,7 @@ describe.skipIf(!canRun).each(["runc", "crun"])("commands through %s (needs root
     machine = await openMachine(binary);
     sandbox = await machine.prepare();
     const spec = await machine.containerSpec("sleep 1000");
-    directory = spec.directory;
+    directory = machine.directoryOf(sandbox, spec.id);
     container = await sandbox.start(spec);
   });
   afterAll(async () => {

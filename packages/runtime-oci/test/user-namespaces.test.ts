@@ -97,7 +97,9 @@ describe.skipIf(!canRun).each(["runc", "crun"])(
       );
       expect(await probe.exit).toMatchObject({ exitCode: 0 });
       const pid =
-        (await readFile(join(spec.directory, "container.pid"), "utf8").catch(() => "")) || "";
+        (await readFile(join(machine.directoryOf(sandbox, spec.id), "container.pid"), "utf8").catch(
+          () => "",
+        )) || "";
       const pids = pid === "" ? await sandboxPids(machine, spec.id) : [pid];
       for (const each of pids) {
         const status = await readFile(`/proc/${each.trim()}/status`, "utf8");

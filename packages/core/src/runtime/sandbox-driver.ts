@@ -24,6 +24,7 @@ import type { ContainerStats, PodSandboxStats } from "./stats.ts";
  * - `"updateResources"`: limits of a running container can be changed
  * - `"blockRootfs"`: takes a {@link Rootfs} of kind `block`; the other kinds every driver takes
  * - `"pause"`: containers can be frozen and go on later
+ * - `"loopback"`: makes the network `"none"` of a sandbox itself, so that nobody else need make a namespace for it
  * - `"survivesRestart"`: containers go on running, and their logs are written, while this program is down
  */
 export type DriverCapability =
@@ -31,6 +32,7 @@ export type DriverCapability =
   | "updateResources"
   | "blockRootfs"
   | "pause"
+  | "loopback"
   | "survivesRestart";
 
 /** Whether a driver can work on this machine. */

@@ -79,9 +79,7 @@ export function mountRecords(directory: string): MountRecords {
       const isLeft = (path: string): boolean =>
         dead.some(({ target }) => isBelow(path, target)) &&
         !held.some((target) => isBelow(path, target));
-      const mounts = (await listMounts()).map(({ target }) =>
-        Buffer.from(target, "latin1").toString(),
-      );
+      const mounts = listMounts().map(({ target }) => Buffer.from(target, "latin1").toString());
       // Later ones lie over earlier ones.
       const left = [...new Set(mounts.toReversed().filter(isLeft))];
       for (const target of left) await unmount(target);

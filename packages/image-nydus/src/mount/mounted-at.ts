@@ -11,14 +11,14 @@ export async function isMounted(target: string): Promise<boolean> {
 /** What is mounted exactly there; the topmost when there are several. */
 export async function mountedAt(target: string): Promise<MountInfo | undefined> {
   const path = toTarget(await mountPath(target));
-  return (await listMounts()).findLast((mount) => mount.target === path);
+  return listMounts().findLast((mount) => mount.target === path);
 }
 
 /** What is mounted there or below, in the order in which it can be taken down. */
 export async function mountedBelow(directory: string): Promise<MountInfo[]> {
   const path = toTarget(await mountPath(directory));
   const prefix = path === "/" ? path : `${path}/`;
-  const mounts = await listMounts();
+  const mounts = listMounts();
   return mounts.filter(({ target }) => target === path || target.startsWith(prefix)).toReversed();
 }
 

@@ -11,9 +11,10 @@ import { mountOverlay } from "../mount/mount-overlay.ts";
 import type { MountRecords } from "../mount/mount-records.ts";
 import { openBootstrap, type RafsFilesystem } from "../rafs/open-bootstrap.ts";
 import type { OwnerRecord } from "../store/image-records.ts";
+import type { RecentlyUsed } from "../store/recently-used.ts";
 import type { StoreLayout } from "../store/store-layout.ts";
 import { blobFiles, type ImageMounts, type MountableImage } from "./image-mounts.ts";
-import { makeLikeRoot } from "./make-like-root.ts";
+import { makeLikeRoot, type RootAttributes } from "./make-like-root.ts";
 import { ownerDirectory, type OwnerDirectory } from "./owner-directories.ts";
 import { parseOwnerForm } from "./rootfs-form.ts";
 
@@ -27,6 +28,8 @@ export interface UpkeepPlace {
   readonly layout: StoreLayout;
   readonly mounts: ImageMounts;
   readonly records: MountRecords;
+  /** By bootstrap id */
+  readonly roots: RecentlyUsed<RootAttributes>;
   /** Directory of all owners' directories */
   readonly root: string;
 }
@@ -76,11 +79,11 @@ interface Layers {
 }
 
 async function layers(
-  { layout, mounts }: UpkeepPlace,
+  { roots, mounts }: UpkeepPlace,
   { image, directory, idMappings, signal }: OwnedImage,
 ): Promise<Layers> {
   const upperDir = await directory.fill("upper", async (partial) => {
-    await makeLikeRoot(partial, await openImage(layout, image), idMappings);
+    await makeLikeRoot(partial, await roots.get(image.bootstrapId), idMappings);
   });
   const { work: workDir, merged } = await directory.makeMountPoints();
   const { path: lower, release } = await mounts.hold(image, { signal, idMappings });

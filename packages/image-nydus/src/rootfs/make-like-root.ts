@@ -4,6 +4,21 @@ import { attributeWriter } from "../mount/attribute-writer.ts";
 import { refuseUnmapped } from "../mount/refuse-unmapped.ts";
 import { ownerShift } from "../mount/shift-owner.ts";
 import type { RafsFilesystem } from "../rafs/open-bootstrap.ts";
+import type { FileStat } from "../rafs/readable-filesystem.ts";
+
+/** Attributes of an image's root. */
+export type RootAttributes = Pick<FileStat, "mode" | "uid" | "gid" | "mtime"> & {
+  readonly xattrs: readonly (readonly [name: string, value: Buffer])[];
+};
+
+export function rootAttributes(image: RafsFilesystem): RootAttributes {
+  const { mode, uid, gid, mtime } = image.stat(image.rootNid);
+  // Copies: the whole of the image's metadata need not stay with them.
+  const xattrs = [...image.xattrs(image.rootNid)].map(
+    ([name, value]) => [name, Buffer.from(value)] as const,
+  );
+  return { mode, uid, gid, mtime, xattrs };
+}
 
 /**
  * Makes a directory with the attributes that the root of an image has: the root of an overlay has those of its topmost
@@ -14,12 +29,12 @@ import type { RafsFilesystem } from "../rafs/open-bootstrap.ts";
  */
 export async function makeLikeRoot(
   directory: string,
-  image: RafsFilesystem,
+  root: RootAttributes,
   idMappings?: RootfsIdMappings,
 ): Promise<void> {
-  const { mode, uid, gid, mtime } = image.stat(image.rootNid);
+  const { mode, uid, gid, mtime } = root;
   const shift = idMappings && ownerShift(idMappings, { to: "host", unmapped: refuseUnmapped("/") });
-  const xattrs = [...image.xattrs(image.rootNid)]
+  const xattrs = root.xattrs
     // They steer the overlay itself.
     .filter(([name]) => !name.startsWith("trusted.overlay."))
     .map(([name, value]) => [name, shift?.xattr(name, value) ?? value] as const);

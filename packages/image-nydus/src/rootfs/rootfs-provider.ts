@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   LongshoreError,
@@ -12,14 +13,17 @@ import { checkIdMappings } from "../mount/id-mappings.ts";
 import type { MountRecords } from "../mount/mount-records.ts";
 import type { MountProbe } from "../mount/probe-mounts.ts";
 import { parseImageConfigFile } from "../registry/image-config-file.ts";
+import { openBootstrap } from "../rafs/open-bootstrap.ts";
 import { requireImage, requireListedImage } from "../store/find-image.ts";
 import { toImageConfig } from "../store/image-config.ts";
 import type { ImageDatabase } from "../store/image-database.ts";
 import type { ImageRecord, OwnerRecord } from "../store/image-records.ts";
+import { recentlyUsed } from "../store/recently-used.ts";
 import type { StoreLayout } from "../store/store-layout.ts";
 import type { ImageMounts, MountableImage } from "./image-mounts.ts";
 import { keepUpRootfs, type Upkeep } from "./keep-up-rootfs.ts";
 import { keyedLock } from "./keyed-lock.ts";
+import { rootAttributes } from "./make-like-root.ts";
 import { ownerDirectory } from "./owner-directories.ts";
 import {
   chooseForm,
@@ -67,6 +71,9 @@ export interface OwnedRootfsProvider extends RootfsProvider, AsyncDisposable {
 export function rootfsProvider(options: RootfsProviderOptions): OwnedRootfsProvider {
   const { database, layout, mounts, records } = options;
   const root = join(layout.mountDirectory, "owners");
+  const roots = recentlyUsed(async (bootstrapId) =>
+    rootAttributes(openBootstrap(await readFile(layout.blobPath(bootstrapId)))),
+  );
   const kept = new Map<string, Upkeep>();
   const lock = keyedLock();
   let isClosed = false;
@@ -91,7 +98,7 @@ export function rootfsProvider(options: RootfsProviderOptions): OwnedRootfsProvi
       if (known === undefined) add(record);
       else await options.recoverMounts();
       try {
-        upkeep = await keepUpRootfs({ layout, mounts, records, root }, record, {
+        upkeep = await keepUpRootfs({ layout, mounts, records, roots, root }, record, {
           image: await options.findMountable(record),
           signal: prepareOptions.signal,
         });

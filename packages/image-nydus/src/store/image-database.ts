@@ -83,6 +83,8 @@ export interface ImageDatabase extends Disposable {
   owner(owner: string): OwnerRecord | undefined;
   owners(): readonly OwnerRecord[];
   removeOwner(owner: string): void;
+  /** Whether an image, or metadata of it that an owner used, is needed by nobody any more. */
+  isUnused(image: Pick<OwnerRecord, "imageId" | "bootstrapId">): boolean;
   /** Forgets where chunks of a blob lie: its file is broken or gone. */
   forgetChunks(blobId: string): void;
   /**
@@ -353,6 +355,18 @@ export function openImageDatabase(path: string): ImageDatabase {
     removeOwner: (owner) => {
       inTransaction(() => sql("DELETE FROM owners WHERE owner = ?").run(owner));
     },
+    isUnused: ({ imageId, bootstrapId }) =>
+      read(() => {
+        const needed = sql(
+          `SELECT
+             EXISTS (SELECT 1 FROM owners WHERE image_id = :image)
+               OR EXISTS (SELECT 1 FROM names WHERE image_id = :image)
+               OR EXISTS (SELECT 1 FROM images WHERE image_id = :image AND pinned = 1) AS image,
+             EXISTS (SELECT 1 FROM images WHERE bootstrap_id = :bootstrap)
+               OR EXISTS (SELECT 1 FROM owners WHERE bootstrap_id = :bootstrap) AS bootstrap`,
+        ).get({ image: imageId, bootstrap: bootstrapId });
+        return needed?.["image"] !== 1 || needed["bootstrap"] !== 1;
+      }),
     forgetChunks: (blobId) => {
       inTransaction(() => sql("DELETE FROM chunks WHERE blob_no = ?").run(blobNo(blobId)));
     },

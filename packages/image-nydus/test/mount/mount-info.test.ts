@@ -68,9 +68,7 @@ describe("the list of mounts", () => {
     );
   });
 
-  it("knows what is mounted here", async () => {
-    expect(await listMounts()).toContainEqual(
-      expect.objectContaining({ target: "/proc", type: "proc" }),
-    );
+  it("knows what is mounted here", () => {
+    expect(listMounts()).toContainEqual(expect.objectContaining({ target: "/proc", type: "proc" }));
   });
 });

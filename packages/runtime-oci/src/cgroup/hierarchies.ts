@@ -1,4 +1,5 @@
-import { readdir, readFile, rmdir } from "node:fs/promises";
+import { readdirSync, rmdirSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseMountInfo } from "../spec/mount-info.ts";
 
@@ -65,19 +66,27 @@ export function cgroupDirectories(
 }
 
 /** Removes an empty cgroup with those below it; one that is gone, or still has processes, is no error. */
-export async function removeCgroup(directory: string): Promise<void> {
+export function removeCgroup(directory: string): void {
+  // The kernel's own files wait for no disk, and there are a dozen hierarchies: asking other threads would take longer.
+  if (isRemoved(directory)) return;
   let names: string[] = [];
   try {
-    const entries = await readdir(directory, { withFileTypes: true });
+    const entries = readdirSync(directory, { withFileTypes: true });
     names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
   } catch {
     // Gone: so is what was below.
     return;
   }
-  await Promise.all(names.map(async (name) => removeCgroup(join(directory, name))));
+  for (const name of names) removeCgroup(join(directory, name));
+  if (names.length > 0) isRemoved(directory);
+}
+
+/** `false` for one that is busy, or has others below it; a later removal of the sandbox tries again. */
+function isRemoved(directory: string): boolean {
   try {
-    await rmdir(directory);
-  } catch {
-    // Busy, or removed by somebody else; a later removal of the sandbox tries again.
+    rmdirSync(directory);
+    return true;
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "ENOENT";
   }
 }

@@ -1,7 +1,7 @@
-import { readdir, readFile, realpath } from "node:fs/promises";
+import { readdirSync, readFileSync } from "node:fs";
+import { realpath } from "node:fs/promises";
 import { join } from "node:path";
-import { runPerl } from "../perl/run-perl.ts";
-import { releaseProgram } from "../perl/release-program.ts";
+import type { PerlHelper } from "../perl/perl-helper.ts";
 import { parseMountInfo } from "../spec/mount-info.ts";
 import {
   cgroupDirectories,
@@ -14,11 +14,14 @@ import {
 const patienceSeconds = 20;
 
 export interface ReleaseOptions {
+  readonly helper: PerlHelper;
   readonly hierarchies: CgroupHierarchies | undefined;
   /** Path in the hierarchies whose processes are killed */
   readonly cgroup: string | undefined;
   /** What is mounted there, or below, is unmounted */
   readonly directories: readonly string[];
+  /** Files and directories that are removed then. @default none */
+  readonly remove?: readonly string[] | undefined;
 }
 
 /**
@@ -27,28 +30,33 @@ export interface ReleaseOptions {
  * @throws {LongshoreError} `IO_ERROR` when processes stay, or a mount
  */
 export async function release(options: ReleaseOptions): Promise<void> {
-  const { hierarchies, cgroup, directories } = options;
-  const mounts = await mountedPaths(directories);
-  const words = mounts.map((path) => `unmount=${path}`);
+  const { helper, hierarchies, cgroup, directories, remove = [] } = options;
+  const mounts = topmost(await mountedPaths(directories));
+  const words = [
+    ...mounts.map((path) => `unmount=${path}`),
+    ...remove.map((path) => `remove=${path}`),
+  ];
   if (hierarchies !== undefined && cgroup !== undefined) {
     const members = cgroupDirectory(hierarchies, cgroup, "freezer") ?? "";
-    if (await hasMembers(members)) words.unshift(`kill=${members}`);
+    if (hasMembers(members)) words.unshift(`kill=${members}`);
   }
   if (words.length > 0) {
-    await runPerl(
-      releaseProgram,
-      [String(patienceSeconds), ...words],
-      "end the sandbox's processes",
-    );
+    const args = [String(patienceSeconds), ...words];
+    await helper.run("release", args, "end the sandbox's processes");
   }
   if (hierarchies === undefined || cgroup === undefined) return;
-  await Promise.all(cgroupDirectories(hierarchies, cgroup).map(removeCgroup));
+  for (const directory of cgroupDirectories(hierarchies, cgroup)) removeCgroup(directory);
+}
+
+/** Those that take all others down with them. */
+function topmost(paths: readonly string[]): readonly string[] {
+  return paths.filter((path) => !paths.some((other) => path.startsWith(`${other}/`)));
 }
 
 /** What is mounted at directories and below, in the order in which it can be unmounted. */
 export async function mountedPaths(paths: readonly string[]): Promise<readonly string[]> {
   const directories = await Promise.all(paths.map(realPath));
-  const mounts = parseMountInfo(await readFile("/proc/self/mountinfo", "utf8"));
+  const mounts = parseMountInfo(readFileSync("/proc/self/mountinfo", "utf8"));
   return mounts
     .map(({ mountPoint }) => mountPoint)
     .filter((path) => directories.some((each) => path === each || path.startsWith(`${each}/`)))
@@ -56,15 +64,13 @@ export async function mountedPaths(paths: readonly string[]): Promise<readonly s
 }
 
 /** Whether a cgroup, or one below it, has processes. */
-async function hasMembers(directory: string): Promise<boolean> {
+function hasMembers(directory: string): boolean {
   try {
-    if ((await readFile(join(directory, "cgroup.procs"), "utf8")) !== "") return true;
-    const entries = await readdir(directory, { withFileTypes: true });
-    const children = entries.filter((entry) => entry.isDirectory());
-    const answers = await Promise.all(
-      children.map(async ({ name }) => hasMembers(join(directory, name))),
+    // The kernel's own files wait for no disk.
+    if (readFileSync(join(directory, "cgroup.procs"), "utf8") !== "") return true;
+    return readdirSync(directory, { withFileTypes: true }).some(
+      (entry) => entry.isDirectory() && hasMembers(join(directory, entry.name)),
     );
-    return answers.includes(true);
   } catch {
     // It is not there.
     return false;

@@ -1,6 +1,7 @@
 import { lstat } from "node:fs/promises";
 import { join } from "node:path";
-import { LongshoreError, type Rootfs } from "@longshore/core";
+import { containerUser, LongshoreError, type Rootfs } from "@longshore/core";
+import { isNumericUser, type Accounts } from "../spec/resolve-user.ts";
 import type { ContainerContext } from "./container-context.ts";
 import { containerSpec } from "./container-spec.ts";
 import { wantedStreams } from "./wanted-streams.ts";
@@ -14,7 +15,16 @@ export async function checkContainer(context: ContainerContext): Promise<void> {
   const { spec } = context;
   checkRootfs(spec.rootfs);
   for (const request of spec.attach ?? []) wantedStreams(spec.process, request);
-  await containerSpec(context, await layerWithAccounts(spec.rootfs));
+  const rootPath = await layerWithAccounts(spec.rootfs);
+  await containerSpec(context, { rootPath, ...(!needsAccounts(context) && { accounts: nobody }) });
+}
+
+const nobody: Accounts = { users: [], groups: [] };
+
+/** Whether it depends on the image's accounts if the user can be had; home and groups are looked up at the start. */
+function needsAccounts({ spec, config, users }: ContainerContext): boolean {
+  const user = containerUser(config.linux?.securityContext, spec.process.user) ?? "0";
+  return users !== undefined || !isNumericUser(user);
 }
 
 /** @throws {LongshoreError} for one that cannot be mounted on the host */

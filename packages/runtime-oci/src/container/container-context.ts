@@ -3,6 +3,7 @@ import type { ContainerConfig, DriverContainerSpec, Rootfs } from "@longshore/co
 import { cgroupDirectory } from "../cgroup/hierarchies.ts";
 import { sandboxNamespaces, type SandboxContext } from "../sandbox/sandbox-context.ts";
 import { sandboxUsers, type SandboxUsers } from "../sandbox/user-namespace.ts";
+import { containerDirectory } from "./container-record.ts";
 import { rootName, sharedRoot } from "./shared-roots.ts";
 
 /** A container with what it is made in. */
@@ -13,6 +14,8 @@ export interface ContainerContext {
   readonly config: ContainerConfig;
   /** Path in the cgroup hierarchies; absent without them */
   readonly cgroup: string | undefined;
+  /** For its files and the monitor's socket; in the sandbox's, with which it goes */
+  readonly directory: string;
   /** Root filesystem on the host, once it is mounted */
   readonly rootPath: string;
   /** Whether the monitor mounts it */
@@ -29,7 +32,8 @@ export function containerContext(
   const { linux } = config;
   const users = sandboxUsers(sandbox.spec);
   const plain = users === undefined ? plainRoot(rootfs) : undefined;
-  const target = users === undefined ? spec.directory : sharedRoot(spec.id);
+  const directory = containerDirectory(sandbox.spec.directory, spec.id);
+  const target = users === undefined ? directory : sharedRoot(spec.id);
   const namespaceOptions = {
     ...sandboxNamespaces(sandbox.spec),
     ...linux?.securityContext?.namespaceOptions,
@@ -42,6 +46,7 @@ export function containerContext(
       linux: { ...linux, securityContext: { ...linux?.securityContext, namespaceOptions } },
     },
     cgroup: sandbox.cgroup && join(sandbox.cgroup, spec.id),
+    directory,
     rootPath: plain ?? join(target, rootName),
     isMounted: plain === undefined,
     users,

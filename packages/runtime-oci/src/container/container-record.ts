@@ -1,36 +1,45 @@
-import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { mkdirSync, rmSync } from "node:fs";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { DriverContainerSpec } from "@longshore/core";
 import { replaceFile } from "../sandbox/sandbox-record.ts";
 
-/** Writes down a container in its sandbox's directory, before anything of it is made. */
-export async function writeContainerRecord(
-  sandboxDirectory: string,
-  spec: DriverContainerSpec,
-): Promise<void> {
-  const directory = join(sandboxDirectory, "containers");
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  const { attach: _sessions, ...lasting } = spec;
-  await replaceFile(join(directory, spec.id), JSON.stringify(encodeBytes(lasting)));
+const recordName = "record.json";
+
+/** Directory of a container, in that of its sandbox. */
+export function containerDirectory(sandboxDirectory: string, id: string): string {
+  return join(sandboxDirectory, "containers", id);
 }
 
-export async function removeContainerRecord(sandboxDirectory: string, id: string): Promise<void> {
-  await rm(join(sandboxDirectory, "containers", id), { force: true });
+/** Makes a container's directory and writes it down there, before anything else of it is made. */
+export function writeContainerRecord(sandboxDirectory: string, spec: DriverContainerSpec): void {
+  const directory = containerDirectory(sandboxDirectory, spec.id);
+  mkdirSync(directory, { recursive: true, mode: 0o711 });
+  const { attach: _sessions, ...lasting } = spec;
+  replaceFile(join(directory, recordName), JSON.stringify(encodeBytes(lasting)));
+}
+
+/** Removes it with its directory, in which nothing is mounted any more. */
+export function removeContainerRecord(sandboxDirectory: string, id: string): void {
+  // A handful of files in memory: asking other threads for each would take longer.
+  rmSync(containerDirectory(sandboxDirectory, id), { recursive: true, force: true });
 }
 
 /** All containers that were written down; a file that this program did not finish is none. */
 export async function readContainerRecords(
   sandboxDirectory: string,
 ): Promise<readonly DriverContainerSpec[]> {
-  const directory = join(sandboxDirectory, "containers");
-  const names = await readdir(directory).catch(() => []);
-  const specs = await Promise.all(
-    names
-      .filter((name) => !name.endsWith(".part"))
-      .map(async (name) => JSON.parse(await readFile(join(directory, name), "utf8")) as unknown),
+  const ids = await readdir(join(sandboxDirectory, "containers")).catch(() => []);
+  const texts = await Promise.all(
+    ids.map(async (id) => {
+      const path = join(containerDirectory(sandboxDirectory, id), recordName);
+      return readFile(path, "utf8").catch(() => undefined);
+    }),
   );
   // It is this program's own file, in a directory that nobody else may write to.
-  return specs.map((spec) => decodeBytes(spec) as DriverContainerSpec);
+  return texts
+    .filter((text) => text !== undefined)
+    .map((text) => decodeBytes(JSON.parse(text) as unknown) as DriverContainerSpec);
 }
 
 const bytesKey = "$base64";

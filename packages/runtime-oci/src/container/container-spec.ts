@@ -4,18 +4,28 @@ import { buildContainerSpec } from "../spec/build-container-spec.ts";
 import { buildExecProcess } from "../spec/build-exec-process.ts";
 import type { NamespacePaths } from "../spec/namespaces.ts";
 import type { OciProcess, OciSpec } from "../spec/oci-spec.ts";
+import type { Accounts } from "../spec/resolve-user.ts";
 import { isRootless, sandboxNamespaces } from "../sandbox/sandbox-context.ts";
 import { rootlessProcess, rootlessSpec } from "../sandbox/check-rootless.ts";
 import { sandboxUsers } from "../sandbox/user-namespace.ts";
 import type { ContainerContext } from "./container-context.ts";
 
+/** Where a container's root filesystem can be looked at; where it will be is in the context. */
+export interface VisibleRoot {
+  readonly rootPath: string;
+  /** @default read from there */
+  readonly accounts?: Accounts | undefined;
+}
+
 /**
  * The configuration that a container is started with.
  *
- * @param rootPath where its root filesystem can be looked at; where it will be is in the context
  * @throws {LongshoreError} `VALIDATION_ERROR`, `RUNTIME_NOT_SUPPORTED`
  */
-export async function containerSpec(context: ContainerContext, rootPath: string): Promise<OciSpec> {
+export async function containerSpec(
+  context: ContainerContext,
+  { rootPath, accounts }: VisibleRoot,
+): Promise<OciSpec> {
   const { sandbox, spec, config, cgroup } = context;
   const { directory } = sandbox.spec;
   const hasHostIpc = config.linux?.securityContext?.namespaceOptions?.ipc === "node";
@@ -24,15 +34,16 @@ export async function containerSpec(context: ContainerContext, rootPath: string)
     config,
     process: spec.process,
     rootPath,
+    accounts,
     host: sandbox.runtime.host,
     containerId: spec.id,
     sandboxId: sandbox.spec.id,
     namespaces: namespacePaths(context),
     cgroupsPath: cgroup,
     files: {
-      hosts: join(directory, "hosts"),
-      resolvConf: join(directory, "resolv.conf"),
-      hostname: join(directory, "hostname"),
+      hosts: join(directory, "etc", "hosts"),
+      resolvConf: join(directory, "etc", "resolv.conf"),
+      hostname: join(directory, "etc", "hostname"),
       ...(!hasHostIpc && { shm: join(directory, "shm") }),
     },
   });

@@ -4,13 +4,14 @@ import { join } from "node:path";
 import { LongshoreError, type DriverExit } from "@longshore/core";
 import { monitorGone, openConnection, type Connection } from "../monitor/connection.ts";
 import { parseExitRecord } from "../monitor/exit-record.ts";
+import { parseAccounts, type Accounts } from "../spec/resolve-user.ts";
 import { monitorFailure } from "../monitor/launch-monitor.ts";
 
 /** The connection to a container's monitor that gives orders. */
 export interface ControlledMonitor {
   readonly connection: Connection;
-  /** Resolves when the root filesystem is there. Rejects with what the monitor said when it cannot work. */
-  readonly mounted: Promise<void>;
+  /** Resolves when the root filesystem is there, with its accounts if the monitor could read them. Rejects with what the monitor said when it cannot work. */
+  readonly mounted: Promise<Accounts | undefined>;
   /** The process's id, or why it could not be started */
   readonly started: Promise<number | { readonly failure: string }>;
   readonly exit: Promise<DriverExit>;
@@ -23,11 +24,11 @@ const stopTimeoutMs = 30_000;
 
 /** Listens to what a monitor tells of its container. */
 export function controlMonitor(socket: Socket, directory: string): ControlledMonitor {
-  const mounted = Promise.withResolvers<void>();
+  const mounted = Promise.withResolvers<Accounts | undefined>();
   const started = Promise.withResolvers<number | { readonly failure: string }>();
   const exit = Promise.withResolvers<DriverExit>();
   const connection = openConnection(socket, (type, body) => {
-    if (type === "m") mounted.resolve();
+    if (type === "m") mounted.resolve(toAccounts(body));
     else if (type === "p") started.resolve(Number(body.toString("latin1")));
     else if (type === "f") started.resolve({ failure: body.toString() });
     else if (type === "x") {
@@ -58,6 +59,13 @@ export function controlMonitor(socket: Socket, directory: string): ControlledMon
       await inTime(connection.closed);
     },
   };
+}
+
+/** Two texts, each after its length; nothing when they were not read. */
+function toAccounts(body: Buffer): Accounts | undefined {
+  if (body.length === 0) return undefined;
+  const end = 4 + body.readUInt32BE(0);
+  return parseAccounts(body.toString("utf8", 4, end), body.toString("utf8", end + 4));
 }
 
 /** Waits for a monitor, but not for ever: one that is stopped holds its socket open and never answers. */

@@ -10,6 +10,7 @@ import type { Connection } from "../monitor/connection.ts";
 import { connectMonitor } from "../monitor/launch-monitor.ts";
 import { attachSession, processStreams, streamBits } from "../monitor/session.ts";
 import { runRuntime } from "../runtime/run-runtime.ts";
+import { runtimeState } from "../sandbox/sandbox-context.ts";
 import { containerFileAccess } from "./container-file-access.ts";
 import type { ContainerContext } from "./container-context.ts";
 import { containerStats } from "./container-stats.ts";
@@ -50,6 +51,7 @@ export function driverContainer(
     if (runtime.life.hasEnded()) return;
     // Without its monitor nobody would hear of its end, nor write its log; `remove` tries again.
     await release({
+      helper: runtime.helper,
       hierarchies: runtime.hierarchies,
       cgroup: context.cgroup,
       directories: [],
@@ -78,7 +80,7 @@ export function driverContainer(
     async attach(request, options) {
       const wanted = wantedStreams(spec.process, request);
       checkRunning();
-      const socket = await connectMonitor(spec.directory, "monitor.sock", options).catch(
+      const socket = await connectMonitor(context.directory, "monitor.sock", options).catch(
         (cause) => {
           throw new LongshoreError("SANDBOX_INVALID_STATE", "The container has ended.", { cause });
         },
@@ -145,6 +147,6 @@ export function driverContainer(
   async function freeze(command: "pause" | "resume"): Promise<void> {
     // The OCI runtime calls it an error when there is nothing to do.
     if ((await isFrozen(context)) === (command === "pause")) return;
-    await runRuntime(runtime, [command, spec.id]);
+    await runRuntime(runtime, { args: [command, spec.id], state: runtimeState(sandbox) });
   }
 }

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { processIdentity } from "../sandbox/sandbox-record.ts";
+import { runtimeState } from "../sandbox/sandbox-context.ts";
 import type { ContainerContext } from "./container-context.ts";
 
 /**
@@ -8,9 +9,9 @@ import type { ContainerContext } from "./container-context.ts";
  * started ends with its process namespace.
  */
 export async function endUnwatched({ sandbox, spec }: ContainerContext): Promise<void> {
-  const { hierarchies, stateDirectory } = sandbox.runtime;
+  const { hierarchies } = sandbox.runtime;
   if (hierarchies !== undefined) return;
-  const path = join(stateDirectory, "state", spec.id, "state.json");
+  const path = join(runtimeState(sandbox), spec.id, "state.json");
   const text = await readFile(path, "utf8").catch(() => undefined);
   if (text === undefined) return;
   // runc's own file, in the driver's directory.

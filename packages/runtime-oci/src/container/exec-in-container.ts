@@ -22,7 +22,7 @@ export async function execInContainer(
   signal?.throwIfAborted();
   const process = await execProcess(context, spec);
   const name = `exec-${randomBytes(8).toString("hex")}`;
-  const file = join(context.spec.directory, `${name}.json`);
+  const file = join(context.directory, `${name}.json`);
   await writeFile(file, JSON.stringify(process), { mode: 0o600 });
   try {
     const words = [spec.tty ? "1" : ""];

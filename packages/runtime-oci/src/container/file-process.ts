@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { LongshoreError, type Abortable, type DriverProcess } from "@longshore/core";
 import type { Connection } from "../monitor/connection.ts";
 import { perlArguments } from "../perl/perl-program.ts";
-import { collectText, perlError } from "../perl/run-perl.ts";
+import { collectText, perlError } from "../perl/perl-report.ts";
 import { capabilityMask } from "../spec/capability-names.ts";
 import type { OciSpec } from "../spec/oci-spec.ts";
 import type { ContainerContext } from "./container-context.ts";
@@ -42,7 +42,7 @@ export interface FileProcesses {
 
 /** @param orders the connection that gives the container's monitor orders */
 export function fileProcesses(context: ContainerContext, orders: Connection): FileProcesses {
-  const identity = readIdentity(context.spec.directory);
+  const identity = readIdentity(context.directory);
   identity.catch(() => undefined);
 
   const processes: FileProcesses = {

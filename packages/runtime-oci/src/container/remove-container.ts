@@ -1,7 +1,7 @@
-import { rm } from "node:fs/promises";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { release } from "../cgroup/release.ts";
-import { isRootless } from "../sandbox/sandbox-context.ts";
+import { isRootless, runtimeState } from "../sandbox/sandbox-context.ts";
 import { endUnwatched } from "./end-unwatched.ts";
 import type { ContainerContext } from "./container-context.ts";
 import { removeContainerRecord } from "./container-record.ts";
@@ -12,17 +12,16 @@ import { removeSharedRoot, sharedRoot } from "./shared-roots.ts";
  * is gone already is no error.
  */
 export async function removeContainer(context: ContainerContext): Promise<void> {
-  const { sandbox, spec, cgroup } = context;
+  const { sandbox, spec, cgroup, directory } = context;
   const { runtime } = sandbox;
-  const { directory, id } = spec;
+  const { id } = spec;
   // Of a sandbox that nobody knows any more it is not known either whether it had a user namespace.
   const directories = isRootless(runtime) ? [directory] : [directory, sharedRoot(id)];
-  await release({ hierarchies: runtime.hierarchies, cgroup, directories });
+  await release({ helper: runtime.helper, hierarchies: runtime.hierarchies, cgroup, directories });
   await endUnwatched(context);
   if (!isRootless(runtime)) await removeSharedRoot(id);
   // The OCI runtime's own `delete` does no more, as there are no hooks, and would take tens of milliseconds.
-  await rm(join(runtime.stateDirectory, "state", id), { recursive: true, force: true });
-  await rm(join(directory, "monitor.sock"), { force: true });
+  rmSync(join(runtimeState(sandbox), id), { recursive: true, force: true });
   sandbox.pids.delete(id);
-  await removeContainerRecord(sandbox.spec.directory, id);
+  removeContainerRecord(sandbox.spec.directory, id);
 }

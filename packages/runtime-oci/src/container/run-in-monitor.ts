@@ -44,7 +44,7 @@ export async function runInMonitor(
   const exit = Promise.withResolvers<DriverExit>();
   // Nobody needs to look at an end that cannot be learned.
   exit.promise.catch(() => undefined);
-  const socket = await connectMonitor(context.spec.directory, "monitor.sock").catch((cause) => {
+  const socket = await connectMonitor(context.directory, "monitor.sock").catch((cause) => {
     throw new LongshoreError("SANDBOX_INVALID_STATE", "The container has ended.", { cause });
   });
   const wanted = { stdin: spec.stdin, stdout: true, stderr: !spec.tty };

@@ -34,12 +34,17 @@ export async function makeSharedRoot(
 /** Removes the empty directory; one that is gone is no error. */
 export async function removeSharedRoot(containerId: string): Promise<void> {
   const directory = sharedRoot(containerId);
-  for (const path of [join(directory, rootName), directory]) {
-    try {
-      await rmdir(path);
-    } catch (error) {
-      if (error instanceof Error && "code" in error && error.code === "ENOENT") continue;
-      throw error;
-    }
+  try {
+    // Most containers have none, which this tells at once.
+    await rmdir(directory);
+  } catch (error) {
+    if (hasCode(error, "ENOENT")) return;
+    if (!hasCode(error, "ENOTEMPTY")) throw error;
+    await rmdir(join(directory, rootName));
+    await rmdir(directory);
   }
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && "code" in error && error.code === code;
 }

@@ -1,11 +1,17 @@
-import { chmod, writeFile } from "node:fs/promises";
+import { writeFileSync } from "node:fs";
+import { chmod } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Abortable, AttachSession, DriverContainer } from "@longshore/core";
 import { cgroupDirectories } from "../cgroup/hierarchies.ts";
-import { launchMonitor, monitorFailure } from "../monitor/launch-monitor.ts";
-import { attachSession, processStreams, streamBits } from "../monitor/session.ts";
+import { connectMonitor, launchMonitor } from "../monitor/launch-monitor.ts";
+import {
+  attachSession,
+  processStreams,
+  streamBits,
+  type WantedStreams,
+} from "../monitor/session.ts";
 import { runtimeCommand, runtimeError } from "../runtime/run-runtime.ts";
-import { isRootless, type SandboxContext } from "../sandbox/sandbox-context.ts";
+import { isRootless, runtimeState, type SandboxContext } from "../sandbox/sandbox-context.ts";
 import type { OciSpec } from "../spec/oci-spec.ts";
 import { checkRootfs } from "./check-container.ts";
 import { containerCgroup, plainRoot, type ContainerContext } from "./container-context.ts";
@@ -27,42 +33,35 @@ export async function startContainer(
   context: ContainerContext,
   { signal }: Abortable = {},
 ): Promise<DriverContainer> {
-  const { sandbox, spec } = context;
+  const { sandbox, spec, directory } = context;
   signal?.throwIfAborted();
   checkRootfs(spec.rootfs);
   const wanted = (spec.attach ?? []).map((request) => wantedStreams(spec.process, request));
-  await writeContainerRecord(sandbox.spec.directory, spec);
+  writeContainerRecord(sandbox.spec.directory, spec);
   // A root filesystem that need not be mounted can be looked at while the monitor starts.
-  const early = context.isMounted ? undefined : containerSpec(context, context.rootPath);
+  const { rootPath } = context;
+  const early = context.isMounted ? undefined : containerSpec(context, { rootPath });
   early?.catch(() => undefined);
   try {
     if (context.users !== undefined) {
       await makeSharedRoot(spec.id, context.users);
       await showCgroups(sandbox);
     }
-    const [orders, ...sockets] = await launchMonitor({
-      directory: spec.directory,
+    const orders = await launchMonitor(sandbox.runtime.helper, {
+      directory,
       settings: monitorSettings(context),
-      runtime: runtimeCommand(sandbox.runtime),
-      connections: wanted.length,
+      runtime: runtimeCommand(sandbox.runtime, runtimeState(sandbox)),
+      sessions: wanted.length,
     });
-    if (orders === undefined) throw await monitorFailure(spec.directory);
-    const monitor = controlMonitor(orders, spec.directory);
+    const monitor = controlMonitor(orders, directory);
     const sessions: AttachSession[] = [];
-    for (const [index, socket] of sockets.entries()) {
-      const streams = wanted[index];
-      if (streams === undefined) continue;
-      const session = processStreams(socket, streams);
-      const { connection } = session;
-      void connection.closed.then(sandbox.runtime.life.onEnd(() => void connection.close()));
-      connection.send("A", Buffer.of(streamBits(streams)));
-      sessions.push(attachSession(session, spec.process.tty));
-    }
     try {
-      await monitor.mounted;
+      const accounts = await monitor.mounted;
       signal?.throwIfAborted();
-      const ociSpec = await (early ?? containerSpec(context, context.rootPath));
-      await writeFile(join(spec.directory, "config.json"), JSON.stringify(ociSpec), {
+      for (const streams of wanted) sessions.push(await firstSession(context, streams));
+      const ociSpec = await (early ?? containerSpec(context, { rootPath, accounts }));
+      // Into memory.
+      writeFileSync(join(directory, "config.json"), JSON.stringify(ociSpec), {
         mode: 0o600,
       });
       monitor.connection.send("g");
@@ -78,6 +77,19 @@ export async function startContainer(
     await removeContainer(context);
     throw error;
   }
+}
+
+/** A session that sees the process from its first byte on: the monitor waits for it. */
+async function firstSession(
+  { sandbox, spec, directory }: ContainerContext,
+  streams: WantedStreams,
+): Promise<AttachSession> {
+  const socket = await connectMonitor(directory, "monitor.sock");
+  const session = processStreams(socket, streams);
+  const { connection } = session;
+  void connection.closed.then(sandbox.runtime.life.onEnd(() => void connection.close()));
+  connection.send("A", Buffer.of(streamBits(streams)));
+  return attachSession(session, spec.process.tty);
 }
 
 async function untilStarted(
@@ -111,14 +123,16 @@ export function processUser({ process: { user } }: Pick<OciSpec, "process">): {
 function monitorSettings(context: ContainerContext): Record<string, string | number | undefined> {
   const { sandbox, spec, cgroup } = context;
   const { hierarchies, hidesUnified } = sandbox.runtime;
-  const { log, process } = spec;
+  const { log } = spec;
   const oomFile = hierarchies?.version === 2 ? "memory.events" : "memory.oom_control";
   const memory = containerCgroup(context, "memory");
   return {
     id: spec.id,
+    path: process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin",
+    perl: sandbox.runtime.perl,
     mapped: context.users === undefined ? undefined : 1,
-    tty: process.tty ? 1 : 0,
-    input: process.stdin ? 1 : 0,
+    tty: spec.process.tty ? 1 : 0,
+    input: spec.process.stdin ? 1 : 0,
     inputOnce: spec.config.stdinOnce === true ? 1 : 0,
     log: log?.path,
     logBytes: log?.maxBytes ?? 0,

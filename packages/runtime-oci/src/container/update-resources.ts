@@ -5,6 +5,7 @@ import { LongshoreError, type LinuxContainerResources } from "@longshore/core";
 import { rememberLimits } from "../cgroup/remember-limits.ts";
 import { readUnreclaimable } from "../cgroup/read-usage.ts";
 import { runRuntime } from "../runtime/run-runtime.ts";
+import { runtimeState } from "../sandbox/sandbox-context.ts";
 import { ociResources } from "../spec/resources.ts";
 import type { ContainerContext } from "./container-context.ts";
 
@@ -34,7 +35,10 @@ export async function updateResources(
   const file = join(spec.directory, `update-${randomBytes(8).toString("hex")}.json`);
   try {
     await writeFile(file, JSON.stringify(limits), { mode: 0o600 });
-    await runRuntime(sandbox.runtime, ["update", "--resources", file, spec.id]);
+    await runRuntime(sandbox.runtime, {
+      args: ["update", "--resources", file, spec.id],
+      state: runtimeState(sandbox),
+    });
   } catch (error) {
     // crun leaves what it has changed before it failed.
     await putBack();

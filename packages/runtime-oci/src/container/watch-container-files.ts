@@ -5,7 +5,7 @@ import {
   type FileWatch,
   type WatchFilesOptions,
 } from "@longshore/core";
-import { collectText } from "../perl/run-perl.ts";
+import { collectText } from "../perl/perl-report.ts";
 import { watchProgram } from "../perl/watch-program.ts";
 import { fileError, type FileProcesses } from "./file-process.ts";
 

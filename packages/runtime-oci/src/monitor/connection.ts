@@ -61,6 +61,8 @@ export function openConnection(
       else onFrame(type, body);
     }
   });
+  // It may have been held until somebody listens.
+  socket.resume();
   // A monitor that is gone shows as the end; whoever waits is told by that.
   socket.on("error", () => undefined);
   socket.on("close", () => {

@@ -48,7 +48,8 @@ sub hide_unified {
   call("mount", $none, $root, $none, $recursive | $private, $none);
   call("umount2", $unified, $detach); }
 
-sub begin { return if $main->{asked};
+# Those who want its output from the first byte on are there before it is.
+sub begin { return if $main->{asked} || !$main->{wanted} || keys %{$main->{clients}} < $setting{sessions};
   start_process($main, $setting{input}, @runtime, "run", "--detach", "--pid-file", "container.pid", "--bundle", ".",
     $main->{tty} ? ("--console-socket", "container.sock") : (), $setting{id}); }
 sub execute { my ($c, $body) = @_;
@@ -76,7 +77,7 @@ sub serve_files { my ($c, $body) = @_;
   sysopen($mounts, "/proc/$main->{pid}/ns/mnt", 0) or return failed($p, "The container is not running.");
   if ($setting{mapped}) { sysopen($users, "/proc/$main->{pid}/ns/user", 0) or return failed($p, "The container is not running."); }
   fcntl($_, 2, 0) for grep { $_ } $users, $mounts;
-  start_process($p, $wants & 1, $^X, "-e", $program, "--", $table, $users ? fileno $users : "", fileno $mounts, @words); }
+  start_process($p, $wants & 1, $setting{perl}, "-e", $program, "--", $table, $users ? fileno $users : "", fileno $mounts, @words); }
 
 sub reap {
   my $without_waiting = 1;
@@ -164,12 +165,16 @@ sub settle_processes {
 sub forget { my ($p) = @_;
   # What it left behind still runs in it; then the container's end takes it away.
   delete $process{$p->{name}} if !$p->{tree} || rmdir($p->{tree}) || !-d $p->{tree}; }
-sub finish { $finish_by //= time() + 5;
+# Before the connections end: then nothing of it is left for anybody else to take away.
+sub finish { return if defined $finish_by;
+  $finish_by = time() + 5;
+  unmount_root() if $setting{overlay};
   rmdir $_->{tree} for grep { $_ != $main && $_->{tree} } values %process; }
+# It need not be on a disk: after a restart of the machine nobody asks for it.
 sub record { my ($text) = @_;
   my $temporary = "exit.json.part";
   if (open(my $file, ">", $temporary)) {
-    syswrite($file, $text); call("fsync", fileno $file); close $file;
+    syswrite($file, $text); close $file;
     rename $temporary, "exit.json"; } }
 sub next_deadline {
   my @times = grep { defined } $finish_by, map { $_->{ended} && %{$_->{out}} || $_->{ended} && $_ == $main && !$_->{announced} ? $_->{deadline} : undef } values %process;
@@ -199,8 +204,8 @@ sub kill_process { my ($p, $done) = @_;
 sub request { my ($c, $type, $body) = @_;
   if ($type eq "H") { $c->{control} = 1;
     if ($main->{announced}) { frame($c, "x", $main->{result}); } elsif ($main->{pid}) { frame($c, "p", $main->{pid}); } }
-  elsif ($type eq "g") { begin() if $c->{control}; }
-  elsif ($type eq "A") { attach_client($c, $main, unpack("C", $body)) unless $c->{process}; }
+  elsif ($type eq "g") { $main->{wanted} = 1 if $c->{control}; begin(); }
+  elsif ($type eq "A") { attach_client($c, $main, unpack("C", $body)) unless $c->{process}; begin(); }
   elsif ($type eq "X") { execute($c, $body); }
   elsif ($type eq "F") { serve_files($c, $body); }
   elsif ($type eq "i") { my $p = $c->{process};

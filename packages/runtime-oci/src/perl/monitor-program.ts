@@ -9,17 +9,20 @@ import { mountFunctions } from "./mount-functions.ts";
  * those who attach or execute, waits for the process, and writes down how it ended. It needs nobody: the program that
  * started it may come and go.
  *
- * Arguments: directory, `key=value` settings, `--`, the OCI runtime with its global options. The files numbered 3 and up are
- * connections that are there before the process is; the first is the one that gives orders.
+ * Arguments: directory, `key=value` settings, `--`, the OCI runtime with its global options. The connection that it is asked
+ * for by gives it orders. `sessions` says how many others there are to be before the process is.
  */
 export const monitorProgram: string = String.raw`
+my ($orders) = @_;
 my $directory = shift @ARGV;
 chdir $directory or fail("chdir");
+open(STDERR, ">", "monitor.err") or fail("open", "monitor.err");
 my %setting;
 while (@ARGV) { my $word = shift @ARGV; last if $word eq "--"; my ($key, $value) = split /=/, $word, 2; $setting{$key} = $value; }
 my @runtime = @ARGV;
 $0 = "longshore-monitor $setting{id}";
 umask 077;
+$ENV{PATH} = $setting{path};
 # Its end must come from the container's.
 $SIG{$_} = "IGNORE" for qw(PIPE HUP INT TERM);
 my $set_child_subreaper = 36;
@@ -49,12 +52,7 @@ mount_overlay() if $setting{overlay};
 
 $main = { name => "container", clients => {}, queue => [], out => {}, logged => 1,
   tty => $setting{tty}, input_once => $setting{inputOnce}, tree => $setting{tree} };
-for my $fd (3 .. 2 + $setting{connections}) {
-  open(my $handle, "+<&=", $fd) or fail("connection");
-  # It was inherited, but the container must not get it.
-  fcntl($handle, 2, 1);
-  my $c = client($handle);
-  if ($fd == 3) { $c->{control} = 1; frame($c, "m", ""); } }
+{ my $c = client($orders); $c->{control} = 1; frame($c, "m", $setting{overlay} ? accounts() : ""); }
 
 until ($quit) {
   my ($read, $write) = ("", "");
@@ -87,7 +85,7 @@ until ($quit) {
   settle_watches($read);
   settle_processes();
 }
-unmount_root() if $setting{overlay};
+unmount_root() if $setting{overlay} && !defined $finish_by;
 unlink "monitor.sock";
-exit 0;
+leave();
 `;

@@ -5,6 +5,7 @@ import { findCommand, LongshoreError } from "@longshore/core";
 import { findHierarchies } from "../cgroup/hierarchies.ts";
 import { readHostFacts } from "../spec/host-facts.ts";
 import { parseRuntimeFeatures } from "../spec/runtime-features.ts";
+import { perlHelper } from "../perl/perl-helper.ts";
 import { findPerl } from "../perl/perl-program.ts";
 import type { DriverLife } from "./driver-life.ts";
 import type { RuntimeContext } from "./runtime-context.ts";
@@ -36,7 +37,7 @@ export interface OpenRuntimeOptions {
 export async function openRuntime(options: OpenRuntimeOptions): Promise<RuntimeContext> {
   const { name, stateDirectory, life } = options;
   const { kind } = findRuntime(options.binary);
-  await findPerl();
+  const perl = await findPerl();
   const binary = await locate(options.binary, kind);
   const hierarchies = process.geteuid?.() === 0 ? await findHierarchies() : undefined;
   if (process.geteuid?.() !== 0 && !kind.runsWithoutRoot) {
@@ -63,6 +64,8 @@ export async function openRuntime(options: OpenRuntimeOptions): Promise<RuntimeC
   );
   return {
     life,
+    perl,
+    helper: perlHelper({ perl, stateDirectory, life }),
     name,
     kind,
     binary,

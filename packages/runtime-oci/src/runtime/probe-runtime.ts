@@ -167,5 +167,6 @@ async function tryContainer(
       linux: { ...users, namespaces, ...(context.host.isRoot && { cgroupsPath: `/${id}` }) },
     }),
   );
-  await runRuntime(context, ["run", "--bundle", bundle, id]);
+  const args = ["run", "--bundle", bundle, id];
+  await runRuntime(context, { args, state: join(directory, "state") });
 }

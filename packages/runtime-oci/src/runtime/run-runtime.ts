@@ -1,16 +1,27 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { join } from "node:path";
 import { LongshoreError } from "@longshore/core";
 import { launcherProgram } from "../perl/launcher-program.ts";
 import { findPerl, perlArguments } from "../perl/perl-program.ts";
-import { collect } from "../perl/run-perl.ts";
+import { collect } from "../perl/perl-report.ts";
 import type { RuntimeContext } from "./runtime-context.ts";
 
-/** The OCI runtime with the options that each of its commands gets. */
-export function runtimeCommand(context: RuntimeContext): readonly string[] {
-  const { binary, kind, stateDirectory } = context;
-  return [binary, ...kind.globalOptions(join(stateDirectory, "state"))];
+/**
+ * The OCI runtime with the options that each of its commands gets.
+ *
+ * @param state directory of its notes
+ */
+export function runtimeCommand(
+  { binary, kind }: Pick<RuntimeContext, "binary" | "kind">,
+  state: string,
+): readonly string[] {
+  return [binary, ...kind.globalOptions(state)];
+}
+
+export interface RuntimeRun {
+  readonly args: readonly string[];
+  /** Directory of its notes */
+  readonly state: string;
 }
 
 /**
@@ -20,9 +31,9 @@ export function runtimeCommand(context: RuntimeContext): readonly string[] {
  */
 export async function runRuntime(
   context: RuntimeContext,
-  args: readonly string[],
+  { args, state }: RuntimeRun,
 ): Promise<string> {
-  const [program = "", ...options] = runtimeCommand(context);
+  const [program = "", ...options] = runtimeCommand(context, state);
   const [command, commandArgs] = context.hidesUnified
     ? [await findPerl(), perlArguments(launcherProgram, [program, ...options, ...args])]
     : [program, [...options, ...args]];

@@ -1,11 +1,15 @@
 import type { CgroupHierarchies } from "../cgroup/hierarchies.ts";
 import type { HostFacts } from "../spec/host-facts.ts";
+import type { PerlHelper } from "../perl/perl-helper.ts";
 import type { DriverLife } from "./driver-life.ts";
 import type { RuntimeKind } from "./runtime-kind.ts";
 
 /** What every sandbox of a driver is made with. */
 export interface RuntimeContext {
   readonly life: DriverLife;
+  /** Path of Perl */
+  readonly perl: string;
+  readonly helper: PerlHelper;
   /** The driver's name */
   readonly name: string;
   readonly kind: RuntimeKind;

@@ -4,7 +4,7 @@ import { Duplex } from "node:stream";
 import { LongshoreError, type Abortable } from "@longshore/core";
 import { connectProgram } from "../perl/connect-program.ts";
 import { findPerl, perlArguments } from "../perl/perl-program.ts";
-import { collect, perlError } from "../perl/run-perl.ts";
+import { collect, perlError } from "../perl/perl-report.ts";
 
 /** Namespaces as files. */
 export interface NetworkPaths {

@@ -5,7 +5,7 @@ import { checkContainer } from "../container/check-container.ts";
 import { containerContext } from "../container/container-context.ts";
 import { startContainer } from "../container/start-container.ts";
 import { connectPort, type NetworkPaths } from "./connect-port.ts";
-import { isRootless, type SandboxContext } from "./sandbox-context.ts";
+import { hasOwnLoopback, isRootless, type SandboxContext } from "./sandbox-context.ts";
 import { sandboxStats } from "./sandbox-stats.ts";
 import { takeDown } from "./take-down.ts";
 
@@ -70,9 +70,9 @@ export function driverSandbox(context: SandboxContext, init: Socket | undefined)
 
 /** How to get to the sandbox's network: without root by way of its user namespace. */
 function networkPaths({ runtime, spec }: SandboxContext): NetworkPaths {
-  if (!isRootless(runtime)) return { network: spec.networkNamespace };
+  if (!hasOwnLoopback(spec)) return { network: spec.networkNamespace };
   const file = (name: string): string => join(spec.directory, "ns", name);
-  return { network: file("net"), users: file("user") };
+  return { network: file("net"), ...(isRootless(runtime) && { users: file("user") }) };
 }
 
 /** It becomes a file's name, and a word on command lines. */

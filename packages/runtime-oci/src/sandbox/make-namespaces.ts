@@ -1,16 +1,14 @@
 import { join } from "node:path";
 import { LongshoreError, type DriverSandboxSpec } from "@longshore/core";
 import { cgroupDirectory } from "../cgroup/hierarchies.ts";
-import { findPerl, perlArguments } from "../perl/perl-program.ts";
-import { runPerl } from "../perl/run-perl.ts";
-import { initProgram, sandboxProgram } from "../perl/sandbox-program.ts";
 import type { RuntimeContext } from "../runtime/runtime-context.ts";
-import { hasInit, isRootless, sandboxNamespaces } from "./sandbox-context.ts";
+import { hasInit, hasOwnLoopback, isRootless, sandboxNamespaces } from "./sandbox-context.ts";
+import { sandboxFiles } from "./sandbox-files.ts";
 import { callersUser, sandboxUsers } from "./user-namespace.ts";
 
 const shmBytes = 67_108_864;
 
-/** Makes the namespaces of a sandbox, its `/dev/shm`, and process 1 where containers share their processes. */
+/** Makes the namespaces of a sandbox, its files and `/dev/shm`, and process 1 where containers share their processes. */
 export async function makeNamespaces(
   runtime: RuntimeContext,
   spec: DriverSandboxSpec,
@@ -25,8 +23,7 @@ export async function makeNamespaces(
     hierarchies === undefined || cgroup === undefined
       ? undefined
       : cgroupDirectory(hierarchies, join(cgroup, "init"), "freezer");
-  // The program's first argument is the table of numbers, which the one that starts it adds.
-  const [, program = ""] = perlArguments(initProgram, []);
+  const files = await sandboxFiles(spec);
   const users = rootless ? callersUser() : sandboxUsers(spec);
   const settings = {
     uids: toHex(users?.uidMap),
@@ -34,17 +31,20 @@ export async function makeNamespaces(
     ipc: options.ipc === "node" ? "" : "1",
     uts: hasHostNetwork ? "" : "1",
     pid: hasInit(runtime, spec) ? "1" : "",
+    loopback: hasOwnLoopback(spec) ? "1" : "",
     rootless: rootless ? "1" : "",
-    hostname: hasHostNetwork ? "" : (hostname ?? ""),
+    name: hasHostNetwork ? "" : (hostname ?? ""),
+    hosts: toHex(files.hosts),
+    "resolv.conf": toHex(files["resolv.conf"]),
+    hostname: toHex(files.hostname),
     network: spec.networkNamespace ?? "",
     shm: options.ipc === "node" ? "" : String(shmBytes),
     cgroup: leaf ?? "",
-    perl: await findPerl(),
-    init: program,
   };
   const words = Object.entries(settings).map(([key, value]) => `${key}=${value}`);
   try {
-    await runPerl(sandboxProgram, [spec.directory, ...words], "make the sandbox's namespaces");
+    const args = [spec.directory, ...words];
+    await runtime.helper.run("sandbox", args, "make the sandbox's namespaces");
   } catch (error) {
     throw new LongshoreError(
       "SANDBOX_CREATE_FAILED",

@@ -17,7 +17,6 @@ import {
   sandboxNamespaces,
   type SandboxContext,
 } from "./sandbox-context.ts";
-import { writeSandboxFiles } from "./sandbox-files.ts";
 import { writeSandboxRecord } from "./sandbox-record.ts";
 import { takeDown } from "./take-down.ts";
 import { sandboxUsers } from "./user-namespace.ts";
@@ -42,7 +41,6 @@ export async function prepareSandbox(
     cgroup,
   });
   try {
-    await writeSandboxFiles(spec);
     await makeNamespaces(runtime, spec, cgroup);
     signal?.throwIfAborted();
     const init = hasInit(runtime, spec)
@@ -86,7 +84,7 @@ function check(
     if (networkNamespace !== undefined) {
       throw invalid("networkNamespace", "Without root a network namespace cannot be joined.");
     }
-  } else if (network !== "node" && networkNamespace === undefined) {
+  } else if ((network ?? "pod") === "pod" && networkNamespace === undefined) {
     throw invalid("networkNamespace", "The sandbox needs a network namespace of its own.");
   }
   if (pid === "target") throw invalid("namespaceOptions.pid", "A sandbox has no target to join.");

@@ -104,10 +104,11 @@ async function recoverContainer(
   spec: DriverContainerSpec,
 ): Promise<DriverContainer> {
   const context = containerContext(sandbox, spec);
-  const user = await readUser(spec.directory);
-  const socket = await connectMonitor(spec.directory, "monitor.sock").catch(() => undefined);
+  const { directory } = context;
+  const user = await readUser(directory);
+  const socket = await connectMonitor(directory, "monitor.sock").catch(() => undefined);
   if (socket !== undefined) {
-    const monitor = controlMonitor(socket, spec.directory);
+    const monitor = controlMonitor(socket, directory);
     monitor.connection.send("H");
     // One that is stopped never answers: the container is what it was, and tells the rest when its monitor goes on.
     const silence = delay(answerTimeoutMs, undefined, { ref: false });
@@ -119,12 +120,13 @@ async function recoverContainer(
   }
   // Without a monitor nobody would hear of its end, nor write its log: what runs of it is ended.
   await release({
+    helper: sandbox.runtime.helper,
     hierarchies: sandbox.runtime.hierarchies,
     cgroup: context.cgroup,
     directories: [],
   });
   await endUnwatched(context);
-  const monitor = endedMonitor(spec.directory);
+  const monitor = endedMonitor(directory);
   return driverContainer(context, { monitor, sessions: [], user });
 }
 

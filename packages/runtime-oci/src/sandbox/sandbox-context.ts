@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import type { DriverSandboxSpec, NamespaceOption } from "@longshore/core";
 import type { RuntimeContext } from "../runtime/runtime-context.ts";
 
@@ -11,6 +12,11 @@ export interface SandboxContext {
   readonly pids: Map<string, number>;
 }
 
+/** Where the OCI runtime keeps its notes of a sandbox's containers. */
+export function runtimeState({ spec }: Pick<SandboxContext, "spec">): string {
+  return join(spec.directory, "runtime");
+}
+
 /** The socket of a sandbox's process 1. */
 export const initSocket = "init.sock";
 
@@ -22,6 +28,11 @@ export function isRootless({ host }: Pick<RuntimeContext, "host">): boolean {
 /** Whether a sandbox has a process 1: for its process namespace, or to hold what cannot be mounted on files. */
 export function hasInit(runtime: RuntimeContext, spec: DriverSandboxSpec): boolean {
   return isRootless(runtime) || (sandboxNamespaces(spec).pid ?? "pod") === "pod";
+}
+
+/** Whether a sandbox has a network namespace with loopback only that the driver makes: `ns/net` of its directory. */
+export function hasOwnLoopback(spec: DriverSandboxSpec): boolean {
+  return sandboxNamespaces(spec).network !== "node" && spec.networkNamespace === undefined;
 }
 
 /** The namespaces a sandbox is made with. */

@@ -1,24 +1,17 @@
-import { chown, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { readFile } from "node:fs/promises";
 import type { DriverSandboxSpec } from "@longshore/core";
 import { sandboxNamespaces } from "./sandbox-context.ts";
-import { sandboxUsers } from "./user-namespace.ts";
 
-/** Writes the files of a sandbox's own that its containers see in `/etc`. */
-export async function writeSandboxFiles(spec: DriverSandboxSpec): Promise<void> {
-  const { directory, config } = spec;
-  const files = {
+/** What the files of a sandbox's own hold that its containers see in `/etc`, by their names. */
+export async function sandboxFiles(
+  spec: DriverSandboxSpec,
+): Promise<Readonly<Record<"hosts" | "resolv.conf" | "hostname", string>>> {
+  const { hostname } = spec.config;
+  return {
     hosts: await hostsFile(spec),
     "resolv.conf": await resolverFile(spec),
-    hostname: config.hostname ? `${config.hostname}\n` : "",
+    hostname: hostname ? `${hostname}\n` : "",
   };
-  const users = sandboxUsers(spec);
-  for (const [name, content] of Object.entries(files)) {
-    const path = join(directory, name);
-    await writeFile(path, content);
-    // The root of a container may write to them, as it may without a user namespace.
-    if (users !== undefined) await chown(path, users.rootUid, users.rootGid);
-  }
 }
 
 async function hostsFile(spec: DriverSandboxSpec): Promise<string> {

@@ -1,4 +1,5 @@
-import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readdir, readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { z } from "zod";
 
@@ -41,6 +42,9 @@ export async function processIdentity(pid: number): Promise<ProcessIdentity | un
   return { pid, startTime: fields[18] ?? "" };
 }
 
+/** It stays the same as long as this program runs. */
+let ownIdentity: ProcessIdentity | undefined;
+
 /** Whether a record is that of another program that still runs. */
 export async function isOthers({ owner }: SandboxRecord): Promise<boolean> {
   if (owner.pid === process.pid) return false;
@@ -51,14 +55,15 @@ export async function writeSandboxRecord(
   stateDirectory: string,
   record: Omit<SandboxRecord, "owner">,
 ): Promise<void> {
-  const owner = (await processIdentity(process.pid)) ?? { pid: process.pid, startTime: "" };
+  ownIdentity ??= (await processIdentity(process.pid)) ?? { pid: process.pid, startTime: "" };
+  const owner = ownIdentity;
   const directory = join(stateDirectory, "sandboxes");
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  await replaceFile(join(directory, record.id), JSON.stringify({ ...record, owner }));
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  replaceFile(join(directory, record.id), JSON.stringify({ ...record, owner }));
 }
 
-export async function removeSandboxRecord(stateDirectory: string, id: string): Promise<void> {
-  await rm(join(stateDirectory, "sandboxes", id), { force: true });
+export function removeSandboxRecord(stateDirectory: string, id: string): void {
+  rmSync(join(stateDirectory, "sandboxes", id), { force: true });
 }
 
 /** All that are noted; what cannot be read is none. */
@@ -85,10 +90,10 @@ function parseRecord(text: string, name: string): SandboxRecord | undefined {
 
 /**
  * Readers see the old content or the new, also when this program is killed meanwhile. It need not be on the disk: after the
- * machine was down there is nothing left that it could speak of.
+ * machine was down there is nothing left that it could speak of. Such files lie in memory, so they are written at once.
  */
-export async function replaceFile(path: string, content: string): Promise<void> {
+export function replaceFile(path: string, content: string): void {
   const part = `${path}.part`;
-  await writeFile(part, content, { mode: 0o600 });
-  await rename(part, path);
+  writeFileSync(part, content, { mode: 0o600 });
+  renameSync(part, path);
 }

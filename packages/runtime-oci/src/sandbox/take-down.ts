@@ -1,4 +1,3 @@
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { release } from "../cgroup/release.ts";
 import { containerContext } from "../container/container-context.ts";
@@ -8,6 +7,9 @@ import { removeContainer } from "../container/remove-container.ts";
 import { connectMonitor } from "../monitor/launch-monitor.ts";
 import { initSocket, type SandboxContext } from "./sandbox-context.ts";
 import { removeSandboxRecord } from "./sandbox-record.ts";
+
+/** What a driver makes in a sandbox's directory. */
+const ownNames = ["ns", "shm", "etc", "containers", "runtime", "init.sock"];
 
 /** Told of what had to be done by force. */
 export type TellProblem = (problem: string) => void;
@@ -26,24 +28,22 @@ export async function takeDown(
   const containers = await readContainerRecords(spec.directory);
   await Promise.all(
     containers.map(async (container) => {
-      if ((await endMonitor(container.directory)) === "killed") {
+      const its = containerContext(context, container);
+      if ((await endMonitor(its.directory)) === "killed") {
         tell(`The monitor of the container ${container.id} did not answer, and was killed.`);
       }
-      await removeContainer(containerContext(context, container));
+      await removeContainer(its);
     }),
   );
   await endInit(spec.directory);
   await release({
+    helper: runtime.helper,
     hierarchies: runtime.hierarchies,
     cgroup,
-    directories: [join(spec.directory, "ns"), join(spec.directory, "shm")],
+    directories: [spec.directory],
+    remove: ownNames.map((name) => join(spec.directory, name)),
   });
-  await Promise.all(
-    ["ns", "shm", "containers", "init.sock", "hosts", "resolv.conf", "hostname"].map(async (name) =>
-      rm(join(spec.directory, name), { recursive: true, force: true }),
-    ),
-  );
-  await removeSandboxRecord(runtime.stateDirectory, spec.id);
+  removeSandboxRecord(runtime.stateDirectory, spec.id);
 }
 
 /** Ends process 1, and with it all others of its namespace. One in a cgroup would be found by that, too. */

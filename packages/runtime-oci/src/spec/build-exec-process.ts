@@ -22,7 +22,7 @@ export async function buildExecProcess(input: ProcessInput): Promise<OciProcess>
   const context = config.linux?.securityContext;
   refusePrivileged(input);
   const [accounts, cwd] = await Promise.all([
-    readAccounts(rootPath),
+    input.accounts ?? readAccounts(rootPath),
     checkWorkingDirectory(process.workingDir, rootPath),
   ]);
   const { home, ...user } = resolveUser(accounts, process.user ?? "0", context);

@@ -48,17 +48,18 @@ async function sandboxFiles(input: ContainerSpecInput): Promise<readonly OciMoun
   const { files, rootPath, config } = input;
   const access = config.linux?.securityContext?.readonlyRootfs === true ? "ro" : "rw";
   const options = ["rbind", "rprivate", "nosuid", "nodev", "noexec"];
-  const mounts: OciMount[] = [];
   const targets = {
     "/etc/hosts": files.hosts,
     "/etc/resolv.conf": files.resolvConf,
     "/etc/hostname": files.hostname,
   };
-  for (const [path, source] of Object.entries(targets)) {
-    if (source === undefined) continue;
-    const destination = await resolveTarget("rootfs", rootPath, path);
-    mounts.push(bind(source, destination, [...options, access]));
-  }
+  const bindAt = async (source: string, path: string): Promise<OciMount> =>
+    bind(source, await resolveTarget("rootfs", rootPath, path), [...options, access]);
+  const mounts = await Promise.all(
+    Object.entries(targets).flatMap(([path, source]) =>
+      source === undefined ? [] : [bindAt(source, path)],
+    ),
+  );
   if (files.shm !== undefined) mounts.push(bind(files.shm, "/dev/shm", [...options, "rw"]));
   return mounts;
 }

@@ -2,6 +2,7 @@ import type { ContainerConfig, PodSandboxConfig, ProcessSpec } from "@longshore/
 import type { HostFacts } from "./host-facts.ts";
 import type { NamespacePaths } from "./namespaces.ts";
 import type { OciRlimit } from "./oci-spec.ts";
+import type { Accounts } from "./resolve-user.ts";
 
 /** What a process's part of the specification is built from. */
 export interface ProcessInput {
@@ -12,6 +13,8 @@ export interface ProcessInput {
   /** Root filesystem, mounted on the host */
   readonly rootPath: string;
   readonly host: HostFacts;
+  /** The root filesystem's accounts, where they are known already. @default read from it */
+  readonly accounts?: Accounts | undefined;
   /** Limits of the process; hard ones are lowered to the program's own. @default none: the program's own */
   readonly rlimits?: readonly OciRlimit[] | undefined;
 }

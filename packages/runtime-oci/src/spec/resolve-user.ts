@@ -36,7 +36,17 @@ export async function readAccounts(rootPath: string): Promise<Accounts> {
   const [passwd, group] = await Promise.all(
     ["/etc/passwd", "/etc/group"].map(async (path) => readInRoot(rootPath, path, maxFileBytes)),
   );
-  return { users: parsePasswd(passwd ?? ""), groups: parseGroup(group ?? "") };
+  return parseAccounts(passwd ?? "", group ?? "");
+}
+
+/** Accounts out of the texts of both files. */
+export function parseAccounts(passwd: string, group: string): Accounts {
+  return { users: parsePasswd(passwd), groups: parseGroup(group) };
+}
+
+/** Whether a user is given by numbers, so that it is known without the accounts who that is. */
+export function isNumericUser(user: string): boolean {
+  return /^\d+(:\d+)?$/.test(user);
 }
 
 /**

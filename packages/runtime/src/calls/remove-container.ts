@@ -18,7 +18,7 @@ export function removeContainerEntry(engine: Engine, entry: ContainerEntry): Pro
 async function remove(engine: Engine, entry: ContainerEntry): Promise<void> {
   const { id, sandbox } = entry;
   if (entry.isGone) return;
-  if (sandbox.sandbox === undefined && !sandbox.record.isTornDown) throw unreachable(sandbox);
+  if (sandbox.sandbox === undefined && !sandbox.isDown) throw unreachable(sandbox);
   // Ends a start that is under way.
   entry.leaving.abort(
     new LongshoreError("SANDBOX_INVALID_STATE", `The container ${id} is being removed.`, {

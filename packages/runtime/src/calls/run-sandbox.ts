@@ -6,6 +6,7 @@ import {
 } from "@longshore/core";
 import { announceSandbox } from "../engine/announce.ts";
 import { checkSandboxConfig } from "../engine/check-sandbox-config.ts";
+import { driverLoopback, wantsDriverLoopback } from "../engine/driver-loopback.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { SandboxEntry } from "../engine/entries.ts";
 import { createId } from "../engine/registry.ts";
@@ -37,6 +38,7 @@ export async function runPodSandbox(
     createdAt: nanosecondsFromMs(Date.now()),
     stage: "creating",
     isTornDown: false,
+    ...(wantsDriverLoopback(driver, config) && { hasDriverLoopback: true }),
     ...(subject !== undefined && subject !== "" && { subject }),
   };
   const entry = sandboxEntry(engine, record, { config, reservation });
@@ -56,6 +58,7 @@ async function make(
 ): Promise<string> {
   const { id, config, reservation } = entry;
   const { admission, records, network, registry } = engine;
+  const { hasDriverLoopback = false } = entry.record;
   const undo = undoList(engine.logger);
   const options = { signal };
   undo.add("name", () => reservation[Symbol.dispose]());
@@ -71,8 +74,10 @@ async function make(
 
     reservation.stage = "network";
     signal.throwIfAborted();
-    undo.add("network", () => network.tearDown(id));
-    const setup = await network.setUp({ sandboxId: id, config }, options);
+    if (!hasDriverLoopback) undo.add("network", () => network.tearDown(id));
+    const setup = hasDriverLoopback
+      ? driverLoopback
+      : await network.setUp({ sandboxId: id, config }, options);
 
     reservation.stage = "sandbox";
     signal.throwIfAborted();

@@ -2,7 +2,7 @@ import { nanosecondsFromMs, type DriverSandbox } from "@longshore/core";
 import { announceContainer, announceSandbox } from "../engine/announce.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { ContainerEntry, SandboxEntry } from "../engine/entries.ts";
-import { noteContainer, persistSandbox } from "../engine/persist.ts";
+import { noteContainer, noteStopping, persistSandbox } from "../engine/persist.ts";
 import { notReady, unreachable } from "../engine/requirements.ts";
 import { within } from "../engine/turn-queue.ts";
 import { removeContainerEntry } from "./remove-container.ts";
@@ -20,18 +20,37 @@ export function stopSandboxEntry(engine: Engine, entry: SandboxEntry): Promise<v
 }
 
 async function stop(engine: Engine, entry: SandboxEntry): Promise<void> {
+  await takeDownEntry(engine, entry);
+  await persistSandbox(engine, entry, { isTornDown: true });
+  tellStopped(engine, entry);
+}
+
+function tellStopped(engine: Engine, entry: SandboxEntry): void {
+  if (entry.isStopTold) return;
+  entry.isStopTold = true;
+  announceSandbox(engine, "stopped", entry);
+}
+
+function takeDownEntry(engine: Engine, entry: SandboxEntry): Promise<void> {
+  if (entry.isDown) return Promise.resolve();
+  entry.takingDown ??= takeDown(engine, entry).finally(() => {
+    entry.takingDown = undefined;
+  });
+  return entry.takingDown;
+}
+
+async function takeDown(engine: Engine, entry: SandboxEntry): Promise<void> {
   const { id, leaving } = entry;
   if (entry.sandbox === undefined && entry.record.stage === "ready") throw unreachable(entry);
   leaving.abort(notReady(entry));
   await Promise.allSettled(entry.creating);
-  if (entry.record.stage === "ready") await persistSandbox(engine, entry, { stage: "notready" });
+  if (entry.record.stage === "ready") await noteStopping(engine, entry);
   // Not after the containers' own turns: a stop with much patience would hold them.
   await entry.driverTurn.run(async () => entry.sandbox?.teardown());
   await Promise.all([...entry.containers.values()].map((one) => settle(engine, one)));
-  await engine.network.tearDown(id);
-  await persistSandbox(engine, entry, { isTornDown: true });
+  if (entry.record.hasDriverLoopback !== true) await engine.network.tearDown(id);
   entry.isReady = false;
-  announceSandbox(engine, "stopped", entry);
+  entry.isDown = true;
 }
 
 /** No container of a sandbox that is gone is anything but exited. */
@@ -63,10 +82,15 @@ export function removeSandboxEntry(engine: Engine, entry: SandboxEntry): Promise
 
 async function remove(engine: Engine, entry: SandboxEntry): Promise<void> {
   const { id } = entry;
-  await stopSandboxEntry(engine, entry);
+  // That it is down need not be written down when all that is written goes at once.
+  await (entry.stopping ?? takeDownEntry(engine, entry));
+  tellStopped(engine, entry);
   await Promise.all([...entry.containers.values()].map((one) => removeContainerEntry(engine, one)));
   if (engine.registry.sandboxes.get(id) !== entry) return;
-  await engine.records.removeSandbox(id);
+  await entry.writeTurn.run(async () => {
+    await engine.records.removeSandbox(id);
+    entry.isGone = true;
+  });
   engine.registry.sandboxes.delete(id);
   entry.reservation[Symbol.dispose]();
   engine.admission.release(id);

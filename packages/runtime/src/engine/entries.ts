@@ -34,6 +34,12 @@ export interface SandboxEntry {
   sandbox?: DriverSandbox | undefined;
   record: SandboxRecord;
   isReady: boolean;
+  /** Whether driver and network have given back what they held; perhaps not written down yet */
+  isDown: boolean;
+  /** Whether its stop was told */
+  isStopTold: boolean;
+  isGone: boolean;
+  takingDown?: Promise<void> | undefined;
   stopping?: Promise<void> | undefined;
   removing?: Promise<void> | undefined;
   cpu?: CpuReading | undefined;

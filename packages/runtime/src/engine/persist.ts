@@ -11,10 +11,21 @@ export function persistSandbox(
   change: Partial<SandboxRecord>,
 ): Promise<void> {
   return entry.writeTurn.run(async () => {
+    if (entry.isGone) return;
     assertOpen(engine);
     const record = { ...entry.record, ...change };
     await engine.records.writeSandbox(record);
     entry.record = record;
+  });
+}
+
+/** From then on it is not ready, also for an engine that comes after a crash. */
+export function noteStopping(engine: Engine, entry: SandboxEntry): Promise<void> {
+  return entry.writeTurn.run(async () => {
+    if (entry.isGone) return;
+    assertOpen(engine);
+    await engine.records.noteStopping(entry.id);
+    entry.record = { ...entry.record, stage: "notready" };
   });
 }
 

@@ -14,6 +14,7 @@ import { removeTree } from "../records/remove-tree.ts";
 import type { StoredSandbox, StoredState } from "../records/record-store.ts";
 import type { SandboxNetworkSetup } from "../network/sandbox-network.ts";
 import { announceProblem } from "./announce.ts";
+import { driverLoopback } from "./driver-loopback.ts";
 import type { Engine } from "./engine.ts";
 import type { ContainerEntry, SandboxEntry } from "./entries.ts";
 import { noteContainer, persistSandbox } from "./persist.ts";
@@ -40,10 +41,7 @@ export async function recover(
   const entries = kept.map((one) => enter(engine, one));
   const ready = entries.filter(({ record }) => record.stage === "ready");
 
-  const networks = await engine.network.recover(
-    ready.map(({ id, config }) => ({ sandboxId: id, config })),
-    { signal },
-  );
+  const networks = await recoverNetworks(engine, ready, signal);
   await Promise.all(
     engine.drivers.names.map((name) => askDriver(engine, { name, ready, networks, signal })),
   );
@@ -84,6 +82,21 @@ function enter(engine: Engine, { record, containers }: StoredSandbox): SandboxEn
   const demand = sandboxDemand(record, entry.demands.values());
   admission.recount({ id: record.id, subject: record.subject, demand });
   return entry;
+}
+
+/** Those that drivers made are found again by them. */
+async function recoverNetworks(
+  { network }: Engine,
+  ready: readonly SandboxEntry[],
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, SandboxNetworkSetup>> {
+  const isDrivers = ({ record }: SandboxEntry): boolean => record.hasDriverLoopback === true;
+  const known = ready
+    .filter((entry) => !isDrivers(entry))
+    .map(({ id, config }) => ({ sandboxId: id, config }));
+  const found = await network.recover(known, { signal });
+  const made = ready.filter(isDrivers).map(({ id }) => [id, driverLoopback] as const);
+  return new Map([...found, ...made]);
 }
 
 interface Asking {

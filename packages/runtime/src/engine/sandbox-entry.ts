@@ -25,6 +25,9 @@ export function sandboxEntry(
     leaving: new AbortController(),
     driver: engine.drivers.get(record.driver),
     isReady: false,
+    isDown: record.isTornDown,
+    isStopTold: record.isTornDown,
+    isGone: false,
   };
 }
 

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { LongshoreError, type Logger } from "@longshore/core";
 import { decodeContainer, encodeContainer, type ContainerRecord } from "./container-record.ts";
@@ -29,8 +29,15 @@ export interface StoredState {
  */
 export interface RecordStore {
   load(): Promise<StoredState>;
+  /** Makes a sandbox's directory. Not on the disk yet: what a power cut takes away with it was promised to nobody. */
   addSandbox(record: SandboxRecord): Promise<void>;
+  /** Durable when it resolves. */
   writeSandbox(record: SandboxRecord): Promise<void>;
+  /**
+   * Says that a sandbox is being stopped, so that it is never taken for ready again. Not on the disk yet: after a power cut
+   * nothing of it runs anyway.
+   */
+  noteStopping(id: string): Promise<void>;
   removeSandbox(id: string): Promise<void>;
   /** Makes the directory of a container, so that its id is known before anything is held under it. */
   makeContainerDirectory(sandboxId: string, id: string): Promise<void>;
@@ -42,6 +49,8 @@ export interface RecordStore {
 
 const idPattern = /^[0-9a-f]{64}$/;
 const recordName = "record.json";
+/** Beside a sandbox's record, and empty: whatever the record says, the sandbox is no longer ready */
+const stoppingName = "stopping";
 const driverName = "driver";
 /** Whoever a container's root is mapped to must get through to its own files; the records are for nobody else. */
 const mode = 0o711;
@@ -69,7 +78,11 @@ export function recordStore(directory: string, logger: Logger): RecordStore {
         if (one?.id === id && one.sandboxId === name) found.push(one);
         else abandoned.push({ path: container(name, id), containerIds: [id] });
       }
-      sandboxes.push({ record, containers: found });
+      const isStopping = record.stage === "ready" && (await namesIn(path)).includes(stoppingName);
+      sandboxes.push({
+        record: isStopping ? { ...record, stage: "notready" } : record,
+        containers: found,
+      });
     }
     return { sandboxes, abandoned };
   }
@@ -80,11 +93,15 @@ export function recordStore(directory: string, logger: Logger): RecordStore {
       await mkdir(sandbox(record.id), { mode });
       await mkdir(join(sandbox(record.id), driverName), { mode });
       await mkdir(containers(record.id), { mode });
+      await writeFile(join(sandbox(record.id), recordName), encodeSandbox(record), { mode: 0o600 });
+    },
+    async writeSandbox(record) {
       await writeDurably(join(sandbox(record.id), recordName), encodeSandbox(record));
+      if (record.stage !== "ready") return;
+      // Its directory was made without waiting.
       await syncDirectory(directory);
     },
-    writeSandbox: (record) =>
-      writeDurably(join(sandbox(record.id), recordName), encodeSandbox(record)),
+    noteStopping: (id) => writeFile(join(sandbox(id), stoppingName), "", { mode: 0o600 }),
     removeSandbox: (id) => remove(sandbox(id)),
     async makeContainerDirectory(sandboxId, id) {
       await mkdir(container(sandboxId, id), { mode });
@@ -104,7 +121,9 @@ export function recordStore(directory: string, logger: Logger): RecordStore {
 
 /** The record goes first: what is left after a crash belongs to nobody, and is removed at the next start. */
 async function remove(path: string): Promise<void> {
-  await rm(join(path, recordName), { force: true });
+  await unlink(join(path, recordName)).catch((error: unknown) => {
+    if (!hasCode(error, "ENOENT", "ENOTDIR")) throw error;
+  });
   await removeTree(path);
 }
 

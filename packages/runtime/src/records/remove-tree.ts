@@ -1,4 +1,5 @@
-import { readFile, realpath, rm } from "node:fs/promises";
+import { readFileSync } from "node:fs";
+import { realpath, rm } from "node:fs/promises";
 import { LongshoreError } from "@longshore/core";
 import { hasCode } from "./fs-error.ts";
 
@@ -15,7 +16,7 @@ export async function removeTree(path: string): Promise<void> {
     if (hasCode(error, "ENOENT")) return;
     throw error;
   }
-  const mounted = await mountBelow(real);
+  const mounted = mountBelow(real);
   if (mounted !== undefined) {
     throw new LongshoreError("IO_ERROR", `${mounted} is still mounted; ${path} stays.`, {
       details: { path, mounted },
@@ -25,8 +26,9 @@ export async function removeTree(path: string): Promise<void> {
 }
 
 /** The fifth field of a line of `/proc/self/mountinfo` is the mount point; see proc_pid_mountinfo(5). */
-async function mountBelow(path: string): Promise<string | undefined> {
-  const lines = (await readFile("/proc/self/mountinfo", "utf8")).split("\n");
+function mountBelow(path: string): string | undefined {
+  // The kernel waits for no disk.
+  const lines = readFileSync("/proc/self/mountinfo", "utf8").split("\n");
   for (const line of lines) {
     const point = (line.split(" ")[4] ?? "").replaceAll(/\\([0-7]{3})/g, (_, code: string) =>
       String.fromCodePoint(Number.parseInt(code, 8)),

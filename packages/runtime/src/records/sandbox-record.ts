@@ -16,6 +16,8 @@ export interface SandboxRecord {
   /** Whether driver and network have given back what they held; a sandbox that is `notready` may still hold it */
   readonly isTornDown: boolean;
   readonly network?: SandboxNetworkSetup | undefined;
+  /** Whether the driver made the network, which has only loopback; the engine's network knows nothing of it then */
+  readonly hasDriverLoopback?: boolean | undefined;
   /** Who it counts for */
   readonly subject?: string | undefined;
   /** What the pod as a whole may use now, when it was changed */

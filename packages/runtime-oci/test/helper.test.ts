@@ -1,0 +1,86 @@
+import { constants } from "node:fs";
+import { access, readdir, readFile, readlink } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import {
+  canRun,
+  command,
+  openMachine,
+  run,
+  text,
+  type TestMachine,
+} from "./fixtures/test-machine.ts";
+
+describe.skipIf(!canRun)("the helper of a driver (needs root, runc and busybox)", () => {
+  let machine: TestMachine;
+  beforeAll(async () => {
+    machine = await openMachine();
+  });
+  afterAll(async () => {
+    await machine[Symbol.asyncDispose]();
+  });
+
+  /** Helpers that this program has started. */
+  const helpers = async (): Promise<number[]> => {
+    const { stdout } = await run("ps", ["--ppid", String(process.pid), "-o", "pid=,args="]);
+    return stdout
+      .split("\n")
+      .filter((line) => line.includes("longshore-helper"))
+      .map((line) => Number.parseInt(line, 10));
+  };
+
+  it("may be killed at any time: what it started goes on, and a new one starts the rest", async () => {
+    const sandbox = await machine.prepare();
+    const first = await sandbox.start(
+      await machine.containerSpec("read x; exit $x", { process: { stdin: true } }),
+    );
+    for (const pid of await helpers()) process.kill(pid, "SIGKILL");
+    const second = await sandbox.start(await machine.containerSpec("exit 4"));
+    expect(await second.exit).toMatchObject({ exitCode: 4 });
+    const echo = await first.exec(command("echo still here"));
+    expect(await text(echo.stdout)).toBe("still here\n");
+    await using session = await first.attach({ stdin: true });
+    await session.stdin.write("7\n");
+    expect(await first.exit).toMatchObject({ exitCode: 7 });
+    for (const pid of await helpers()) process.kill(pid, "SIGKILL");
+    await sandbox.teardown();
+    expect(await machine.leftovers()).toEqual([]);
+  });
+
+  it("is one however much is asked of it at once, and ends with the driver", async () => {
+    const other = await openMachine();
+    const before = await helpers();
+    const sandboxes = await Promise.all(Array.from({ length: 8 }, async () => other.prepare()));
+    const made = (await helpers()).filter((pid) => !before.includes(pid));
+    expect(made).toHaveLength(1);
+    await Promise.all(sandboxes.map(async (sandbox) => sandbox.teardown()));
+    await other.driver[Symbol.asyncDispose]();
+    await expect
+      .poll(async () => (await helpers()).filter((pid) => made.includes(pid)), { timeout: 20_000 })
+      .toEqual([]);
+    expect(await readdir(join(other.path, "state"))).not.toContainEqual(
+      expect.stringMatching(/^helper-/),
+    );
+    await other[Symbol.asyncDispose]();
+  });
+
+  it("gives process 1 nothing that it has open, and a program that nobody can write to", async () => {
+    const spec = await machine.sandboxSpec();
+    const sandbox = await machine.driver.prepare(spec);
+    const procs = `/sys/fs/cgroup/freezer/longshore/${spec.id}/init/cgroup.procs`;
+    const pid = (await readFile(procs, "utf8")).trim();
+    await expect(access(`/proc/${pid}/exe`, constants.W_OK)).rejects.toMatchObject({
+      code: "EROFS",
+    });
+    const names = await readdir(`/proc/${pid}/fd`);
+    const open = await Promise.all(names.map(async (fd) => readlink(`/proc/${pid}/fd/${fd}`)));
+    // Its socket, and those connected to it; what was open in the helper is closed.
+    expect(open.filter((path) => !path.startsWith("socket:") && !path.endsWith("/null"))).toEqual(
+      [],
+    );
+    expect(open.filter((path) => path.startsWith("socket:")).length).toBeLessThanOrEqual(2);
+    const variables = await readFile(`/proc/${pid}/environ`, "utf8");
+    expect(variables).not.toContain("PATH=");
+    await sandbox.teardown();
+  });
+});
