@@ -130,10 +130,16 @@ describe("kill -9 of two workers on one jobs directory", () => {
         worker?.start();
       }
       await submitting;
-      await vi.waitFor(async () => expect(await unanswered(documents)).toEqual([]), {
-        timeout: 120_000,
-        interval: 100,
-      });
+      // An answer is there before its message is gone.
+      await vi.waitFor(
+        async () => {
+          expect(await unanswered(documents)).toEqual([]);
+          for (const id of workerIds) {
+            expect(await namesIn(`jobs/.claimed/${id}`)).toSatisfy(isEmptyButOwner);
+          }
+        },
+        { timeout: 120_000, interval: 100 },
+      );
     } finally {
       for (const worker of workers) await worker.kill();
     }

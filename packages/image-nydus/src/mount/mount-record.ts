@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { link, mkdir, open, readdir, readFile, rm } from "node:fs/promises";
+import { link, mkdir, open, readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { ProcessIdentity } from "@longshore/core";
 import { z } from "zod";
@@ -26,7 +26,12 @@ export interface MountRecordFiles {
   remove(target: string): Promise<void>;
   read(target: string): Promise<MountRecord | undefined>;
   list(): Promise<MountRecord[]>;
+  /** Deletes what processes left that died while they were writing. */
+  removeDrafts(): Promise<void>;
 }
+
+/** Writing takes milliseconds. */
+const abandonedMs = 10_000;
 
 export function mountRecordFiles(directory: string): MountRecordFiles {
   const fileOf = (target: string): string =>
@@ -67,7 +72,29 @@ export function mountRecordFiles(directory: string): MountRecordFiles {
       const records = await Promise.all(files.map((name) => readRecord(join(directory, name))));
       return records.filter((record) => record !== undefined);
     },
+    async removeDrafts() {
+      const names = await readdir(directory).catch(() => []);
+      for (const name of names) {
+        const [, pid] = /\.json\.(\d+)\.new$/.exec(name) ?? [];
+        if (pid === undefined || Number(pid) === process.pid) continue;
+        const path = join(directory, name);
+        const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Date.now() }));
+        if (!isThere(Number(pid)) || Date.now() - mtimeMs > abandonedMs) {
+          await rm(path, { force: true });
+        }
+      }
+    },
   };
+}
+
+/** Whether a process has this number, be it another one by now. */
+function isThere(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "EPERM";
+  }
 }
 
 async function writeDurably(file: string, text: string): Promise<void> {

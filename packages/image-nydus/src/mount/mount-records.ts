@@ -69,6 +69,7 @@ export function mountRecords(directory: string): MountRecords {
     },
 
     async recover() {
+      await files.removeDrafts();
       const dead: MountRecord[] = [];
       const held: string[] = [];
       for (const record of await files.list()) {

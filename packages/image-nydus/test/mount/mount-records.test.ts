@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isProcessAlive, ownProcessIdentity, type ProcessIdentity } from "@longshore/core";
@@ -86,6 +86,16 @@ describe("records of mounts", () => {
     await once(child, "exit");
     expect(await isProcessAlive(other)).toBe(false);
     expect(await left()).toEqual([join(directory, "mine")]);
+  });
+
+  it("that a dead process had begun to write are deleted, those of others are not", async () => {
+    const child = spawn("true");
+    await once(child, "exit");
+    await mkdir(join(directory, "mounts"));
+    const drafts = [`dead.json.${child.pid}.new`, `lives.json.${process.ppid}.new`];
+    for (const name of drafts) await writeFile(join(directory, "mounts", name), "{");
+    expect(await mountRecords(directory).recover()).toEqual([]);
+    expect(await records()).toEqual(drafts.slice(1));
   });
 
   it("never lead out of their directory, whatever is in them", async () => {

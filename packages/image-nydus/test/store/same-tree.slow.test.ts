@@ -76,7 +76,7 @@ describe("an image of the store has the tree that umoci unpacks", () => {
     await withStore({ methods: "none" }, async (store) => {
       const { images, storedBytes } = await store.diskUsage();
       const alone = images.reduce((sum, { logicalBytes }) => sum + logicalBytes, 0);
-      expect(storedBytes).toBeLessThan(alone * 0.6);
+      expect(storedBytes).toBeLessThan(alone * 0.7);
       const { sharedBytes, secondOnlyBytes } = await store.diff(
         "localhost/layout:app-1",
         "localhost/layout:app-2",

@@ -433,11 +433,12 @@ describe.skipIf(cannotMakeNetworks)("a bridge network (needs root)", () => {
     );
   });
 
-  it("sets 200 sandboxes up at the same time", async () => {
+  const many = process.env["LONGSHORE_TEST_SCALE"] === "full" ? 200 : 50;
+  it(`sets ${many} sandboxes up at the same time`, async () => {
     await using net = await testNetwork();
-    const ids = Array.from({ length: 200 }, (_, index) => `many-${index}`);
+    const ids = Array.from({ length: many }, (_, index) => `many-${index}`);
     const setups = await Promise.all(ids.map((sandboxId) => net.open(sandboxId)));
-    expect(new Set(setups.map(({ status }) => status?.ip)).size).toBe(200);
+    expect(new Set(setups.map(({ status }) => status?.ip)).size).toBe(many);
     const [first, last] = [setups[0], setups.at(-1)];
     for (const setup of [first, last]) {
       const route = await run(within(setup ?? {}, "ip", "route", "get", "1.1.1.1"));
