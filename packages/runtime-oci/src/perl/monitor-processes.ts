@@ -100,6 +100,8 @@ sub started { my ($p, $status) = @_;
     return failed($p, length $message ? $message : "The OCI runtime ended with status " . ($status >> 8) . "."); }
   close(delete $p->{messages}) if $p->{messages};
   close(delete $p->{console}) if $p->{console};
+  # runc is done shortly before its process becomes the program, and a signal in between would be for runc.
+  for (1 .. 1_000) { last unless (slurp("/proc/$pid/comm") // "") =~ /^runc:\[/; select(undef, undef, undef, 0.001); }
   $p->{pid} = $pid; $p->{running} = 1;
   $p->{tree} = readlink("/proc/$pid/ns/mnt") if $p == $main && $setting{users};
   inform($p, "p", $pid);
