@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
 import { access, readdir, readFile, readlink } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import {
   canRun,
   command,
@@ -68,7 +68,15 @@ describe.skipIf(!canRun)("the helper of a driver (needs root, runc and busybox)"
     const spec = await machine.sandboxSpec();
     const sandbox = await machine.driver.prepare(spec);
     const procs = `/sys/fs/cgroup/freezer/longshore/${spec.id}/init/cgroup.procs`;
-    const pid = (await readFile(procs, "utf8")).trim();
+    // Who made it may still be on the way out.
+    const pid = await vi.waitFor(
+      async () => {
+        const [, alone] = /^(\d+)\n$/.exec(await readFile(procs, "utf8")) ?? [];
+        if (alone === undefined) throw new Error("several processes");
+        return alone;
+      },
+      { timeout: 20_000 },
+    );
     await expect(access(`/proc/${pid}/exe`, constants.W_OK)).rejects.toMatchObject({
       code: "EROFS",
     });

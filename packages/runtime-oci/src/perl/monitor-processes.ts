@@ -103,11 +103,15 @@ sub started { my ($p, $status) = @_;
   # runc is done shortly before its process becomes the program, and a signal in between would be for runc.
   for (1 .. 1_000) { last unless (slurp("/proc/$pid/comm") // "") =~ /^runc:\[/; select(undef, undef, undef, 0.001); }
   $p->{pid} = $pid; $p->{running} = 1;
-  $p->{tree} = readlink("/proc/$pid/ns/mnt") if $p == $main && $setting{users};
+  hold_mounts($p) if $p == $main && $setting{users};
   inform($p, "p", $pid);
   if ($p->{tty}) { frame($_, "z", 2) for grep { $_->{wants}{2} } values %{$p->{clients}}; }
   my $known = delete $unclaimed{$pid};
   if (defined $known) { ended($p, $known); } else { $by_pid{$pid} = $p; } }
+# As long as it is open, no other namespace gets its number and is taken for it.
+sub hold_mounts { my ($p) = @_;
+  sysopen($p->{mounts}, "/proc/$p->{pid}/ns/mnt", 0) or return;
+  $p->{tree} = readlink("/proc/self/fd/" . fileno $p->{mounts}); }
 sub receive_terminal { my ($p) = @_;
   accept(my $peer, $p->{console}) or return 0;
   # recvmsg(2): the kernel writes into these strings, so none may share its bytes with another.
@@ -148,7 +152,7 @@ sub ended { my ($p, $status) = @_;
   $p->{queue} = [], close_input($p) if $p->{input};
   # Those at its files would not end with it, and keep its mounts.
   if ($p == $main) { kill 9, map { $_->{pid} } grep { $_->{direct} && $_->{pid} && !$_->{ended} } values %process; }
-  if ($p == $main) { $p->{alone} = 0; kill_tree($p->{tree}, sub { $p->{alone} = 1; }); }
+  if ($p == $main) { $p->{alone} = 0; kill_tree($p->{tree}, sub { $p->{alone} = 1; if ($p->{mounts}) { delete $p->{tree}; close delete $p->{mounts}; } }); }
   else { announce($p); } }
 sub announce { my ($p) = @_; $p->{announced} = 1;
   inform($p, "x", $p->{result}); }
