@@ -25,7 +25,9 @@ const name = "localhost/odd:one";
 const mountMethods = ["nydusd"] as const;
 
 describe.skipIf(!hasNydusd)(
-  "Nydus' own daemon (where it is; scripts/nydus-conformance.ts builds it)",
+  hasNydusd
+    ? "Nydus' own daemon"
+    : "Nydus' own daemon (not offered: scripts/nydus-conformance.ts builds it)",
   () => {
     beforeEach(async () => {
       process.env["PATH"] = directories.join(delimiter);
