@@ -47,7 +47,11 @@ sub content { my ($file, $size, $shown) = @_;
   my $at = 0;
   while ($at < $size) {
     my $from = sysseek($data, $at, 3);
-    if (!defined $from) { fail("seek", $shown) unless $!{ENXIO}; $from = $size; }
+    if (!defined $from) {
+      fail("seek", $shown) unless $!{ENXIO};
+      # No more data: a hole up to the end, or a file that has become shorter.
+      if ((stat $data)[7] < $size) { put(pack("NN", 0, 0)); return; }
+      $from = $size; }
     $from = $size if $from > $size;
     while ($at < $from) {
       my $hole = $from - $at > 0x40000000 ? 0x40000000 : $from - $at;

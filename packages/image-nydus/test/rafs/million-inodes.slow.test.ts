@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 
 const isFull = process.env["LONGSHORE_TEST_SCALE"] === "full";
 const count = isFull ? 1_000_000 : 200_000;
-const mostMb = isFull ? 250 : 125;
+const mostMb = isFull ? 250 : 160;
 const program = fileURLToPath(new URL("million-inodes.ts", import.meta.url));
 
 it(`writes an image of ${count} inodes in less than ${mostMb} MB beyond its tree, and reads it back`, () => {

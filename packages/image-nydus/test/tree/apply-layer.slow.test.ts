@@ -12,8 +12,8 @@ import { listLayers } from "./tree-of-archive.ts";
 
 const isFull = process.env["LONGSHORE_TEST_SCALE"] === "full";
 const giga = 2 ** 30;
-const zeroGigabytes = isFull ? 10 : 2;
-const folders = isFull ? 1_000 : 200;
+const zeroGigabytes = isFull ? 10 : 1;
+const folders = isFull ? 1_000 : 100;
 
 /** The most memory that the process had while something ran, above what it had before */
 async function memoryRise(run: () => Promise<void>): Promise<number> {
