@@ -295,7 +295,10 @@ describe("longshore run without root", () => {
     const mounts = await readFile("/proc/mounts", "utf8");
     const { stdout } = await runAs(["ps", "-u", String(uid), "-o", "args="]);
     const processes = stdout.split("\n").filter((line) => /longshore|sleep/.test(line));
-    return [...processes, ...mounts.split("\n").filter((line) => line.includes("/own/"))];
+    return [
+      ...processes,
+      ...mounts.split("\n").filter((line) => line.includes(`${directory}/own/`)),
+    ];
   };
   const runAs = ([command = "", ...args]: readonly string[]): Promise<{ stdout: string }> =>
     run(command, ...args).then(
@@ -338,12 +341,14 @@ describe("longshore run without root", () => {
       await as("run", "--detach", "--name", "stays", ownImage, "sh", "-c", "echo up; sleep 1000");
       const inside = await as("exec", "stays", "sh", "-c", "echo $$ inside; exit 4");
       expect(inside).toMatchObject({ exitCode: 4, stdout: expect.stringContaining("inside\n") });
-      expect((await as("logs", "stays")).stdout).toBe("up\n");
+      await vi.waitFor(async () => expect((await as("logs", "stays")).stdout).toBe("up\n"), {
+        timeout: 20_000,
+      });
       expect((await as("rm", "--force", "stays")).exitCode).toBe(0);
       expect((await as("ps", "--all")).stdout).toBe("");
       keeping.child.kill("SIGTERM");
       expect(await keeping.ended).toMatchObject({ exitCode: 0 });
     }
-    expect(await mine()).toEqual([]);
+    await vi.waitFor(async () => expect(await mine()).toEqual([]), { timeout: 20_000 });
   });
 });

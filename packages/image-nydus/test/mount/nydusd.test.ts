@@ -25,9 +25,7 @@ const name = "localhost/odd:one";
 const mountMethods = ["nydusd"] as const;
 
 describe.skipIf(!hasNydusd)(
-  hasNydusd
-    ? "Nydus' own daemon"
-    : "Nydus' own daemon (not offered: scripts/nydus-conformance.ts builds it)",
+  `Nydus' own daemon${hasNydusd ? "" : " (not offered: scripts/nydus-conformance.ts builds it)"}`,
   () => {
     beforeEach(async () => {
       process.env["PATH"] = directories.join(delimiter);

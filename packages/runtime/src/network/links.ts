@@ -102,7 +102,12 @@ export async function bridgeOwner(bridge: string): Promise<string | undefined> {
   try {
     return (await readFile(join(interfaces, bridge, "ifalias"), "utf8")).trim();
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    // It is not there, or has just gone.
+    const isAbsent =
+      error instanceof Error &&
+      "code" in error &&
+      ["ENOENT", "ENODEV"].includes(String(error.code));
+    if (isAbsent) return undefined;
     throw error;
   }
 }
