@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 // Prepares a fresh checkout: the locked npm packages, a first build, then the system packages that the tests and the demo
 // use.
-// Plain JavaScript without imports from npm, because it runs before anything is installed, on any Node from 20 on.
+// Plain JavaScript without imports from npm, because it runs before anything is installed, on any Node from 20 on. A shell
+// remembers where it found that Node: scripts of package.json that go on with the pinned one say `hash -r` in between.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
