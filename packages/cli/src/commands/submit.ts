@@ -17,9 +17,9 @@ import {
 } from "@longshore/transport-file";
 import { exitCodes } from "../exit-codes.ts";
 import { colourState, openTerminal, type Terminal } from "../terminal.ts";
-import { followJob } from "./http/follow-job.ts";
+import { jobAtUrl } from "./http/job-at-url.ts";
 import { openClient } from "./http/open-client.ts";
-import { showEvents } from "./show-events.ts";
+import { watchJob } from "./watch-job.ts";
 
 export interface SubmitFlags {
   readonly jobsDir: string;
@@ -51,7 +51,13 @@ export async function submit(file: string | undefined, flags: SubmitFlags): Prom
     else terminal.print(jobId);
     return exitCodes.ok;
   }
-  const result = await follow(terminal, { jobsDir, resultsDir, jobId });
+  const place = { jobsDir, resultsDir, jobId };
+  const result = await watchJob(terminal, {
+    jobId,
+    events: (options) => followProgress({ ...place, ...options }),
+    result: (options) => waitForResult({ ...place, ...options }),
+    cancel: () => requestCancel(place),
+  });
   if (terminal.isJson) terminal.printJson(encodeJobResult(result));
   else printResult(terminal, result, resolve(resultsDir, `${jobId}-result.json`));
   return result.status === "completed" ? exitCodes.ok : exitCodes.failed;
@@ -72,7 +78,7 @@ async function submitToUrl(
     else terminal.print(jobId);
     return exitCodes.ok;
   }
-  const result = await followJob(client, jobId, terminal);
+  const result = await watchJob(terminal, jobAtUrl(client, jobId));
   if (terminal.isJson) terminal.printJson(encodeJobResult(result));
   else printResult(terminal, result, `${flags.url}/jobs/${jobId}`);
   return result.status === "completed" ? exitCodes.ok : exitCodes.failed;
@@ -110,41 +116,6 @@ function parseData(text: string): unknown {
     return JSON.parse(text);
   } catch (error) {
     throw new LongshoreError("CONFIG_ERROR", "--data is not JSON.", { cause: error });
-  }
-}
-
-/** Shows the job's progress until its result is there. Ctrl-C cancels the job; a second one only stops waiting. */
-async function follow(
-  terminal: Terminal,
-  job: { readonly jobsDir: string; readonly resultsDir: string; readonly jobId: string },
-): Promise<JobResult> {
-  const { jobsDir, jobId } = job;
-  const ended = new AbortController();
-  const interrupted = new AbortController();
-  let interrupts = 0;
-  const onInterrupt = (): void => {
-    interrupts += 1;
-    if (interrupts > 1) {
-      interrupted.abort(new LongshoreError("CANCELLED", "No longer waiting; the job goes on."));
-      return;
-    }
-    terminal.note(`cancelling ${jobId} (once more to stop waiting)`);
-    requestCancel({ jobsDir, jobId }).catch((error: unknown) => {
-      interrupted.abort(error);
-    });
-  };
-  process.on("SIGINT", onInterrupt);
-  const shown = showEvents(
-    terminal,
-    followProgress({ ...job, signal: ended.signal }),
-    ended.signal,
-  );
-  try {
-    return await waitForResult({ ...job, signal: interrupted.signal });
-  } finally {
-    process.off("SIGINT", onInterrupt);
-    ended.abort();
-    await shown;
   }
 }
 

@@ -4,7 +4,8 @@ import { exitCodes } from "../../exit-codes.ts";
 import { interruptible } from "../../interruptible.ts";
 import { colourState, openTerminal } from "../../terminal.ts";
 import { toState } from "../to-state.ts";
-import { followJob } from "./follow-job.ts";
+import { watchJob } from "../watch-job.ts";
+import { jobAtUrl } from "./job-at-url.ts";
 import { openClient, type UrlFlags } from "./open-client.ts";
 
 interface Flags extends UrlFlags {
@@ -66,7 +67,7 @@ export async function followAtUrl(jobId: string, flags: Flags): Promise<number> 
     return endCode(state);
   }
   await client.get(jobId);
-  const result = await followJob(client, jobId, terminal);
+  const result = await watchJob(terminal, jobAtUrl(client, jobId));
   terminal.print(`${colourState(result.status)}  ${jobId}`);
   if (result.error !== undefined) terminal.print(`${result.error.code}: ${result.error.message}`);
   return endCode(result.status);
