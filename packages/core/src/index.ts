@@ -177,6 +177,7 @@ export { CommandError, type CommandFailure } from "./runtime/command-error.ts";
 export type { ExposedPort, ExposeOptions } from "./runtime/expose-port.ts";
 export type * from "./runtime/sandbox-files.ts";
 export type * from "./runtime/file-watch.ts";
+export { openFileWatch, type FileWatchSource } from "./runtime/open-file-watch.ts";
 export type { SandboxFileTree } from "./runtime/sandbox-file-tree.ts";
 export type { UnpackOptions } from "./runtime/local-archive.ts";
 export type * from "./image/image.ts";

@@ -1,6 +1,7 @@
 import { LongshoreError } from "../errors/longshore-error.ts";
 import type { ContainerTools } from "./container-tools.ts";
 import type { FileChange, FileWatch, WatchFilesOptions } from "./file-watch.ts";
+import { openFileWatch } from "./open-file-watch.ts";
 import type { RunningCommand } from "./run-command.ts";
 import { inotifyWatch } from "./watch-inotify.ts";
 import { pollingWatch } from "./watch-polling.ts";
@@ -39,18 +40,7 @@ export async function watchFiles(
     left.abort();
     await tool.finished.catch(() => undefined);
   };
-  const sign = await changes.next().catch(async (error: unknown) => {
-    await close();
-    throw error;
-  });
-  if (sign.done === true) {
-    await close();
-    throw signal?.reason;
-  }
-  return {
-    [Symbol.asyncIterator]: () => onlyChanges(changes, close),
-    [Symbol.asyncDispose]: close,
-  };
+  return openFileWatch({ changes, close, signal });
 }
 
 async function hasInotify(tools: ContainerTools, signal?: AbortSignal): Promise<boolean> {
@@ -84,15 +74,4 @@ async function* quietly(
     "IO_ERROR",
     `The watch has ended by itself, with exit code ${exit.exitCode}: ${stderr.tail().trim().slice(-500)}`,
   );
-}
-
-async function* onlyChanges(
-  changes: AsyncIterable<FileChange | "ready">,
-  close: () => Promise<void>,
-): AsyncGenerator<FileChange, undefined> {
-  try {
-    for await (const change of changes) if (change !== "ready") yield change;
-  } finally {
-    await close();
-  }
 }

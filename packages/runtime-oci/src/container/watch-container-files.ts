@@ -1,5 +1,6 @@
 import {
   LongshoreError,
+  openFileWatch,
   type DriverProcess,
   type FileChange,
   type FileWatch,
@@ -34,20 +35,7 @@ export async function watchContainerFiles(
     end.removeEventListener("abort", onEnd);
     await process.kill();
   };
-
-  const changes = readChanges(process, path, end);
-  const sign = await changes.next().catch(async (error: unknown) => {
-    await close();
-    throw error;
-  });
-  if (sign.done === true) {
-    await close();
-    throw signal?.reason;
-  }
-  return {
-    [Symbol.asyncIterator]: () => onlyChanges(changes, close),
-    [Symbol.asyncDispose]: close,
-  };
+  return openFileWatch({ changes: readChanges(process, path, end), close, signal });
 }
 
 /** Ends without an error when the watch was given up; whatever else ends it is one. */
@@ -99,16 +87,5 @@ async function* records(source: AsyncIterable<Uint8Array>): AsyncGenerator<strin
     begun = begun.subarray(start);
     if (begun.length <= maxRecordBytes) continue;
     throw new LongshoreError("LIMIT_EXCEEDED", "A path is too long to be watched.");
-  }
-}
-
-async function* onlyChanges(
-  changes: AsyncIterable<FileChange | "ready">,
-  close: () => Promise<void>,
-): AsyncGenerator<FileChange, undefined> {
-  try {
-    for await (const change of changes) if (change !== "ready") yield change;
-  } finally {
-    await close();
   }
 }
