@@ -3,6 +3,7 @@ import { link, mkdir, open, readdir, readFile, rm, stat } from "node:fs/promises
 import { join } from "node:path";
 import type { ProcessIdentity } from "@longshore/core";
 import { z } from "zod";
+import { isAlive } from "../store/process-identity.ts";
 
 /** That a process mounts something, or has, or is about to unmount it. */
 export interface MountRecord {
@@ -79,22 +80,13 @@ export function mountRecordFiles(directory: string): MountRecordFiles {
         if (pid === undefined || Number(pid) === process.pid) continue;
         const path = join(directory, name);
         const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Date.now() }));
-        if (!isThere(Number(pid)) || Date.now() - mtimeMs > abandonedMs) {
+        const isLeft = !isAlive({ pid: Number(pid), started: "" });
+        if (isLeft || Date.now() - mtimeMs > abandonedMs) {
           await rm(path, { force: true });
         }
       }
     },
   };
-}
-
-/** Whether a process has this number, be it another one by now. */
-function isThere(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "EPERM";
-  }
 }
 
 async function writeDurably(file: string, text: string): Promise<void> {
