@@ -19,6 +19,8 @@ const maxAlike = 8;
 interface ChunkSequence {
   readonly length: number;
   at(position: number): ChunkRef;
+  /** Of its digest: see {@link PackedChunks.digestStart} */
+  digestStart(position: number): number;
 }
 
 /** The chunks that the files of a tree consist of, each once, numbered from 0 in the order in which they came. */
@@ -104,7 +106,12 @@ export class PackedChunks {
     for (let number = 0; number < this.length; number += 1) {
       if (this.blob(number) === blob) numbers[length++] = number;
     }
-    return { length, at: (position) => this.at(numbers[position] ?? this.length) };
+    const numberAt = (position: number): number => numbers[position] ?? this.length;
+    return {
+      length,
+      at: (position) => this.at(numberAt(position)),
+      digestStart: (position) => this.digestStart(numberAt(position)),
+    };
   }
 
   /** What its digest begins with: 32 bits by which digests are ordered */
