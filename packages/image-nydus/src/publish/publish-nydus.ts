@@ -55,7 +55,7 @@ export async function publishNydus(
   return await writePacked({ layers, config, manifest }, options);
 }
 
-interface PackedChunks {
+interface PackedFiles {
   /** The image's files, with their chunks in the new blob */
   readonly tree: FileTree;
   /** Absent for an image whose files are all empty */
@@ -66,7 +66,7 @@ async function packChunks(
   { filesystem, blobs }: PublishedImage,
   { file }: ScratchFile,
   options: PublishNydusOptions,
-): Promise<PackedChunks> {
+): Promise<PackedFiles> {
   const { compression = "zstd", progress, signal } = options;
   const { chunkSize } = filesystem;
   const sink = bufferedSink(fileSink(file));
@@ -84,7 +84,7 @@ async function packChunks(
   return { tree, blob };
 }
 
-interface BootstrapJob extends PackedChunks {
+interface BootstrapJob extends PackedFiles {
   readonly image: PublishedImage;
   /** Holds the blob */
   readonly data: ScratchFile;
