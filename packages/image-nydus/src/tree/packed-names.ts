@@ -36,14 +36,9 @@ export class PackedNames {
 
   /** The number of a name, {@link noName} when the directory never had it. */
   find(directory: number, text: ByteString): number {
-    const slots = this.#slots;
-    const hash = this.#hash(directory, text);
-    for (let slot = slots.first(hash); !slots.isEmpty(slot); slot = slots.next(slot)) {
-      const name = slots.match(slot, hash);
-      if (name === undefined || this.directory(name) !== directory) continue;
-      if (this.#texts.isEqual(this.#place(name), text)) return name;
-    }
-    return noName;
+    const isIt = (name: number): boolean =>
+      this.directory(name) === directory && this.#texts.isEqual(this.#place(name), text);
+    return this.#slots.find(this.#hash(directory, text), isIt) ?? noName;
   }
 
   /** @param next what {@link next} is to say */
