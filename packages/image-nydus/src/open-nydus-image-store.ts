@@ -16,7 +16,6 @@ import { mountRecords } from "./mount/mount-records.ts";
 import { recoverNydusd } from "./mount/nydusd-records.ts";
 import { probeMounts, type MountProbe } from "./mount/probe-mounts.ts";
 import { imagePushes } from "./publish/image-pushes.ts";
-import { openBootstrap } from "./rafs/open-bootstrap.ts";
 import { createRegistryClient, type RegistryClient } from "./registry/client/registry-client.ts";
 import { configPlatform, parseImageConfigFile } from "./registry/image-config-file.ts";
 import { parseImageSource } from "./registry/image-location.ts";
@@ -44,6 +43,7 @@ import { isNamed, namesThatGoWith, originOf, taggedName } from "./store/image-na
 import type { LazyEvent } from "./lazy/lazy-event.ts";
 import type { ImageRecord, OwnerRecord } from "./store/image-records.ts";
 import { lazyImages } from "./store/lazy-images.ts";
+import { openStoredBootstrap } from "./store/open-stored-bootstrap.ts";
 import { pullImage } from "./store/pull-image.ts";
 import { repairStore } from "./store/repair-store.ts";
 import { sharedTasks } from "./store/shared-task.ts";
@@ -348,7 +348,7 @@ export async function openNydusImageStore(
     },
     async inspect(ref) {
       const record = requireImage(database, ref);
-      const filesystem = openBootstrap(await readBootstrap(record));
+      const filesystem = await openStoredBootstrap(layout, record.bootstrapId);
       const isOnDemand = lazy.isLazy(record.bootstrapId);
       return { record, names: database.names(record.imageId), filesystem, isOnDemand };
     },

@@ -1,4 +1,4 @@
-import { readFile, type FileHandle } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { LongshoreError, type CommitRootfsOptions } from "@longshore/core";
 import type { BlobReader } from "../mount/blob-reader.ts";
 import { localBlobReader } from "../mount/local-blob-reader.ts";
@@ -19,6 +19,7 @@ import { taggedName } from "../store/image-names.ts";
 import type { BlobRecord, ImageRecord } from "../store/image-records.ts";
 import { asIoError } from "../store/io-error.ts";
 import type { LazyImages } from "../store/lazy-images.ts";
+import { openStoredBootstrap } from "../store/open-stored-bootstrap.ts";
 import type { StoreLayout } from "../store/store-layout.ts";
 import { dataRecord, findStoredChunk } from "../store/stored-data.ts";
 import type { TreeLimits } from "../tree/file-tree.ts";
@@ -85,7 +86,7 @@ async function commit(
   await using reader = await openReader(context, base);
   const committed = await committedTree(
     {
-      filesystem: openBootstrap(await readFile(layout.blobPath(base.bootstrapId))),
+      filesystem: await openStoredBootstrap(layout, base.bootstrapId),
       blobs: reader,
       isLazy: lazy.isLazy(base.bootstrapId),
     },

@@ -49,21 +49,22 @@ export function chunkStore(options: ChunkStoreOptions): ChunkStore {
   const reusedBlobIds = new Set<string>();
   /** Of the chunk at hand */
   const digest = Buffer.allocUnsafeSlow(32);
-  const zeroKeys = new Map<number, string>();
   const scratch = Buffer.allocUnsafeSlow(chunkSize);
   const stats = { reusedBytes: 0, storedBytes: 0, reusedChunks: 0, storedChunks: 0 };
   let zeros: Buffer | undefined;
+  /** Of a whole chunk of zeros */
+  let zeroKey: string | undefined;
 
   function zeroBytes(size: number): Buffer {
     zeros ??= Buffer.alloc(chunkSize);
     return zeros.subarray(0, size);
   }
 
-  function zeroKey(size: number): string {
-    const key = zeroKeys.get(size) ?? digestOf(zeroBytes(size));
+  function zeroKeyOf(size: number): string {
     // Only the ends of files have odd sizes.
-    if (size === chunkSize) zeroKeys.set(size, key);
-    return key;
+    if (size !== chunkSize) return digestOf(zeroBytes(size));
+    zeroKey ??= digestOf(zeroBytes(size));
+    return zeroKey;
   }
 
   function find(size: number): ChunkRef | undefined {
@@ -100,7 +101,7 @@ export function chunkStore(options: ChunkStoreOptions): ChunkStore {
         stored.push(
           chunk.kind === "data"
             ? await storeChunk(digestOf(chunk.bytes), chunk.bytes)
-            : await storeChunk(zeroKey(chunk.size), zeroBytes(chunk.size)),
+            : await storeChunk(zeroKeyOf(chunk.size), zeroBytes(chunk.size)),
         );
       }
       return stored;
@@ -110,7 +111,7 @@ export function chunkStore(options: ChunkStoreOptions): ChunkStore {
   };
 }
 
-/** The sha256 of bytes as a text of one character a byte: a key for maps, and no buffer of its own for each chunk. */
+/** The sha256 of bytes as a text of one character a byte, as a buffer for each chunk would cost more to make. */
 function digestOf(bytes: Buffer): string {
   return hash("sha256", bytes, "binary");
 }

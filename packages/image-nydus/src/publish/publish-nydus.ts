@@ -4,7 +4,7 @@ import { blobWriter, type FinishedBlob } from "../rafs/blob-writer.ts";
 import { fileSink } from "../rafs/byte-sink.ts";
 import { writePackedBootstrap } from "../rafs/write-packed-bootstrap.ts";
 import type { Descriptor } from "../registry/manifest.ts";
-import type { FileTree } from "../tree/file-tree.ts";
+import { createTree, type FileTree } from "../tree/file-tree.ts";
 import { bootstrapTar, readBlobMetaFile } from "./bootstrap-tar.ts";
 import { chunkPacker } from "./chunk-packer.ts";
 import { chunkSource } from "./chunk-source.ts";
@@ -55,7 +55,7 @@ export async function publishNydus(
   return await writePacked({ layers, config, manifest }, options);
 }
 
-interface PackedChunks {
+interface PackedFiles {
   /** The image's files, with their chunks in the new blob */
   readonly tree: FileTree;
   /** Absent for an image whose files are all empty */
@@ -66,24 +66,25 @@ async function packChunks(
   { filesystem, blobs }: PublishedImage,
   { file }: ScratchFile,
   options: PublishNydusOptions,
-): Promise<PackedChunks> {
+): Promise<PackedFiles> {
   const { compression = "zstd", progress, signal } = options;
   const { chunkSize } = filesystem;
   const sink = bufferedSink(fileSink(file));
   const writer = blobWriter(sink, { chunkSize, compressor: compression, toc: true });
-  const pack = chunkPacker(chunkSource(blobs, filesystem), writer);
+  const tree = createTree();
+  const pack = chunkPacker(chunkSource(blobs, filesystem), writer, tree.chunks);
   const mapChunk: MapChunk = async (chunk) => {
     const packed = await pack(chunk);
     progress.add(chunk.size);
     return packed;
   };
-  const tree = await readTree(filesystem, mapChunk, { signal });
+  await readTree(filesystem, mapChunk, { signal, into: tree });
   const blob = writer.chunkCount === 0 ? undefined : await writer.finish();
   await sink.flush();
   return { tree, blob };
 }
 
-interface BootstrapJob extends PackedChunks {
+interface BootstrapJob extends PackedFiles {
   readonly image: PublishedImage;
   /** Holds the blob */
   readonly data: ScratchFile;

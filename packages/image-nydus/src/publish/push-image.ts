@@ -1,10 +1,8 @@
-import { readFile } from "node:fs/promises";
 import { isLongshoreError, type Abortable, type AuthConfig } from "@longshore/core";
 import { isCommitOrigin } from "../commit/commit-origin.ts";
 import { isNydusManifest } from "../lazy/nydus-manifest.ts";
 import type { BlobReader } from "../mount/blob-reader.ts";
 import { localBlobReader } from "../mount/local-blob-reader.ts";
-import { openBootstrap } from "../rafs/open-bootstrap.ts";
 import type { RegistryClient } from "../registry/client/registry-client.ts";
 import { configPlatform, parseImageConfigFile } from "../registry/image-config-file.ts";
 import { parseImageSource, type ImageLocation } from "../registry/image-location.ts";
@@ -18,6 +16,7 @@ import { requireImage } from "../store/find-image.ts";
 import type { ImageDatabase } from "../store/image-database.ts";
 import type { ImageRecord } from "../store/image-records.ts";
 import type { LazyImages } from "../store/lazy-images.ts";
+import { openStoredBootstrap } from "../store/open-stored-bootstrap.ts";
 import type { StoreLayout } from "../store/store-layout.ts";
 import { attachNydus, type AttachedNydus, type NydusAttachment } from "./attach-nydus.ts";
 import type { LayerCompression } from "./pack-layer.ts";
@@ -104,7 +103,7 @@ export async function pushImage(context: PushContext, request: PushRequest): Pro
   const progress = pushProgress(request.report);
   await using reader = await openReader(context, record);
   const image: PublishedImage = {
-    filesystem: openBootstrap(await readFile(layout.blobPath(record.bootstrapId))),
+    filesystem: await openStoredBootstrap(layout, record.bootstrapId),
     blobs: reader,
     logicalSize: record.logicalSize,
     config: Buffer.from(record.config),

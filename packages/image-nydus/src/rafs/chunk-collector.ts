@@ -98,8 +98,8 @@ export function chunkCollector(
   }
 
   function entryOf(chunk: number): ChunkEntry {
-    const { blobId, index: number, offset, size: bytes, digest } = chunks.at(chunk);
-    const index = positions.get(blobId) ?? 0;
+    const { index: number, offset, size: bytes, digest } = chunks.at(chunk);
+    const index = blobIndex(chunk);
     const stored = blobs[index]?.stored?.(number) ?? { offset, size: bytes };
     return {
       digest,

@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import {
   LongshoreError,
   type Abortable,
@@ -9,8 +8,8 @@ import { extractTree } from "../mount/extract-tree.ts";
 import { holdBlobs, localBlobReader } from "../mount/local-blob-reader.ts";
 import { mountOverlay } from "../mount/mount-overlay.ts";
 import type { MountRecords } from "../mount/mount-records.ts";
-import { openBootstrap, type RafsFilesystem } from "../rafs/open-bootstrap.ts";
 import type { OwnerRecord } from "../store/image-records.ts";
+import { openStoredBootstrap } from "../store/open-stored-bootstrap.ts";
 import type { RecentlyUsed } from "../store/recently-used.ts";
 import type { StoreLayout } from "../store/store-layout.ts";
 import { blobFiles, type ImageMounts, type MountableImage } from "./image-mounts.ts";
@@ -132,19 +131,12 @@ function blockRootfs(
   return { kind: "block", devices: [{ path, filesystem: "erofs", dataDevices: devices }] };
 }
 
-async function openImage(
-  layout: StoreLayout,
-  { bootstrapId }: MountableImage,
-): Promise<RafsFilesystem> {
-  return openBootstrap(await readFile(layout.blobPath(bootstrapId)));
-}
-
 async function copyImage(
   { layout }: UpkeepPlace,
   { image, idMappings, signal }: OwnedImage,
   directory: string,
 ): Promise<void> {
-  const filesystem = await openImage(layout, image);
+  const filesystem = await openStoredBootstrap(layout, image.bootstrapId);
   using held = holdBlobs(blobFiles(image.devices));
   using local = localBlobReader(layout.blobDirectory, held.files);
   await using lazy = await image.openReader?.();

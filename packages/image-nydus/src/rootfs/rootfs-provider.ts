@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   LongshoreError,
@@ -13,11 +12,11 @@ import { checkIdMappings } from "../mount/id-mappings.ts";
 import type { MountRecords } from "../mount/mount-records.ts";
 import type { MountProbe } from "../mount/probe-mounts.ts";
 import { parseImageConfigFile } from "../registry/image-config-file.ts";
-import { openBootstrap } from "../rafs/open-bootstrap.ts";
 import { requireImage, requireListedImage } from "../store/find-image.ts";
 import { toImageConfig } from "../store/image-config.ts";
 import type { ImageDatabase } from "../store/image-database.ts";
 import type { ImageRecord, OwnerRecord } from "../store/image-records.ts";
+import { openStoredBootstrap } from "../store/open-stored-bootstrap.ts";
 import { recentlyUsed } from "../store/recently-used.ts";
 import type { StoreLayout } from "../store/store-layout.ts";
 import type { ImageMounts, MountableImage } from "./image-mounts.ts";
@@ -72,7 +71,7 @@ export function rootfsProvider(options: RootfsProviderOptions): OwnedRootfsProvi
   const { database, layout, mounts, records } = options;
   const root = join(layout.mountDirectory, "owners");
   const roots = recentlyUsed(async (bootstrapId) =>
-    rootAttributes(openBootstrap(await readFile(layout.blobPath(bootstrapId)))),
+    rootAttributes(await openStoredBootstrap(layout, bootstrapId)),
   );
   const kept = new Map<string, Upkeep>();
   const lock = keyedLock();

@@ -375,7 +375,7 @@ export function openImageDatabase(path: string): ImageDatabase {
       const insert = sql("INSERT OR IGNORE INTO chunks VALUES (?, ?, ?, ?, ?)");
       // In the order of the table: one page of it is written after the other.
       const order = sortedPairs(chunks.length, (position) => [
-        chunks.at(position)?.digest.readUInt32BE(0) ?? 0,
+        chunks.digestStart?.(position) ?? chunks.at(position)?.digest.readUInt32BE(0) ?? 0,
         position,
       ]);
       for (let start = 0; start < order.size; start += chunksAtOnce) {

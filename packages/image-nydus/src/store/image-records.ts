@@ -46,6 +46,8 @@ interface NewChunk {
 export interface NewChunks {
   readonly length: number;
   at(position: number): NewChunk | undefined;
+  /** The first 32 bits of a digest, where they are had for less than by {@link at} */
+  digestStart?(position: number): number;
 }
 
 export interface ChunkPlace {

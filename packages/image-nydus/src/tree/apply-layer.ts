@@ -207,19 +207,20 @@ function openFolder(layer: Layer, folders: readonly ByteString[], path: ByteStri
     throw layerError(path, `it lies deeper than ${limits.maxDepth} directories`, "maxDepth");
   }
   let folder = rootInode;
-  for (const { name, inode } of steps) {
-    let next = inode;
-    if (next === undefined) {
+  for (const { name, nameNumber, inode } of steps) {
+    if (inode === undefined || nameNumber === undefined) {
       chargeEntry(layer, { path, metadataBytes: name.length });
-      next = tree.addInode(implicitDirectory);
-      marks.addFresh(next);
-      tree.link(folder, name, next);
+      const made = tree.addInode(implicitDirectory);
+      marks.addFresh(made);
+      marks.touch(tree.link(folder, name, made));
+      folder = made;
+      continue;
     }
-    if (tree.kindOf(next) !== "directory") {
+    if (tree.kindOf(inode) !== "directory") {
       throw layerError(path, `it lies in ${JSON.stringify(name)}, which is no directory`);
     }
-    marks.touch(tree.findName(folder, name) ?? 0);
-    folder = next;
+    marks.touch(nameNumber);
+    folder = inode;
   }
   return folder;
 }

@@ -1,4 +1,3 @@
-import { checkName } from "./check-inode.ts";
 import type { ByteString, FileKind } from "./inode.ts";
 import { PackedChunks } from "./packed-chunks.ts";
 import { noXattrs, PackedInodes, type TreeDirectory, type TreeInode } from "./packed-inodes.ts";
@@ -96,7 +95,7 @@ export function createTree(scratch?: ScratchSpace): FileTree {
 
   function findName(directory: number, text: ByteString): number | undefined {
     const name = names.find(directory, text);
-    return name === noName || names.inode(name) === undefined ? undefined : name;
+    return names.inode(name) === undefined ? undefined : name;
   }
 
   return {
@@ -115,17 +114,11 @@ export function createTree(scratch?: ScratchSpace): FileTree {
       inodes.describe(directory, attributes);
     },
     findName,
-    find(directory, text) {
-      const name = names.find(directory, text);
-      return name === noName ? undefined : names.inode(name);
-    },
+    find: (directory, text) => names.inode(names.find(directory, text)),
     link(directory, text, inode) {
-      let name = names.find(directory, text);
-      if (name === noName) {
-        checkName(text, () => text);
-        name = names.add(directory, text, inodes.detail(directory));
-        inodes.setDetail(directory, name);
-      }
+      const count = names.length;
+      const name = names.findOrAdd(directory, text, inodes.detail(directory));
+      if (names.length > count) inodes.setDetail(directory, name);
       names.setInode(name, inode);
       return name;
     },

@@ -1,8 +1,8 @@
 import { randomInt } from "node:crypto";
 
 /**
- * Finds numbers by hashes of what they stand for: open addressing. A search looks at the slots from `first` on, one after the
- * other, until it meets what it is for or an empty one.
+ * Finds numbers by hashes of what they stand for: open addressing. A search looks at the slots from that of the hash on, one
+ * after the other, until it meets what it is for or an empty one.
  */
 export class HashSlots {
   // Nobody can make things of which they know that their hashes are alike.
@@ -17,22 +17,17 @@ export class HashSlots {
     return (mixed ^ (mixed >>> 15)) >>> 0;
   }
 
-  /** The slot where a search begins. */
-  first(hash: number): number {
-    return hash & (this.#slots.length / 2 - 1);
-  }
-
-  next(slot: number): number {
-    return (slot + 1) & (this.#slots.length / 2 - 1);
-  }
-
-  isEmpty(slot: number): boolean {
-    return (this.#slots[2 * slot] ?? 0) === 0;
-  }
-
-  /** The number in a slot when it has that hash; else `undefined`. */
-  match(slot: number, hash: number): number | undefined {
-    return this.#slots[2 * slot + 1] === hash ? (this.#slots[2 * slot] ?? 0) - 1 : undefined;
+  /**
+   * The number with that hash that `isIt` is true of.
+   *
+   * @param isIt called for one number after the other that has the hash, until it is true
+   */
+  find(hash: number, isIt: (number: number) => boolean): number | undefined {
+    for (let slot = this.#first(hash); ; slot = this.#next(slot)) {
+      const number = this.#slots[2 * slot] ?? 0;
+      if (number === 0) return undefined;
+      if (this.#slots[2 * slot + 1] === hash && isIt(number - 1)) return number - 1;
+    }
   }
 
   /** Puts in a number that is not there. */
@@ -49,9 +44,17 @@ export class HashSlots {
     free(before);
   }
 
+  #first(hash: number): number {
+    return hash & (this.#slots.length / 2 - 1);
+  }
+
+  #next(slot: number): number {
+    return (slot + 1) & (this.#slots.length / 2 - 1);
+  }
+
   #put(number: number, hash: number): void {
-    let slot = this.first(hash);
-    while (!this.isEmpty(slot)) slot = this.next(slot);
+    let slot = this.#first(hash);
+    while (this.#slots[2 * slot] !== 0) slot = this.#next(slot);
     this.#slots[2 * slot] = number + 1;
     this.#slots[2 * slot + 1] = hash;
   }

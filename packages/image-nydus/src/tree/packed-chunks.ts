@@ -19,6 +19,8 @@ const maxAlike = 8;
 interface ChunkSequence {
   readonly length: number;
   at(position: number): ChunkRef;
+  /** Of its digest: see {@link PackedChunks.digestStart} */
+  digestStart(position: number): number;
 }
 
 /** The chunks that the files of a tree consist of, each once, numbered from 0 in the order in which they came. */
@@ -43,13 +45,7 @@ export class PackedChunks {
 
   /** The number of the first chunk that has this digest. */
   find(digest: Buffer): number | undefined {
-    const slots = this.#slots;
-    const hash = this.#hash(digest);
-    for (let slot = slots.first(hash); !slots.isEmpty(slot); slot = slots.next(slot)) {
-      const number = slots.match(slot, hash);
-      if (number !== undefined && this.#rows.hasBytes(number, 0, digest)) return number;
-    }
-    return undefined;
+    return this.#slots.find(this.#hash(digest), (number) => this.#rows.hasBytes(number, 0, digest));
   }
 
   /**
@@ -61,22 +57,21 @@ export class PackedChunks {
   add(chunk: ChunkRef): number {
     const { blobId, index, offset, size, digest } = chunk;
     checkChunk(chunk);
-    const slots = this.#slots;
     const hash = this.#hash(digest);
     let alike = 0;
-    for (let slot = slots.first(hash); !slots.isEmpty(slot); slot = slots.next(slot)) {
-      const known = slots.match(slot, hash);
-      if (known === undefined || !this.#rows.hasBytes(known, 0, digest)) continue;
-      if (this.index(known) === index && this.#blobIds[this.blob(known)] === blobId) return known;
+    const known = this.#slots.find(hash, (other) => {
+      if (!this.#rows.hasBytes(other, 0, digest)) return false;
       alike += 1;
-    }
+      return this.index(other) === index && this.#blobIds[this.blob(other)] === blobId;
+    });
+    if (known !== undefined) return known;
     const number = this.#rows.add();
     this.#rows.setBytes(number, 0, digest);
     this.#rows.setUint32(number, blockAt, offset / blockSize);
     this.#rows.setUint32(number, indexAt, index);
     this.#rows.setUint32(number, sizeAt, size);
     this.#rows.setUint16(number, blobAt, this.#blobNumber(blobId));
-    if (alike < maxAlike) slots.add(number, hash);
+    if (alike < maxAlike) this.#slots.add(number, hash);
     return number;
   }
 
@@ -104,7 +99,12 @@ export class PackedChunks {
     for (let number = 0; number < this.length; number += 1) {
       if (this.blob(number) === blob) numbers[length++] = number;
     }
-    return { length, at: (position) => this.at(numbers[position] ?? this.length) };
+    const numberAt = (position: number): number => numbers[position] ?? this.length;
+    return {
+      length,
+      at: (position) => this.at(numberAt(position)),
+      digestStart: (position) => this.digestStart(numberAt(position)),
+    };
   }
 
   /** What its digest begins with: 32 bits by which digests are ordered */

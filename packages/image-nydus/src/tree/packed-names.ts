@@ -1,3 +1,4 @@
+import { checkName } from "./check-inode.ts";
 import { HashSlots } from "./hash-slots.ts";
 import type { ByteString } from "./inode.ts";
 import { PackedRows } from "./packed-rows.ts";
@@ -36,23 +37,25 @@ export class PackedNames {
 
   /** The number of a name, {@link noName} when the directory never had it. */
   find(directory: number, text: ByteString): number {
-    const slots = this.#slots;
-    const hash = this.#hash(directory, text);
-    for (let slot = slots.first(hash); !slots.isEmpty(slot); slot = slots.next(slot)) {
-      const name = slots.match(slot, hash);
-      if (name === undefined || this.directory(name) !== directory) continue;
-      if (this.#texts.isEqual(this.#place(name), text)) return name;
-    }
-    return noName;
+    return this.#find(this.#hash(directory, text), directory, text);
   }
 
-  /** @param next what {@link next} is to say */
-  add(directory: number, text: ByteString, next: number): number {
+  /**
+   * The number of a name, which is a new one when the directory never had it.
+   *
+   * @param next what {@link next} is to say of a new one
+   * @throws {LongshoreError} `VALIDATION_ERROR`, `LIMIT_EXCEEDED` for what is no name
+   */
+  findOrAdd(directory: number, text: ByteString, next: number): number {
+    const hash = this.#hash(directory, text);
+    const known = this.#find(hash, directory, text);
+    if (known !== noName) return known;
+    checkName(text, () => text);
     const name = this.#rows.add();
     this.#rows.setUint32(name, directoryAt, directory);
     this.#rows.setUint32(name, textAt, this.#texts.add(text));
     this.#rows.setUint32(name, nextAt, next);
-    this.#slots.add(name, this.#hash(directory, text));
+    this.#slots.add(name, hash);
     return name;
   }
 
@@ -69,7 +72,7 @@ export class PackedNames {
     return this.#texts.get(this.#place(name));
   }
 
-  /** The inode that a name leads to, if any */
+  /** The inode that a name leads to, if any: {@link noName} leads to none */
   inode(name: number): number | undefined {
     const inode = this.#rows.getUint32(name, inodeAt);
     return inode === nothing ? undefined : inode;
@@ -87,6 +90,12 @@ export class PackedNames {
   /** Compares names as bytes. */
   compare(one: number, other: number): number {
     return this.#texts.compare(this.#place(one), this.#place(other));
+  }
+
+  #find(hash: number, directory: number, text: ByteString): number {
+    const isIt = (name: number): boolean =>
+      this.directory(name) === directory && this.#texts.isEqual(this.#place(name), text);
+    return this.#slots.find(hash, isIt) ?? noName;
   }
 
   #place(name: number): number {

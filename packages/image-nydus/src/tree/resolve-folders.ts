@@ -4,6 +4,8 @@ import type { ByteString, SymlinkInode } from "./inode.ts";
 /** A folder on the way to a file. */
 export interface FolderStep {
   readonly name: ByteString;
+  /** Of the name in the tree, when it leads to an inode */
+  readonly nameNumber: number | undefined;
   /** What the tree has in this place: the number of any inode, or nothing */
   readonly inode: number | undefined;
 }
@@ -35,10 +37,11 @@ export function resolveFolders(
       continue;
     }
     const folder = steps.length === 0 ? rootInode : steps.at(-1)?.inode;
-    const inode = folder === undefined ? undefined : tree.find(folder, name);
+    const nameNumber = folder === undefined ? undefined : tree.findName(folder, name);
+    const inode = nameNumber === undefined ? undefined : tree.inodeOf(nameNumber);
     const link = inode === undefined ? undefined : linkAt(tree, inode);
     if (link === undefined) {
-      steps.push({ name, inode });
+      steps.push({ name, nameNumber, inode });
       continue;
     }
     if (++symlinks > maxSymlinks) return "too many symlinks on its path, or a circle of them";
