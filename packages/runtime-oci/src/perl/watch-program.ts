@@ -16,11 +16,7 @@ my $wanted = $modify | $attrib | $moved_from | $moved_to | $create | $delete | $
 $path =~ s{(?<=.)/+$}{}s;
 
 my $waiting = "";
-sub flush {
-  while (length $waiting) {
-    my $written = syswrite(STDOUT, $waiting);
-    if (!defined $written) { next if $! == $n{EINTR}; fail("watch"); }
-    substr($waiting, 0, $written, ""); } }
+sub flush { write_all(\*STDOUT, $waiting, "watch"); $waiting = ""; }
 sub tell_of { $waiting .= join(" ", @_) . "\0"; flush() if length $waiting >= 65_536; }
 sub below { my ($place, $name) = @_; return $place eq "/" ? "/$name" : "$place/$name"; }
 
