@@ -9,7 +9,7 @@ import { initSocket, type SandboxContext } from "./sandbox-context.ts";
 import { removeSandboxRecord } from "./sandbox-record.ts";
 
 /** What a driver makes in a sandbox's directory. */
-const ownNames = ["ns", "shm", "etc", "containers", "runtime", "init.sock"];
+const ownNames = ["ns", "shm", "etc", "containers", "runtime", initSocket];
 
 /** Told of what had to be done by force. */
 export type TellProblem = (problem: string) => void;
