@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { processIdentity } from "../sandbox/sandbox-record.ts";
+import { startTimeOf } from "@longshore/core";
 import { runtimeState } from "../sandbox/sandbox-context.ts";
 import type { ContainerContext } from "./container-context.ts";
 
@@ -19,8 +19,7 @@ export async function endUnwatched({ sandbox, spec }: ContainerContext): Promise
     readonly init_process_pid: number;
     readonly init_process_start: number;
   };
-  const identity = await processIdentity(pid);
-  if (identity === undefined || identity.startTime !== String(start)) return;
+  if ((await startTimeOf(pid)) !== String(start)) return;
   try {
     process.kill(pid, "SIGKILL");
   } catch (error) {
