@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { startTimeOf } from "@longshore/core";
+import { hasCode } from "../has-code.ts";
 import { runtimeState } from "../sandbox/sandbox-context.ts";
 import type { ContainerContext } from "./container-context.ts";
 
@@ -23,6 +24,6 @@ export async function endUnwatched({ sandbox, spec }: ContainerContext): Promise
   try {
     process.kill(pid, "SIGKILL");
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+    if (!hasCode(error, "ESRCH")) throw error;
   }
 }
