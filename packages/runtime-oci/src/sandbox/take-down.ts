@@ -29,7 +29,7 @@ export async function takeDown(
   await Promise.all(
     containers.map(async (container) => {
       const its = containerContext(context, container);
-      if ((await endMonitor(its.directory)) === "killed") {
+      if ((await endMonitor(its)) === "killed") {
         tell(`The monitor of the container ${container.id} did not answer, and was killed.`);
       }
       await removeContainer(its);
