@@ -46,12 +46,7 @@ export function driverContainer(
     forget();
     if (runtime.life.hasEnded()) return;
     // Without its monitor nobody would hear of its end, nor write its log; `remove` tries again.
-    await release({
-      helper: runtime.helper,
-      hierarchies: runtime.hierarchies,
-      cgroup: context.cgroup,
-      directories: [],
-    }).catch(() => undefined);
+    await release({ runtime, cgroup: context.cgroup }).catch(() => undefined);
   });
 
   const checkRunning = (): void => {

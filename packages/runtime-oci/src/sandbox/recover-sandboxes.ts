@@ -119,12 +119,7 @@ async function recoverContainer(
     return driverContainer(context, { monitor, sessions: [], user });
   }
   // Without a monitor nobody would hear of its end, nor write its log: what runs of it is ended.
-  await release({
-    helper: sandbox.runtime.helper,
-    hierarchies: sandbox.runtime.hierarchies,
-    cgroup: context.cgroup,
-    directories: [],
-  });
+  await release({ runtime: sandbox.runtime, cgroup: context.cgroup });
   await endUnwatched(context);
   const monitor = endedMonitor(directory);
   return driverContainer(context, { monitor, sessions: [], user });

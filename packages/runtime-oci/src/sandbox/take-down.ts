@@ -37,8 +37,7 @@ export async function takeDown(
   );
   await endInit(spec.directory);
   await release({
-    helper: runtime.helper,
-    hierarchies: runtime.hierarchies,
+    runtime,
     cgroup,
     directories: [spec.directory],
     remove: ownNames.map((name) => join(spec.directory, name)),
