@@ -126,15 +126,13 @@ export async function findPerl(): Promise<string> {
 
 /** Options that make a Perl run one of our programs. @throws {LongshoreError} `RUNTIME_NOT_SUPPORTED` */
 export function perlArguments(program: string, args: readonly string[]): string[] {
-  return ["-e", prologue + program, "--", numberTable(), ...args];
+  const { text, table } = perlScript(program);
+  return ["-e", text, "--", table, ...args];
 }
 
-/** A program that a Perl reads as its input, and the options for it. @throws {LongshoreError} `RUNTIME_NOT_SUPPORTED` */
-export function perlScript(
-  program: string,
-  args: readonly string[],
-): { readonly program: string; readonly args: readonly string[] } {
-  return { program: prologue + program, args: ["-", numberTable(), ...args] };
+/** One of our programs as Perl reads it, and the table that is its first argument. @throws {LongshoreError} `RUNTIME_NOT_SUPPORTED` */
+export function perlScript(program: string): { readonly text: string; readonly table: string } {
+  return { text: prologue + program, table: numberTable() };
 }
 
 function numberTable(): string {
