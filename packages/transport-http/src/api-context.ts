@@ -3,12 +3,12 @@ import {
   jobObject,
   LongshoreError,
   type JobEvent,
+  type JobEventLog,
   type JobRecord,
   type JobStore,
   type Worker,
 } from "@longshore/core";
 import type { ApiRequest } from "./api-route.ts";
-import { HttpError } from "./http-error.ts";
 import type { JobFeeds } from "./jobs/job-feed.ts";
 import type { StreamSlots } from "./stream-slots.ts";
 import { WithFields } from "./with-fields.ts";
@@ -17,6 +17,8 @@ import { WithFields } from "./with-fields.ts";
 export interface ApiContext {
   readonly worker: Worker;
   readonly store: JobStore;
+  /** The store's events */
+  readonly log: JobEventLog;
   readonly feeds: JobFeeds;
   readonly slots: StreamSlots;
   /** An event as a message of a stream */
@@ -41,8 +43,7 @@ export async function jobOf(
 ): Promise<JobRecord> {
   const { id = "" } = request.params;
   if (!isJobId(id)) {
-    throw new HttpError("VALIDATION_ERROR", "The path names no job id.", {
-      status: 400,
+    throw new LongshoreError("VALIDATION_ERROR", "The path names no job id.", {
       details: { issues: [{ path: "job_id", code: "invalid_format", message: "is no job id" }] },
     });
   }

@@ -2,6 +2,7 @@ import { LongshoreError } from "@longshore/core";
 import type { z } from "zod";
 import type { ApiRequest } from "./api-route.ts";
 import { HttpError } from "./http-error.ts";
+import { invalidFields } from "./invalid-fields.ts";
 
 /**
  * A JSON body that may be left out: then it is `{}`.
@@ -14,16 +15,7 @@ export async function parseBody<Schema extends z.ZodObject>(
 ): Promise<z.infer<Schema>> {
   const parsed = schema.safeParse((await readJson(request)) ?? {});
   if (parsed.success) return parsed.data;
-  const issues = parsed.error.issues.map(({ path, code, message }) => ({
-    path: path.join("."),
-    code,
-    message,
-  }));
-  throw new LongshoreError(
-    "VALIDATION_ERROR",
-    issues.map(({ path, message }) => `${path}: ${message}`).join("; "),
-    { phase: "validation", details: { issues } },
-  );
+  throw invalidFields(parsed.error);
 }
 
 /**

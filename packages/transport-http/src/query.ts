@@ -1,5 +1,5 @@
-import { LongshoreError } from "@longshore/core";
 import { z } from "zod";
+import { invalidFields } from "./invalid-fields.ts";
 
 const unitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000 };
 const maxWaitMs = 300_000;
@@ -42,14 +42,5 @@ export function parseQuery<Schema extends z.ZodObject>(
   }
   const parsed = schema.safeParse(values);
   if (parsed.success) return parsed.data;
-  const issues = parsed.error.issues.map(({ path, code, message }) => ({
-    path: path.join("."),
-    code,
-    message,
-  }));
-  throw new LongshoreError(
-    "VALIDATION_ERROR",
-    issues.map(({ path, message }) => `${path}: ${message}`).join("; "),
-    { phase: "validation", details: { issues } },
-  );
+  throw invalidFields(parsed.error);
 }

@@ -113,6 +113,7 @@ function routesOf(
   const context: ApiContext = {
     worker,
     store,
+    log,
     feeds: jobFeeds({ log, bus: worker.events }),
     slots: streamSlots(limits),
     eventMessage: eventMessages(),

@@ -1,4 +1,4 @@
-import { HttpError } from "./http-error.ts";
+import { LongshoreError } from "@longshore/core";
 
 /** How many streams are open, of each client and in all. */
 export interface StreamSlots {
@@ -22,8 +22,7 @@ export function streamSlots(limits: {
     take(client) {
       const count = counts.get(client) ?? 0;
       if (count >= maxStreamsPerClient || total >= maxStreams) {
-        throw new HttpError("QUEUE_FULL", "Too many streams are open; close one first.", {
-          status: 429,
+        throw new LongshoreError("QUEUE_FULL", "Too many streams are open; close one first.", {
           details: { maxStreamsPerClient },
         });
       }

@@ -69,25 +69,7 @@ export interface WorkerApiOptions {
   readonly logger?: Logger | undefined;
 }
 
-/** The options with every default filled in. */
-type WorkerApiLimits = Required<
-  Pick<
-    WorkerApiOptions,
-    | "maxBodyBytes"
-    | "maxStreamsPerClient"
-    | "maxStreams"
-    | "maxConnections"
-    | "headersTimeoutMs"
-    | "requestTimeoutMs"
-    | "keepAliveTimeoutMs"
-    | "stallTimeoutMs"
-    | "heartbeatMs"
-  >
->;
-
-type Numbers = { -readonly [Name in keyof WorkerApiLimits]: number };
-
-const defaults: Numbers = {
+const defaults = {
   maxBodyBytes: 1_048_576,
   maxStreamsPerClient: 64,
   maxStreams: 2_000,
@@ -100,9 +82,9 @@ const defaults: Numbers = {
 };
 
 /** @throws {RangeError} for a number that makes no sense */
-export function workerApiLimits(options: WorkerApiOptions): Numbers {
+export function workerApiLimits(options: WorkerApiOptions): typeof defaults {
   const limits = { ...defaults };
-  for (const name of Object.keys(defaults) as (keyof WorkerApiLimits)[]) {
+  for (const name of Object.keys(defaults) as (keyof typeof defaults)[]) {
     const value = options[name];
     if (value === undefined) continue;
     if (!Number.isSafeInteger(value) || value < 1) {

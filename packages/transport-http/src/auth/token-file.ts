@@ -37,6 +37,7 @@ export interface CreateTokenOptions {
 
 /** Shows that a text is one of our tokens, to people and to programs that look for leaked secrets */
 const tokenPrefix = "lsh";
+const tokenPattern = new RegExp(`^${tokenPrefix}_([a-z0-9]{1,32})_[A-Za-z0-9_-]{43}$`);
 const subjectPattern = /^[a-z]+:[A-Za-z0-9][A-Za-z0-9._@/-]{0,127}$/;
 
 /**
@@ -108,7 +109,7 @@ export function tokenVerifier(file: string): TokenVerifier {
   return {
     async verify(token) {
       await refresh();
-      const id = new RegExp(`^${tokenPrefix}_([a-z0-9]{1,32})_[A-Za-z0-9_-]{43}$`).exec(token)?.[1];
+      const id = tokenPattern.exec(token)?.[1];
       const entry = id === undefined ? undefined : entries.get(id);
       if (entry === undefined) return undefined;
       if (!timingSafeEqual(digest(token), Buffer.from(entry.sha256, "hex"))) return undefined;

@@ -1,5 +1,6 @@
-import { encodeJobEvent, type JobEvent } from "@longshore/core";
+import { encodeJobEvent, type JobEvent, type JobRecord } from "@longshore/core";
 import type { ApiAnswer } from "../api-route.ts";
+import { wireState } from "./wire-job.ts";
 
 /** One message of a server-sent event stream. */
 export interface StreamMessage {
@@ -36,6 +37,12 @@ async function* withRetry(body: AsyncIterable<string>): AsyncGenerator<string, v
 export function streamMessage({ event, id, data }: StreamMessage): string {
   const idLine = id === undefined ? "" : `id: ${id}\n`;
   return `${idLine}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
+}
+
+/** The last message: how the job stands, or that it is gone. */
+export function doneMessage(jobId: string, record: JobRecord | undefined): string {
+  const state = record === undefined ? "not_found" : wireState(record);
+  return streamMessage({ event: "done", data: { job_id: jobId, state } });
 }
 
 /** Events as messages; one that many readers are told is written once. */

@@ -1,4 +1,10 @@
-import { isTerminal, type JobEvent, type JobRecord, type JobStore } from "@longshore/core";
+import {
+  isTerminal,
+  jobStates,
+  type JobEvent,
+  type JobRecord,
+  type JobStore,
+} from "@longshore/core";
 import type { JobFeed } from "./job-feed.ts";
 
 /** One thing that a reader of a job is told. */
@@ -91,11 +97,5 @@ function lastEvent(record: JobRecord): JobEvent {
 }
 
 function isOver(phase: string): boolean {
-  return (
-    phase === "completed" ||
-    phase === "failed" ||
-    phase === "timeout" ||
-    phase === "cancelled" ||
-    phase === "abandoned"
-  );
+  return jobStates.some((state) => state === phase && isTerminal(state));
 }

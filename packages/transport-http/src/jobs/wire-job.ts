@@ -7,7 +7,7 @@ import {
 } from "@longshore/core";
 
 /** Whether whoever submitted a job speaks version 0 of the protocol. */
-export function isV0(record: JobRecord): boolean {
+function isV0(record: JobRecord): boolean {
   const { document } = record;
   return "original" in document && document.original !== undefined;
 }
@@ -15,6 +15,11 @@ export function isV0(record: JobRecord): boolean {
 /** The name of a job's state as its client knows it. */
 export function wireState(record: JobRecord): string {
   return isV0(record) ? toV0State(record.state) : record.state;
+}
+
+/** Where a job is told of. */
+export function jobLocation(jobId: string): string {
+  return `/jobs/${encodeURIComponent(jobId)}`;
 }
 
 /** A job in a list: what it is and how far, without its output. */

@@ -1,10 +1,11 @@
 import { constants } from "node:fs";
 import { open, realpath, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
-import { assertArtifactPath, type Artifact, type JobRecord } from "@longshore/core";
+import { LongshoreError, assertArtifactPath, type Artifact, type JobRecord } from "@longshore/core";
 import { jobOf, type ApiContext } from "../api-context.ts";
 import { jsonAnswer, type ApiRequest, type ApiRoute } from "../api-route.ts";
-import { HttpError } from "../http-error.ts";
+import { keptEventsOf } from "../jobs/kept-events.ts";
+import { jobLocation } from "../jobs/wire-job.ts";
 import { byteRange } from "../jobs/byte-range.ts";
 import { errors, jobIdParameter, json } from "./descriptions.ts";
 
@@ -27,7 +28,7 @@ export function artifactRoutes(context: ApiContext): readonly ApiRoute[] {
       },
       async handle(request) {
         const record = await jobOf(context, request, "query");
-        const base = `/jobs/${encodeURIComponent(record.jobId)}/artifacts`;
+        const base = `${jobLocation(record.jobId)}/artifacts`;
         const artifacts = await artifactsOf(context, record);
         return jsonAnswer(200, {
           job_id: record.jobId,
@@ -77,9 +78,7 @@ async function readArtifact(context: ApiContext, request: ApiRequest) {
   // Only what the job handed in: its directory may hold what is being written.
   const handle = known === undefined ? undefined : await openArtifact(context, record.jobId, path);
   if (handle === undefined || known === undefined) {
-    throw new HttpError("NOT_FOUND", `Job ${record.jobId} has no artifact of that path.`, {
-      status: 404,
-    });
+    throw new LongshoreError("NOT_FOUND", `Job ${record.jobId} has no artifact of that path.`);
   }
   try {
     const { size } = await handle.stat();
@@ -132,22 +131,16 @@ async function* content(
 }
 
 async function artifactsOf(
-  { store }: ApiContext,
+  { log }: ApiContext,
   { jobId, result }: JobRecord,
 ): Promise<readonly Artifact[]> {
   if (result !== undefined) return result.outputs?.artifacts ?? [];
   const byPath = new Map<string, Artifact>();
-  let afterSequence = -1;
-  for (;;) {
-    const events = (await store.events?.read(jobId, { afterSequence })) ?? [];
-    for (const { kind, details } of events) {
-      if (kind !== "artifact" || typeof details?.["path"] !== "string") continue;
-      byPath.set(details["path"], details as unknown as Artifact);
-    }
-    const last = events.at(-1);
-    if (last === undefined) return [...byPath.values()];
-    afterSequence = last.sequence;
+  for await (const { kind, details } of keptEventsOf(log, jobId)) {
+    if (kind !== "artifact" || typeof details?.["path"] !== "string") continue;
+    byPath.set(details["path"], details as unknown as Artifact);
   }
+  return [...byPath.values()];
 }
 
 /** Opens a plain file of the job's own directory; links are not followed, on the way neither. */

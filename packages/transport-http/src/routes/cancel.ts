@@ -1,8 +1,8 @@
-import { isTerminal, toV0State } from "@longshore/core";
+import { isTerminal } from "@longshore/core";
 import { z } from "zod";
 import { jobOf, type ApiContext } from "../api-context.ts";
 import { jsonAnswer, type ApiAnswer, type ApiRequest, type ApiRoute } from "../api-route.ts";
-import { isV0 } from "../jobs/wire-job.ts";
+import { wireState } from "../jobs/wire-job.ts";
 import { parseBody } from "../parse-body.ts";
 import { errors, jobIdParameter, json } from "./descriptions.ts";
 
@@ -25,7 +25,7 @@ export function cancelRoutes(context: ApiContext): readonly ApiRoute[] {
     const isUnderWay = !isTerminal(state);
     return jsonAnswer(isUnderWay ? 202 : 200, {
       job_id: jobId,
-      state: isV0(record) ? toV0State(state) : state,
+      state: wireState({ ...record, state }),
       ...(isUnderWay && { note: "The job was told to stop; its state tells when it has." }),
     });
   }

@@ -1,10 +1,9 @@
+import { LongshoreError } from "@longshore/core";
 import { z } from "zod";
 import { jobOf, type ApiContext } from "../api-context.ts";
 import type { ApiRequest, ApiRoute } from "../api-route.ts";
-import { HttpError } from "../http-error.ts";
-import { heartbeat, streamAnswer, streamMessage } from "../jobs/event-stream.ts";
+import { doneMessage, heartbeat, streamAnswer } from "../jobs/event-stream.ts";
 import { jobStory } from "../jobs/job-story.ts";
-import { wireState } from "../jobs/wire-job.ts";
 import { parseQuery } from "../query.ts";
 import { errors, jobIdParameter } from "./descriptions.ts";
 
@@ -80,11 +79,9 @@ async function* messages(
       case "quiet":
         yield heartbeat;
         break;
-      case "done": {
-        const state = part.record === undefined ? "not_found" : wireState(part.record);
-        yield streamMessage({ event: "done", data: { job_id: jobId, state } });
+      case "done":
+        yield doneMessage(jobId, part.record);
         break;
-      }
       default:
         part satisfies never;
     }
@@ -100,8 +97,7 @@ export function lastEventId(request: ApiRequest): number {
   const text = request.header("last-event-id") ?? fromQuery;
   if (text === undefined || text === "") return -1;
   if (/^\d{1,15}$/.test(text)) return Number(text);
-  throw new HttpError("VALIDATION_ERROR", "Last-Event-ID is the number of an event.", {
-    status: 400,
+  throw new LongshoreError("VALIDATION_ERROR", "Last-Event-ID is the number of an event.", {
     details: {
       issues: [{ path: "Last-Event-ID", code: "invalid_format", message: "is no number" }],
     },

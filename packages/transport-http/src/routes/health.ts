@@ -1,10 +1,9 @@
 import { statfs } from "node:fs/promises";
-import { availableParallelism, loadavg, totalmem } from "node:os";
+import { availableParallelism, freemem, loadavg, totalmem } from "node:os";
 import { workerObject, type WorkerHealth } from "@longshore/core";
 import { z } from "zod";
 import type { ApiContext } from "../api-context.ts";
 import { jsonAnswer, type ApiRoute } from "../api-route.ts";
-import { availableMemory } from "../host/available-memory.ts";
 import { processorTemperature } from "../host/temperature.ts";
 import { flag, parseQuery } from "../query.ts";
 import { errors, json } from "./descriptions.ts";
@@ -35,7 +34,8 @@ export function healthRoutes(
       dedicated_reserved_cpu_ids: [],
       dedicated_reserved_count: 0,
       memory_total_mb: Math.floor(totalmem() / mebibyte),
-      memory_available_mb: Math.floor((await availableMemory()) / mebibyte),
+      // On Linux what programs can have without swapping: caches give way.
+      memory_available_mb: Math.floor(freemem() / mebibyte),
       jobs_path: isVerbose ? jobsPath : null,
       jobs_disk_total_mb: disk.totalMb,
       jobs_disk_available_mb: disk.availableMb,

@@ -12,18 +12,22 @@ const mebibyte = 1_048_576;
 export function infoRoutes({ worker, startedAt }: ApiContext): readonly ApiRoute[] {
   const access = { object: workerObject(worker.id), action: "query" } as const;
 
+  /** They stay as they are, and to look at them takes milliseconds */
+  let processors: ReturnType<typeof findProcessors> | undefined;
+
   async function info(): Promise<Record<string, unknown>> {
     const { capabilities, labels } = worker;
-    const threads = cpus();
+    processors ??= findProcessors();
+    const { model, cores, threads } = await processors;
     return {
       worker_id: worker.id,
       hostname: hostname(),
       os: process.platform,
       os_architecture: process.arch,
       protocol_version: 1,
-      cpu_model: threads[0]?.model ?? null,
-      cpu_cores: await coreCount(),
-      cpu_threads: threads.length,
+      cpu_model: model,
+      cpu_cores: cores,
+      cpu_threads: threads,
       memory_mb: Math.floor(totalmem() / mebibyte),
       labels,
       label_list: Object.entries(labels).map(([key, value]) => `${key}=${value}`),
@@ -78,4 +82,9 @@ export function infoRoutes({ worker, startedAt }: ApiContext): readonly ApiRoute
         jsonAnswer(200, { worker_id: worker.id, ...encodeCapabilities(worker.capabilities) }),
     },
   ];
+}
+
+async function findProcessors() {
+  const threads = cpus();
+  return { model: threads[0]?.model ?? null, cores: await coreCount(), threads: threads.length };
 }

@@ -2,7 +2,7 @@ import { jobStates, type JobRecord } from "@longshore/core";
 import { z } from "zod";
 import { jobOf, objectOf, type ApiContext } from "../api-context.ts";
 import { jsonAnswer, type ApiRequest, type ApiRoute } from "../api-route.ts";
-import { HttpError } from "../http-error.ts";
+import { notFinished } from "../jobs/not-finished.ts";
 import { stateTag, waitForJob } from "../jobs/wait-for-job.ts";
 import { jobStatus, jobSummary, resultDocument, wireState } from "../jobs/wire-job.ts";
 import { count, parseQuery, waitTime } from "../query.ts";
@@ -183,12 +183,8 @@ export function resultRoute(context: ApiContext): ApiRoute {
           })) ?? record;
       }
       if (record.result !== undefined) return jsonAnswer(200, resultDocument(record));
-      const { jobId } = record;
-      const reason = new HttpError("JOB_NOT_FINISHED", `Job ${jobId} is ${record.state}.`, {
-        status: 409,
-        details: { state: record.state },
-      });
-      throw new WithFields(reason, { job_id: jobId, state: wireState(record) });
+      const fields = { job_id: record.jobId, state: wireState(record) };
+      throw new WithFields(notFinished(record), fields);
     },
   };
 }

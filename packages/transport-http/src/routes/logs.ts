@@ -2,9 +2,9 @@ import type { JobEvent, JobRecord } from "@longshore/core";
 import { z } from "zod";
 import { jobOf, type ApiContext } from "../api-context.ts";
 import type { ApiRequest, ApiRoute } from "../api-route.ts";
-import { heartbeat, streamAnswer, streamMessage } from "../jobs/event-stream.ts";
+import { doneMessage, heartbeat, streamAnswer, streamMessage } from "../jobs/event-stream.ts";
 import { jobStory } from "../jobs/job-story.ts";
-import { wireState } from "../jobs/wire-job.ts";
+import { keptEventsOf } from "../jobs/kept-events.ts";
 import { count, flag, parseQuery } from "../query.ts";
 import { lastEventId } from "./events.ts";
 import { errors, jobIdParameter } from "./descriptions.ts";
@@ -99,19 +99,16 @@ function wholeText({ result }: JobRecord, stream: LogsQuery["stream"]): string |
 }
 
 async function linesSoFar(
-  { store }: ApiContext,
+  { log }: ApiContext,
   { jobId }: JobRecord,
   query: LogsQuery,
 ): Promise<readonly LogLine[]> {
   const lines: LogLine[] = [];
-  let afterSequence = -1;
-  for (;;) {
-    const events = (await store.events?.read(jobId, { afterSequence })) ?? [];
-    lines.push(...events.flatMap((event) => toLine(event, query.stream) ?? []));
-    const last = events.at(-1);
-    if (last === undefined) return lines;
-    afterSequence = last.sequence;
+  for await (const event of keptEventsOf(log, jobId)) {
+    const line = toLine(event, query.stream);
+    if (line !== undefined) lines.push(line);
   }
+  return lines;
 }
 
 async function* follow(
@@ -142,10 +139,7 @@ async function* follow(
       const line = toLine(part.event, query.stream);
       if (line !== undefined) yield lineMessage(line);
     }
-    if (part.kind === "done") {
-      const state = part.record === undefined ? "not_found" : wireState(part.record);
-      yield streamMessage({ event: "done", data: { job_id: jobId, state } });
-    }
+    if (part.kind === "done") yield doneMessage(jobId, part.record);
   }
 }
 

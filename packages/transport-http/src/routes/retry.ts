@@ -9,8 +9,8 @@ import {
 import { z } from "zod";
 import { jobOf, type ApiContext } from "../api-context.ts";
 import { jsonAnswer, type ApiRoute } from "../api-route.ts";
-import { HttpError } from "../http-error.ts";
-import { retryOfAnnotation } from "../jobs/wire-job.ts";
+import { notFinished } from "../jobs/not-finished.ts";
+import { jobLocation, retryOfAnnotation } from "../jobs/wire-job.ts";
 import { parseBody } from "../parse-body.ts";
 import { errors, jobIdParameter, json } from "./descriptions.ts";
 
@@ -48,15 +48,10 @@ export function retryRoute(context: ApiContext): ApiRoute {
     async handle(request) {
       const { reset_attempts: resetAttempts } = await parseBody(retryBody, request);
       const record = await jobOf(context, request, "execute");
-      if (!isTerminal(record.state)) {
-        throw new HttpError("JOB_NOT_FINISHED", `Job ${record.jobId} is ${record.state}.`, {
-          status: 409,
-          details: { state: record.state },
-        });
-      }
+      if (!isTerminal(record.state)) throw notFinished(record);
       const parsed = again(record, resetAttempts);
       const { jobId } = await context.worker.submitDocument(parsed, { subject: request.subject });
-      const location = `/jobs/${encodeURIComponent(jobId)}`;
+      const location = jobLocation(jobId);
       return jsonAnswer(
         202,
         { accepted: true, job_id: jobId, state: "queued", location, retry_of: record.jobId },

@@ -1,6 +1,7 @@
 import { LongshoreError, type ParsedJob } from "@longshore/core";
 import type { ApiContext } from "../api-context.ts";
 import { jsonAnswer, type ApiRequest, type ApiRoute } from "../api-route.ts";
+import { jobLocation } from "../jobs/wire-job.ts";
 import { readJson } from "../parse-body.ts";
 import { errorFields, statusOf } from "../server/error-answer.ts";
 import { WithFields } from "../with-fields.ts";
@@ -34,7 +35,7 @@ export function submitBatchRoute({ worker, maxBodyBytes }: ApiContext): ApiRoute
         accepted: true,
         job_id: jobId,
         state: isDeduplicated ? "completed" : "queued",
-        location: `/jobs/${encodeURIComponent(jobId)}`,
+        location: jobLocation(jobId),
         ...(isDeduplicated && { deduplicated: true }),
         ...(parsed.warnings.length > 0 && { warnings: parsed.warnings }),
       };

@@ -4,7 +4,7 @@ import type { ApiContext } from "../api-context.ts";
 import { jsonAnswer, type ApiAnswer, type ApiRequest, type ApiRoute } from "../api-route.ts";
 import { HttpError } from "../http-error.ts";
 import { waitForJob } from "../jobs/wait-for-job.ts";
-import { jobStatus, resultDocument, wireState } from "../jobs/wire-job.ts";
+import { jobLocation, resultDocument, wireState } from "../jobs/wire-job.ts";
 import { flag, parseQuery, waitTime } from "../query.ts";
 import { WithFields } from "../with-fields.ts";
 import { errors, json, waitParameter } from "./descriptions.ts";
@@ -105,7 +105,7 @@ async function submit(
   const { jobId, isDeduplicated } = await context.worker.submitDocument(parsed, {
     subject: request.subject,
   });
-  const location = `/jobs/${encodeURIComponent(jobId)}`;
+  const location = jobLocation(jobId);
   const record =
     isDeduplicated || waitMs !== undefined
       ? await waitForJob(context, jobId, {
@@ -138,7 +138,7 @@ async function submit(
     {
       accepted: true,
       job_id: jobId,
-      state: record === undefined ? "queued" : jobStatus(record)["state"],
+      state: record === undefined ? "queued" : wireState(record),
       location,
       ...warnings,
     },

@@ -1,5 +1,5 @@
+import { LongshoreError } from "@longshore/core";
 import type { IncomingMessage } from "node:http";
-import { HttpError } from "../http-error.ts";
 
 const readOnly: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 const loopbackHost = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i;
@@ -18,9 +18,7 @@ export function checkOrigin(
 ): Readonly<Record<string, string>> {
   const { origin, host = "" } = incoming.headers;
   if (isOpen && !loopbackHost.test(host) && isLoopback(incoming.socket.localAddress)) {
-    throw new HttpError("POLICY_DENIED", `The worker does not serve the name "${host}".`, {
-      status: 403,
-    });
+    throw new LongshoreError("POLICY_DENIED", `The worker does not serve the name "${host}".`);
   }
   if (origin === undefined) return {};
   if (origins.includes(origin)) {
@@ -31,9 +29,7 @@ export function checkOrigin(
     };
   }
   if (readOnly.has(incoming.method ?? "")) return {};
-  throw new HttpError("POLICY_DENIED", `Pages of ${origin} may not use this worker.`, {
-    status: 403,
-  });
+  throw new LongshoreError("POLICY_DENIED", `Pages of ${origin} may not use this worker.`);
 }
 
 /** What a browser is told before it sends a request of an origin that is let in. */

@@ -1,3 +1,4 @@
+import { LongshoreError } from "@longshore/core";
 import type { IncomingMessage } from "node:http";
 import { HttpError } from "../http-error.ts";
 
@@ -41,7 +42,7 @@ export function readBody(incoming: IncomingMessage, maxBytes: number): Promise<U
     };
     const onClose = (): void => {
       finish(() => {
-        reject(new HttpError("INVALID_BODY", "The body broke off.", { status: 400 }));
+        reject(new LongshoreError("INVALID_BODY", "The body broke off."));
       });
     };
     incoming.on("data", onData).on("end", onEnd).on("close", onClose).on("error", onClose);

@@ -3,12 +3,11 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { LongshoreError, type Logger, type Policy } from "@longshore/core";
 import type { ApiAnswer, ApiRequest } from "../api-route.ts";
 import type { Authenticator } from "../auth/authenticator.ts";
-import { HttpError } from "../http-error.ts";
 import { WithFields } from "../with-fields.ts";
 import { checkOrigin, preflightHeaders } from "./cors.ts";
 import { errorAnswer, statusOf } from "./error-answer.ts";
 import { readBody } from "./read-body.ts";
-import type { MatchedRoute, RouteTable } from "./route-table.ts";
+import { isVersioned, type MatchedRoute, type RouteTable } from "./route-table.ts";
 import { writeAnswer } from "./write-answer.ts";
 
 export interface RequestHandlerOptions {
@@ -65,7 +64,7 @@ export function requestHandler(
       }
       answer = withChallenge(errorAnswer(error, requestId, fields));
     }
-    if (path === "/api/v1" || path.startsWith("/api/v1/")) answer = options.view(answer);
+    if (isVersioned(path)) answer = options.view(answer);
     const headers = {
       ...headersOfAll,
       ...originHeaders,
@@ -93,7 +92,7 @@ export function requestHandler(
   function allow(path: string): ApiAnswer {
     const methods = path === "*" ? ["GET", "POST", "DELETE"] : routes.methods(path);
     if (methods.length === 0) {
-      throw new HttpError("NOT_FOUND", "There is nothing at this path.", { status: 404 });
+      throw new LongshoreError("NOT_FOUND", "There is nothing at this path.");
     }
     return { status: 204, headers: { allow: methods.join(", "), ...preflightHeaders(methods) } };
   }

@@ -1,3 +1,4 @@
+import { LongshoreError } from "@longshore/core";
 import { RegExpRouter } from "hono/router/reg-exp-router";
 import { SmartRouter } from "hono/router/smart-router";
 import { TrieRouter } from "hono/router/trie-router";
@@ -56,7 +57,7 @@ export function routeTable(routes: readonly ApiRoute[]): RouteTable {
       if (found === undefined) {
         const allowed = methods(path);
         if (allowed.length === 0) {
-          throw new HttpError("NOT_FOUND", "There is nothing at this path.", { status: 404 });
+          throw new LongshoreError("NOT_FOUND", "There is nothing at this path.");
         }
         throw new HttpError("VALIDATION_ERROR", `The path takes ${allowed.join(", ")}.`, {
           status: 405,
@@ -74,9 +75,14 @@ export function routeTable(routes: readonly ApiRoute[]): RouteTable {
   };
 }
 
+/** Whether a path is one of those besides the root. */
+export function isVersioned(path: string): boolean {
+  return path === prefix || path.startsWith(`${prefix}/`);
+}
+
 /** The path without the prefix and without a slash at its end. */
 function barePath(path: string): string {
-  const own = path === prefix || path.startsWith(`${prefix}/`) ? path.slice(prefix.length) : path;
+  const own = isVersioned(path) ? path.slice(prefix.length) : path;
   return own.length > 1 && own.endsWith("/") ? own.slice(0, -1) : own;
 }
 
@@ -91,8 +97,7 @@ function decodeOnce(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch (error) {
-    throw new HttpError("VALIDATION_ERROR", "The path is not well percent-encoded.", {
-      status: 400,
+    throw new LongshoreError("VALIDATION_ERROR", "The path is not well percent-encoded.", {
       cause: error,
     });
   }
