@@ -23,7 +23,7 @@ export interface FileOrder {
   readonly words: readonly [verb: string, path: string, ...more: string[]];
 }
 
-export interface OutputOptions extends Abortable {
+interface OutputOptions extends Abortable {
   readonly maxBytes: number;
 }
 
