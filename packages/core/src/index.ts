@@ -68,7 +68,7 @@ export { outputLimits, type OutputLimits } from "./command-job/output-limits.ts"
 export { onLine } from "./command-job/output-lines.ts";
 export { parseOutput } from "./command-job/parse-output.ts";
 export { isProcessGone, processIdentity } from "./command-job/process-identity.ts";
-export { isProcessAlive, ownProcessIdentity } from "./process/process-identity.ts";
+export { isProcessAlive, ownProcessIdentity, startTimeOf } from "./process/process-identity.ts";
 export type { ProcessIdentity } from "./process/process-identity.ts";
 
 export type * from "./plugin/plugin.ts";

@@ -24,8 +24,12 @@ async function readBootId(): Promise<string> {
   return (await readFile("/proc/sys/kernel/random/boot_id", "latin1")).trim();
 }
 
-/** Field 22 of `/proc/<pid>/stat`, see proc_pid_stat(5); `undefined` for a process that is gone or only waits to be reaped. */
-async function startTimeOf(pid: number): Promise<string | undefined> {
+/**
+ * When a process started, in clock ticks after the machine: field 22 of `/proc/<pid>/stat`, see proc_pid_stat(5).
+ *
+ * @returns `undefined` for a process that is gone or only waits to be reaped
+ */
+export async function startTimeOf(pid: number): Promise<string | undefined> {
   let text: string;
   try {
     text = await readFile(`/proc/${pid}/stat`, "latin1");

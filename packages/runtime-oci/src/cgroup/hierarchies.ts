@@ -1,6 +1,7 @@
 import { readdirSync, rmdirSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { hasCode } from "../has-code.ts";
 import { parseMountInfo } from "../spec/mount-info.ts";
 
 /** Where cgroups lie on this machine. */
@@ -87,6 +88,6 @@ function isRemoved(directory: string): boolean {
     rmdirSync(directory);
     return true;
   } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "ENOENT";
+    return hasCode(error, "ENOENT");
   }
 }

@@ -1,25 +1,19 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { realpath } from "node:fs/promises";
 import { join } from "node:path";
-import type { PerlHelper } from "../perl/perl-helper.ts";
+import type { RuntimeContext } from "../runtime/runtime-context.ts";
 import { parseMountInfo } from "../spec/mount-info.ts";
-import {
-  cgroupDirectories,
-  cgroupDirectory,
-  removeCgroup,
-  type CgroupHierarchies,
-} from "./hierarchies.ts";
+import { cgroupDirectories, cgroupDirectory, removeCgroup } from "./hierarchies.ts";
 
 /** A killed process is gone at once, unless a disk or a network filesystem holds it. */
 const patienceSeconds = 20;
 
 export interface ReleaseOptions {
-  readonly helper: PerlHelper;
-  readonly hierarchies: CgroupHierarchies | undefined;
+  readonly runtime: Pick<RuntimeContext, "helper" | "hierarchies">;
   /** Path in the hierarchies whose processes are killed */
   readonly cgroup: string | undefined;
-  /** What is mounted there, or below, is unmounted */
-  readonly directories: readonly string[];
+  /** What is mounted there, or below, is unmounted. @default none */
+  readonly directories?: readonly string[] | undefined;
   /** Files and directories that are removed then. @default none */
   readonly remove?: readonly string[] | undefined;
 }
@@ -30,7 +24,8 @@ export interface ReleaseOptions {
  * @throws {LongshoreError} `IO_ERROR` when processes stay, or a mount
  */
 export async function release(options: ReleaseOptions): Promise<void> {
-  const { helper, hierarchies, cgroup, directories, remove = [] } = options;
+  const { runtime, cgroup, directories = [], remove = [] } = options;
+  const { helper, hierarchies } = runtime;
   const mounts = topmost(await mountedPaths(directories));
   const words = [
     ...mounts.map((path) => `unmount=${path}`),
@@ -55,6 +50,7 @@ function topmost(paths: readonly string[]): readonly string[] {
 
 /** What is mounted at directories and below, in the order in which it can be unmounted. */
 export async function mountedPaths(paths: readonly string[]): Promise<readonly string[]> {
+  if (paths.length === 0) return [];
   const directories = await Promise.all(paths.map(realPath));
   const mounts = parseMountInfo(readFileSync("/proc/self/mountinfo", "utf8"));
   return mounts

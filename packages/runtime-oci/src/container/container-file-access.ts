@@ -18,17 +18,14 @@ export function containerFileAccess(
 ): Required<SandboxFiles> {
   const processes = fileProcesses(context, orders);
   const order = (...words: FileOrder["words"]): FileOrder => ({ program: filesProgram, words });
-  const run = async (what: FileOrder, options: Abortable = {}): Promise<Buffer> => {
-    const process = await processes.start(what, options);
-    return processes.output(process, { path: what.words[1], maxBytes: maxListBytes, ...options });
-  };
+  const run = async (what: FileOrder, { signal }: Abortable = {}): Promise<Buffer> =>
+    processes.output(what, { maxBytes: maxListBytes, signal });
   const readable = (what: FileOrder, { signal }: Abortable = {}): Readable =>
     Readable.from(processes.stream(what, { signal }), { objectMode: false, signal });
 
   const files: Required<SandboxFiles> = {
     async read(path, { maxBytes = 16_777_216, signal } = {}) {
-      const process = await processes.start(order("read", path), { signal });
-      return processes.output(process, { path, maxBytes, signal });
+      return processes.output(order("read", path), { maxBytes, signal });
     },
     async readText(path, options) {
       return Buffer.from(await files.read(path, options)).toString("utf8");

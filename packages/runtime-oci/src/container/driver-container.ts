@@ -6,17 +6,16 @@ import {
   type LinuxContainerUser,
 } from "@longshore/core";
 import { release } from "../cgroup/release.ts";
-import type { Connection } from "../monitor/connection.ts";
-import { connectMonitor } from "../monitor/launch-monitor.ts";
-import { attachSession, processStreams, streamBits } from "../monitor/session.ts";
 import { runRuntime } from "../runtime/run-runtime.ts";
 import { runtimeState } from "../sandbox/sandbox-context.ts";
+import { connectRunning } from "./connect-running.ts";
 import { containerFileAccess } from "./container-file-access.ts";
 import type { ContainerContext } from "./container-context.ts";
 import { containerStats } from "./container-stats.ts";
 import type { ControlledMonitor } from "./control-monitor.ts";
 import { execInContainer } from "./exec-in-container.ts";
 import { isFrozen } from "./is-frozen.ts";
+import { openSession } from "./open-session.ts";
 import { removeContainer } from "./remove-container.ts";
 import { signalNumber } from "./signal-numbers.ts";
 import { updateResources } from "./update-resources.ts";
@@ -42,20 +41,12 @@ export function driverContainer(
     hasEnded = true;
     sandbox.pids.delete(spec.id);
   };
-  const letGo = (held: Connection): void => {
-    void held.closed.then(runtime.life.onEnd(() => void held.close()));
-  };
-  letGo(connection);
+  void connection.closed.then(runtime.life.onEnd(() => void connection.close()));
   monitor.exit.then(forget, async () => {
     forget();
     if (runtime.life.hasEnded()) return;
     // Without its monitor nobody would hear of its end, nor write its log; `remove` tries again.
-    await release({
-      helper: runtime.helper,
-      hierarchies: runtime.hierarchies,
-      cgroup: context.cgroup,
-      directories: [],
-    }).catch(() => undefined);
+    await release({ runtime, cgroup: context.cgroup }).catch(() => undefined);
   });
 
   const checkRunning = (): void => {
@@ -80,15 +71,8 @@ export function driverContainer(
     async attach(request, options) {
       const wanted = wantedStreams(spec.process, request);
       checkRunning();
-      const socket = await connectMonitor(context.directory, "monitor.sock", options).catch(
-        (cause) => {
-          throw new LongshoreError("SANDBOX_INVALID_STATE", "The container has ended.", { cause });
-        },
-      );
-      const streams = processStreams(socket, wanted);
-      letGo(streams.connection);
-      streams.connection.send("A", Buffer.of(streamBits(wanted)));
-      return attachSession(streams, spec.process.tty);
+      const socket = await connectRunning(context.directory, options);
+      return openSession(context, socket, wanted);
     },
     async exec(process, options) {
       checkRunning();

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { processIdentity } from "../sandbox/sandbox-record.ts";
+import { startTimeOf } from "@longshore/core";
+import { hasCode } from "../has-code.ts";
 import { runtimeState } from "../sandbox/sandbox-context.ts";
 import type { ContainerContext } from "./container-context.ts";
 
@@ -19,11 +20,10 @@ export async function endUnwatched({ sandbox, spec }: ContainerContext): Promise
     readonly init_process_pid: number;
     readonly init_process_start: number;
   };
-  const identity = await processIdentity(pid);
-  if (identity === undefined || identity.startTime !== String(start)) return;
+  if ((await startTimeOf(pid)) !== String(start)) return;
   try {
     process.kill(pid, "SIGKILL");
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+    if (!hasCode(error, "ESRCH")) throw error;
   }
 }

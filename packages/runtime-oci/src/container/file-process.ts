@@ -1,9 +1,14 @@
 import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { LongshoreError, type Abortable, type DriverProcess } from "@longshore/core";
+import {
+  LongshoreError,
+  type Abortable,
+  type DriverProcess,
+  type ErrorCode,
+} from "@longshore/core";
 import type { Connection } from "../monitor/connection.ts";
-import { perlArguments } from "../perl/perl-program.ts";
+import { perlScript } from "../perl/perl-program.ts";
 import { collectText, perlError } from "../perl/perl-report.ts";
 import { capabilityMask } from "../spec/capability-names.ts";
 import type { OciSpec } from "../spec/oci-spec.ts";
@@ -18,6 +23,10 @@ export interface FileOrder {
   readonly words: readonly [verb: string, path: string, ...more: string[]];
 }
 
+interface OutputOptions extends Abortable {
+  readonly maxBytes: number;
+}
+
 /** Starts programs at the files of a container. */
 export interface FileProcesses {
   /** @throws {LongshoreError} `VALIDATION_ERROR` for a path that cannot be one */
@@ -26,10 +35,7 @@ export interface FileProcesses {
     options?: Abortable & { readonly stdin?: boolean },
   ): Promise<DriverProcess>;
   /** All that it prints. An abort ends it. @throws {LongshoreError} `LIMIT_EXCEEDED`, and what it reports */
-  output(
-    process: DriverProcess,
-    options: Abortable & { readonly path: string; readonly maxBytes: number },
-  ): Promise<Buffer>;
+  output(order: FileOrder, options: OutputOptions): Promise<Buffer>;
   /** What it prints, as it comes. Leaving early ends it. */
   stream(order: FileOrder, options?: Abortable): AsyncGenerator<Uint8Array>;
   /** Gives it an input, and waits for its end; kills it when the input fails. */
@@ -49,38 +55,15 @@ export function fileProcesses(context: ContainerContext, orders: Connection): Fi
     async start({ program, words }, { signal, stdin = false } = {}) {
       signal?.throwIfAborted();
       checkPath(words[1]);
-      const [, text = "", , table = ""] = perlArguments(program, []);
+      const { text, table } = perlScript(program);
       const name = `exec-${randomBytes(8).toString("hex")}`;
       const request = { type: "F", name, spec: { stdin, tty: false } } as const;
       const all = [text, table, ...(await identity), ...words];
       return runInMonitor(context, { ...request, words: all }, { signal, orders });
     },
-    async output(process, { path, maxBytes, signal }) {
-      const onAbort = (): void => void process.kill();
-      signal?.addEventListener("abort", onAbort, { once: true });
-      try {
-        const errors = collectText(process.stderr);
-        const chunks: Uint8Array[] = [];
-        let size = 0;
-        for await (const chunk of process.stdout) {
-          size += chunk.length;
-          if (size > maxBytes) {
-            await process.kill();
-            throw new LongshoreError(
-              "LIMIT_EXCEEDED",
-              `${path} has more than the ${maxBytes} bytes allowed.`,
-              { details: { path, maxBytes } },
-            );
-          }
-          chunks.push(chunk);
-        }
-        const { exitCode } = await process.exit;
-        signal?.throwIfAborted();
-        if (exitCode !== 0) throw fileError(path, await errors);
-        return Buffer.concat(chunks);
-      } finally {
-        signal?.removeEventListener("abort", onAbort);
-      }
+    async output(order, options) {
+      const process = await processes.start(order, { signal: options.signal });
+      return outputOf(process, order.words[1], options);
     },
     async *stream(order, { signal } = {}) {
       const process = await processes.start(order, { signal });
@@ -94,7 +77,7 @@ export function fileProcesses(context: ContainerContext, orders: Connection): Fi
     },
     async feed(order, input, { signal } = {}) {
       const process = await processes.start(order, { signal, stdin: true });
-      const end = processes.output(process, { path: order.words[1], maxBytes: 65_536, signal });
+      const end = outputOf(process, order.words[1], { maxBytes: 65_536, signal });
       end.catch(() => undefined);
       try {
         for await (const chunk of input) {
@@ -112,6 +95,39 @@ export function fileProcesses(context: ContainerContext, orders: Connection): Fi
     },
   };
   return processes;
+}
+
+/** All that a program prints, when it ends well. */
+async function outputOf(
+  process: DriverProcess,
+  path: string,
+  { maxBytes, signal }: OutputOptions,
+): Promise<Buffer> {
+  const onAbort = (): void => void process.kill();
+  signal?.addEventListener("abort", onAbort, { once: true });
+  try {
+    const errors = collectText(process.stderr);
+    const chunks: Uint8Array[] = [];
+    let size = 0;
+    for await (const chunk of process.stdout) {
+      size += chunk.length;
+      if (size > maxBytes) {
+        await process.kill();
+        throw new LongshoreError(
+          "LIMIT_EXCEEDED",
+          `${path} has more than the ${maxBytes} bytes allowed.`,
+          { details: { path, maxBytes } },
+        );
+      }
+      chunks.push(chunk);
+    }
+    const { exitCode } = await process.exit;
+    signal?.throwIfAborted();
+    if (exitCode !== 0) throw fileError(path, await errors);
+    return Buffer.concat(chunks);
+  } finally {
+    signal?.removeEventListener("abort", onAbort);
+  }
 }
 
 /** Who the container's first process was started as: user, groups and capabilities, as the program takes them. */
@@ -144,14 +160,16 @@ export function invalid(path: string, message: string): LongshoreError {
 export function fileError(path: string, report: string): LongshoreError {
   const error = perlError(`use ${path}`, report);
   const { errno, step, subject } = error.details ?? {};
-  if (step === "refuse")
-    return new LongshoreError("VALIDATION_ERROR", `${path}: ${String(subject)}.`, {
-      details: { path },
-    });
-  if (step === "limit")
-    return new LongshoreError("LIMIT_EXCEEDED", `${path}: ${String(subject)}.`, {
-      details: { path },
-    });
+  const code = ownCodes.get(step);
+  if (code !== undefined) {
+    return new LongshoreError(code, `${path}: ${String(subject)}.`, { details: { path } });
+  }
   if (errno !== "ENOENT") return error;
   return new LongshoreError("NOT_FOUND", `Nothing is at ${path}.`, { details: { path } });
 }
+
+/** Codes of what a program found itself, by its step. */
+const ownCodes: ReadonlyMap<unknown, ErrorCode> = new Map([
+  ["refuse", "VALIDATION_ERROR"],
+  ["limit", "LIMIT_EXCEEDED"],
+]);

@@ -17,7 +17,7 @@ export async function removeContainer(context: ContainerContext): Promise<void> 
   const { id } = spec;
   // Of a sandbox that nobody knows any more it is not known either whether it had a user namespace.
   const directories = isRootless(runtime) ? [directory] : [directory, sharedRoot(id)];
-  await release({ helper: runtime.helper, hierarchies: runtime.hierarchies, cgroup, directories });
+  await release({ runtime, cgroup, directories });
   await endUnwatched(context);
   if (!isRootless(runtime)) await removeSharedRoot(id);
   // The OCI runtime's own `delete` does no more, as there are no hooks, and would take tens of milliseconds.

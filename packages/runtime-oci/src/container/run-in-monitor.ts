@@ -7,9 +7,9 @@ import {
 } from "@longshore/core";
 import { monitorGone, type Connection } from "../monitor/connection.ts";
 import { parseExitRecord } from "../monitor/exit-record.ts";
-import { connectMonitor } from "../monitor/launch-monitor.ts";
 import { processStreams, streamBits } from "../monitor/session.ts";
 import { runtimeError } from "../runtime/run-runtime.ts";
+import { connectRunning } from "./connect-running.ts";
 import type { ContainerContext } from "./container-context.ts";
 import { signalNumber } from "./signal-numbers.ts";
 
@@ -44,9 +44,7 @@ export async function runInMonitor(
   const exit = Promise.withResolvers<DriverExit>();
   // Nobody needs to look at an end that cannot be learned.
   exit.promise.catch(() => undefined);
-  const socket = await connectMonitor(context.directory, "monitor.sock").catch((cause) => {
-    throw new LongshoreError("SANDBOX_INVALID_STATE", "The container has ended.", { cause });
-  });
+  const socket = await connectRunning(context.directory);
   const wanted = { stdin: spec.stdin, stdout: true, stderr: !spec.tty };
   const streams = processStreams(socket, wanted, (kind, body) => {
     if (kind === "p") started.resolve();

@@ -1,5 +1,6 @@
 import { chmod, chown, mkdir, rmdir } from "node:fs/promises";
 import { join } from "node:path";
+import { hasCode } from "../has-code.ts";
 import type { SandboxUsers } from "../sandbox/user-namespace.ts";
 
 /** Where root filesystems of user namespaces are mounted. */
@@ -43,8 +44,4 @@ export async function removeSharedRoot(containerId: string): Promise<void> {
     await rmdir(join(directory, rootName));
     await rmdir(directory);
   }
-}
-
-function hasCode(error: unknown, code: string): boolean {
-  return error instanceof Error && "code" in error && error.code === code;
 }

@@ -3,13 +3,7 @@ import { chmod } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Abortable, AttachSession, DriverContainer } from "@longshore/core";
 import { cgroupDirectories } from "../cgroup/hierarchies.ts";
-import { connectMonitor, launchMonitor } from "../monitor/launch-monitor.ts";
-import {
-  attachSession,
-  processStreams,
-  streamBits,
-  type WantedStreams,
-} from "../monitor/session.ts";
+import { connectMonitor, launchMonitor, monitorSocket } from "../monitor/launch-monitor.ts";
 import { runtimeCommand, runtimeError } from "../runtime/run-runtime.ts";
 import { isRootless, runtimeState, type SandboxContext } from "../sandbox/sandbox-context.ts";
 import type { OciSpec } from "../spec/oci-spec.ts";
@@ -19,6 +13,7 @@ import { writeContainerRecord } from "./container-record.ts";
 import { containerSpec } from "./container-spec.ts";
 import { controlMonitor } from "./control-monitor.ts";
 import { driverContainer } from "./driver-container.ts";
+import { openSession } from "./open-session.ts";
 import { removeContainer } from "./remove-container.ts";
 import { makeSharedRoot } from "./shared-roots.ts";
 import { wantedStreams } from "./wanted-streams.ts";
@@ -58,7 +53,11 @@ export async function startContainer(
     try {
       const accounts = await monitor.mounted;
       signal?.throwIfAborted();
-      for (const streams of wanted) sessions.push(await firstSession(context, streams));
+      // They see the process from its first byte on: the monitor waits for them.
+      for (const streams of wanted) {
+        const socket = await connectMonitor(directory, monitorSocket);
+        sessions.push(openSession(context, socket, streams));
+      }
       const ociSpec = await (early ?? containerSpec(context, { rootPath, accounts }));
       // Into memory.
       writeFileSync(join(directory, "config.json"), JSON.stringify(ociSpec), {
@@ -77,19 +76,6 @@ export async function startContainer(
     await removeContainer(context);
     throw error;
   }
-}
-
-/** A session that sees the process from its first byte on: the monitor waits for it. */
-async function firstSession(
-  { sandbox, spec, directory }: ContainerContext,
-  streams: WantedStreams,
-): Promise<AttachSession> {
-  const socket = await connectMonitor(directory, "monitor.sock");
-  const session = processStreams(socket, streams);
-  const { connection } = session;
-  void connection.closed.then(sandbox.runtime.life.onEnd(() => void connection.close()));
-  connection.send("A", Buffer.of(streamBits(streams)));
-  return attachSession(session, spec.process.tty);
 }
 
 async function untilStarted(

@@ -18,7 +18,7 @@ export async function updateResources(
   context: ContainerContext,
   resources: LinuxContainerResources,
 ): Promise<void> {
-  const { sandbox, spec, cgroup } = context;
+  const { sandbox, spec, cgroup, directory } = context;
   if (resources.oomScoreAdj !== undefined && resources.oomScoreAdj !== 0) {
     throw unsupported("oomScoreAdj", "A running container's OOM score cannot be changed.");
   }
@@ -32,7 +32,7 @@ export async function updateResources(
   // Not through a pipe: crun opens its input anew, which nobody can do with a socket, and that is what Node makes.
   const names = Object.keys(limits.unified ?? {});
   const putBack = await rememberLimits(hierarchies, cgroup, names);
-  const file = join(spec.directory, `update-${randomBytes(8).toString("hex")}.json`);
+  const file = join(directory, `update-${randomBytes(8).toString("hex")}.json`);
   try {
     await writeFile(file, JSON.stringify(limits), { mode: 0o600 });
     await runRuntime(sandbox.runtime, {

@@ -6,6 +6,9 @@ import type { PerlHelper } from "../perl/perl-helper.ts";
 import { perlError } from "../perl/perl-report.ts";
 import { connectIn } from "./connect-in.ts";
 
+/** The socket of a container's monitor; the name is that of `monitor-program.ts`. */
+export const monitorSocket = "monitor.sock";
+
 export interface MonitorSettings {
   /** Directory of the container: its files and the monitor's socket */
   readonly directory: string;

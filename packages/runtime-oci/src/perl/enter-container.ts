@@ -30,4 +30,11 @@ call("capset", $header, $sets) == 0 or fail("capset");
 my ($set_parent_death_signal, $kill) = (1, 9);
 call("prctl", $set_parent_death_signal, $kill, 0, 0, 0) == 0 or fail("prctl");
 umask 022;
+# All of it, or it fails, with the words that say at what.
+sub write_all { my ($file, $data, @words) = @_;
+  my $done = 0;
+  while ($done < length $data) {
+    my $written = syswrite($file, $data, length($data) - $done, $done);
+    if (!defined $written) { next if $! == $n{EINTR}; fail(@words); }
+    $done += $written; } }
 `;

@@ -30,11 +30,7 @@ sub copy { my ($from, $to, $step) = @_;
     my $got = sysread($from, my $data, 65_536);
     if (!defined $got) { next if $! == $n{EINTR}; fail($step); }
     return if !$got;
-    my $done = 0;
-    while ($done < $got) {
-      my $written = syswrite($to, $data, $got - $done, $done);
-      if (!defined $written) { next if $! == $n{EINTR}; fail($step); }
-      $done += $written; } } }
+    write_all($to, $data, $step); } }
 
 if ($what eq "read") {
   # A pipe or a device would keep it waiting.

@@ -56,8 +56,8 @@ export function perlHelper({ perl, stateDirectory, life }: PerlHelperOptions): P
   async function start(): Promise<Helper> {
     const socketName = `helper-${process.pid}-${randomBytes(6).toString("hex")}.sock`;
     const path = join(stateDirectory, socketName);
-    const { program, args } = perlScript(helperProgram, [path]);
-    const child = spawn(perl, perlArguments(starterProgram, [perl, ...args]), {
+    const { text, table } = perlScript(helperProgram);
+    const child = spawn(perl, perlArguments(starterProgram, [perl, "-", table, path]), {
       cwd: "/",
       detached: true,
       stdio: ["pipe", "ignore", "pipe", "pipe"],
@@ -65,7 +65,7 @@ export function perlHelper({ perl, stateDirectory, life }: PerlHelperOptions): P
     });
     const failure = collect(child.stderr);
     child.stdin?.on("error", () => undefined);
-    child.stdin?.end(program);
+    child.stdin?.end(text);
     const lifeline = child.stdio[3];
     if (!(lifeline instanceof Socket)) throw new TypeError("a helper has a connection");
     lifeline.on("error", () => undefined);

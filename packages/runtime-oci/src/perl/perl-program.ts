@@ -18,7 +18,6 @@ const callNumbers: Readonly<Record<string, Readonly<Record<string, number>>>> = 
     pivot_root: 155,
     prctl: 157,
     recvmsg: 47,
-    fsync: 74,
     clock_gettime: 228,
     setresuid: 117,
     setresgid: 119,
@@ -29,7 +28,6 @@ const callNumbers: Readonly<Record<string, Readonly<Record<string, number>>>> = 
     exit_group: 231,
     execveat: 322,
     capset: 126,
-    utimensat: 280,
     linkat: 265,
     rt_sigprocmask: 14,
     signalfd4: 289,
@@ -45,7 +43,6 @@ const callNumbers: Readonly<Record<string, Readonly<Record<string, number>>>> = 
     pivot_root: 41,
     prctl: 167,
     recvmsg: 212,
-    fsync: 82,
     clock_gettime: 113,
     setresuid: 147,
     setresgid: 149,
@@ -56,7 +53,6 @@ const callNumbers: Readonly<Record<string, Readonly<Record<string, number>>>> = 
     exit_group: 94,
     execveat: 281,
     capset: 91,
-    utimensat: 88,
     linkat: 37,
     rt_sigprocmask: 135,
     signalfd4: 74,
@@ -130,15 +126,13 @@ export async function findPerl(): Promise<string> {
 
 /** Options that make a Perl run one of our programs. @throws {LongshoreError} `RUNTIME_NOT_SUPPORTED` */
 export function perlArguments(program: string, args: readonly string[]): string[] {
-  return ["-e", prologue + program, "--", numberTable(), ...args];
+  const { text, table } = perlScript(program);
+  return ["-e", text, "--", table, ...args];
 }
 
-/** A program that a Perl reads as its input, and the options for it. @throws {LongshoreError} `RUNTIME_NOT_SUPPORTED` */
-export function perlScript(
-  program: string,
-  args: readonly string[],
-): { readonly program: string; readonly args: readonly string[] } {
-  return { program: prologue + program, args: ["-", numberTable(), ...args] };
+/** One of our programs as Perl reads it, and the table that is its first argument. @throws {LongshoreError} `RUNTIME_NOT_SUPPORTED` */
+export function perlScript(program: string): { readonly text: string; readonly table: string } {
+  return { text: prologue + program, table: numberTable() };
 }
 
 function numberTable(): string {

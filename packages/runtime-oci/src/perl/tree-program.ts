@@ -17,11 +17,7 @@ sub broken { $! = $n{EINVAL}; fail("unpack", "it is no tar archive: $_[0]"); }
 my $waiting = "";
 sub emit { $waiting .= $_[0];
   flush() if length $waiting >= 65_536; }
-sub flush {
-  while (length $waiting) {
-    my $written = syswrite(STDOUT, $waiting, 65_536);
-    if (!defined $written) { next if $! == $n{EINTR}; fail("pack"); }
-    substr($waiting, 0, $written, ""); } }
+sub flush { write_all(\*STDOUT, $waiting, "pack"); $waiting = ""; }
 
 # A number that does not fit its field, and a name that is too long, stand in a record before the header.
 sub record { my ($key, $value) = @_;
@@ -187,11 +183,7 @@ sub unpack_file { my ($name, $of) = @_;
   while ($left > 0) {
     my $data = take($left < 65_536 ? $left : 65_536);
     $left -= length $data;
-    my $done = 0;
-    while ($done < length $data) {
-      my $written = syswrite($file, $data, length($data) - $done, $done);
-      if (!defined $written) { next if $! == $n{EINTR}; fail("unpack", $of->{name}); }
-      $done += $written; } }
+    write_all($file, $data, "unpack", $of->{name}); }
   take(-$of->{size} & 511);
   chmod $of->{mode} & 01777, $file or fail("unpack", $of->{name});
   utime $of->{mtime}, $of->{mtime}, $file;

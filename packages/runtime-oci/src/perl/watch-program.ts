@@ -16,17 +16,13 @@ my $wanted = $modify | $attrib | $moved_from | $moved_to | $create | $delete | $
 $path =~ s{(?<=.)/+$}{}s;
 
 my $waiting = "";
-sub flush {
-  while (length $waiting) {
-    my $written = syswrite(STDOUT, $waiting);
-    if (!defined $written) { next if $! == $n{EINTR}; fail("watch"); }
-    substr($waiting, 0, $written, ""); } }
+sub flush { write_all(\*STDOUT, $waiting, "watch"); $waiting = ""; }
 sub tell_of { $waiting .= join(" ", @_) . "\0"; flush() if length $waiting >= 65_536; }
 sub below { my ($place, $name) = @_; return $place eq "/" ? "/$name" : "$place/$name"; }
 
 my $close_on_exec = 0x80000;
 my $descriptor = call("inotify_init1", $close_on_exec);
-sub check_room { my ($place) = @_;
+sub check_room {
   fail("limit", "this user may watch no more (fs.inotify.max_user_instances, max_user_watches)") if $! == $n{EMFILE} || $! == $n{ENOSPC}; }
 if ($descriptor < 0) { check_room(); fail("watch"); }
 open(my $events, "<&=", $descriptor) or fail("watch");
@@ -56,7 +52,7 @@ sub follow { my ($start, $is_new) = @_;
       if ($is_new) { tell_of("created", $one); $told{"$number/$name"} = 1; }
       push @open, [$one, $depth + 1] if !-l $one && -d _; } } }
 # What was moved away is seen no more, wherever it is now.
-sub leave { my ($gone) = @_;
+sub unwatch { my ($gone) = @_;
   for my $number (keys %place) {
     next unless $place{$number} eq $gone || index($place{$number}, "$gone/") == 0;
     delete $place{$number};
@@ -89,7 +85,7 @@ while (exists $place{$root}) {
       follow($one, 1) if $recursive && $mask & $is_directory; }
     elsif ($mask & ($delete | $moved_from)) {
       tell_of("removed", $one);
-      leave($one) if $mask & $moved_from && $mask & $is_directory; }
+      unwatch($one) if $mask & $moved_from && $mask & $is_directory; }
     elsif ($mask & $delete_self) { tell_of("removed", $one) if $number == $root; }
     elsif ($mask & ($modify | $attrib) && !($mask & $is_directory)) { tell_of("modified", $one); } }
   flush();

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { LongshoreError } from "@longshore/core";
 import { launcherProgram } from "../perl/launcher-program.ts";
-import { findPerl, perlArguments } from "../perl/perl-program.ts";
+import { perlArguments } from "../perl/perl-program.ts";
 import { collect } from "../perl/perl-report.ts";
 import type { RuntimeContext } from "./runtime-context.ts";
 
@@ -35,7 +35,7 @@ export async function runRuntime(
 ): Promise<string> {
   const [program = "", ...options] = runtimeCommand(context, state);
   const [command, commandArgs] = context.hidesUnified
-    ? [await findPerl(), perlArguments(launcherProgram, [program, ...options, ...args])]
+    ? [context.perl, perlArguments(launcherProgram, [program, ...options, ...args])]
     : [program, [...options, ...args]];
   const child = spawn(command, commandArgs, { cwd: "/", stdio: ["ignore", "pipe", "pipe"] });
   const output = collect(child.stdout);

@@ -3,8 +3,9 @@ import { once } from "node:events";
 import { Duplex } from "node:stream";
 import { LongshoreError, type Abortable } from "@longshore/core";
 import { connectProgram } from "../perl/connect-program.ts";
-import { findPerl, perlArguments } from "../perl/perl-program.ts";
+import { perlArguments } from "../perl/perl-program.ts";
 import { collect, perlError } from "../perl/perl-report.ts";
+import type { RuntimeContext } from "../runtime/runtime-context.ts";
 
 /** Namespaces as files. */
 export interface NetworkPaths {
@@ -20,7 +21,7 @@ export interface NetworkPaths {
  * @throws {LongshoreError} `VALIDATION_ERROR`, `IO_ERROR` when nothing listens there
  */
 export async function connectPort(
-  { network = "", users = "" }: NetworkPaths,
+  { perl, network = "", users = "" }: NetworkPaths & Pick<RuntimeContext, "perl">,
   port: number,
   { signal }: Abortable = {},
 ): Promise<Duplex> {
@@ -31,7 +32,7 @@ export async function connectPort(
     });
   }
   const args = perlArguments(connectProgram, [network, String(port), users]);
-  const child = spawn(await findPerl(), args, {
+  const child = spawn(perl, args, {
     cwd: "/",
     stdio: ["pipe", "pipe", "pipe", "pipe"],
     env: { LC_ALL: "C" },

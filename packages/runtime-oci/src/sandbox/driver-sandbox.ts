@@ -46,7 +46,7 @@ export function driverSandbox(context: SandboxContext, init: Socket | undefined)
     },
     async connect(port, options) {
       checkUp();
-      return connectPort(networkPaths(context), port, options);
+      return connectPort({ perl: context.runtime.perl, ...networkPaths(context) }, port, options);
     },
     async stats(options) {
       options?.signal?.throwIfAborted();

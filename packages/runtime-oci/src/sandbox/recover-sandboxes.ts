@@ -16,7 +16,7 @@ import { endUnwatched } from "../container/end-unwatched.ts";
 import { driverContainer } from "../container/driver-container.ts";
 import { processUser } from "../container/start-container.ts";
 import { release } from "../cgroup/release.ts";
-import { connectMonitor } from "../monitor/launch-monitor.ts";
+import { connectMonitor, monitorSocket } from "../monitor/launch-monitor.ts";
 import type { RuntimeContext } from "../runtime/runtime-context.ts";
 import type { OciSpec } from "../spec/oci-spec.ts";
 import { driverSandbox } from "./driver-sandbox.ts";
@@ -106,7 +106,7 @@ async function recoverContainer(
   const context = containerContext(sandbox, spec);
   const { directory } = context;
   const user = await readUser(directory);
-  const socket = await connectMonitor(directory, "monitor.sock").catch(() => undefined);
+  const socket = await connectMonitor(directory, monitorSocket).catch(() => undefined);
   if (socket !== undefined) {
     const monitor = controlMonitor(socket, directory);
     monitor.connection.send("H");
@@ -119,12 +119,7 @@ async function recoverContainer(
     return driverContainer(context, { monitor, sessions: [], user });
   }
   // Without a monitor nobody would hear of its end, nor write its log: what runs of it is ended.
-  await release({
-    helper: sandbox.runtime.helper,
-    hierarchies: sandbox.runtime.hierarchies,
-    cgroup: context.cgroup,
-    directories: [],
-  });
+  await release({ runtime: sandbox.runtime, cgroup: context.cgroup });
   await endUnwatched(context);
   const monitor = endedMonitor(directory);
   return driverContainer(context, { monitor, sessions: [], user });

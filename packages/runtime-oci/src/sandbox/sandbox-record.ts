@@ -1,6 +1,7 @@
 import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { startTimeOf } from "@longshore/core";
 import { z } from "zod";
 
 /**
@@ -28,35 +29,21 @@ const recordSchema = z.object({
   owner: z.object({ pid: z.int(), startTime: z.string() }),
 });
 
-/** A process; `undefined` when it is gone. See proc_pid_stat(5), field 22. */
-export async function processIdentity(pid: number): Promise<ProcessIdentity | undefined> {
-  let text: string;
-  try {
-    text = await readFile(`/proc/${pid}/stat`, "latin1");
-  } catch {
-    return undefined;
-  }
-  // The name before it stands in brackets and may have anything in it.
-  const [state, ...fields] = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  if (state === "Z" || state === "X") return undefined;
-  return { pid, startTime: fields[18] ?? "" };
-}
-
 /** It stays the same as long as this program runs. */
-let ownIdentity: ProcessIdentity | undefined;
+let ownStartTime: string | undefined;
 
 /** Whether a record is that of another program that still runs. */
 export async function isOthers({ owner }: SandboxRecord): Promise<boolean> {
   if (owner.pid === process.pid) return false;
-  return (await processIdentity(owner.pid))?.startTime === owner.startTime;
+  return (await startTimeOf(owner.pid)) === owner.startTime;
 }
 
 export async function writeSandboxRecord(
   stateDirectory: string,
   record: Omit<SandboxRecord, "owner">,
 ): Promise<void> {
-  ownIdentity ??= (await processIdentity(process.pid)) ?? { pid: process.pid, startTime: "" };
-  const owner = ownIdentity;
+  ownStartTime ??= (await startTimeOf(process.pid)) ?? "";
+  const owner: ProcessIdentity = { pid: process.pid, startTime: ownStartTime };
   const directory = join(stateDirectory, "sandboxes");
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   replaceFile(join(directory, record.id), JSON.stringify({ ...record, owner }));

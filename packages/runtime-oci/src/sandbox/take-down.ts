@@ -9,7 +9,7 @@ import { initSocket, type SandboxContext } from "./sandbox-context.ts";
 import { removeSandboxRecord } from "./sandbox-record.ts";
 
 /** What a driver makes in a sandbox's directory. */
-const ownNames = ["ns", "shm", "etc", "containers", "runtime", "init.sock"];
+const ownNames = ["ns", "shm", "etc", "containers", "runtime", initSocket];
 
 /** Told of what had to be done by force. */
 export type TellProblem = (problem: string) => void;
@@ -29,7 +29,7 @@ export async function takeDown(
   await Promise.all(
     containers.map(async (container) => {
       const its = containerContext(context, container);
-      if ((await endMonitor(its.directory)) === "killed") {
+      if ((await endMonitor(its)) === "killed") {
         tell(`The monitor of the container ${container.id} did not answer, and was killed.`);
       }
       await removeContainer(its);
@@ -37,8 +37,7 @@ export async function takeDown(
   );
   await endInit(spec.directory);
   await release({
-    helper: runtime.helper,
-    hierarchies: runtime.hierarchies,
+    runtime,
     cgroup,
     directories: [spec.directory],
     remove: ownNames.map((name) => join(spec.directory, name)),

@@ -1,5 +1,6 @@
 import { constants } from "node:fs";
 import { open, readlink, type FileHandle } from "node:fs/promises";
+import { hasCode } from "../has-code.ts";
 import { invalid } from "./spec-error.ts";
 
 /** Linux' O_PATH, which Node does not name. It opens a FIFO or device without touching it. */
@@ -125,7 +126,7 @@ async function openChild(parent: FileHandle, name: string): Promise<FileHandle |
   try {
     return await open(`/proc/self/fd/${parent.fd}/${name}`, O_PATH | constants.O_NOFOLLOW);
   } catch (error) {
-    if (isOneOf(error, ["ENOENT", "ENOTDIR"])) return undefined;
+    if (hasCode(error, "ENOENT", "ENOTDIR")) return undefined;
     throw error;
   }
 }
@@ -134,13 +135,9 @@ async function readLink(parent: FileHandle, name: string): Promise<string | unde
   try {
     return await readlink(`/proc/self/fd/${parent.fd}/${name}`);
   } catch (error) {
-    if (isOneOf(error, ["EINVAL", "ENOENT"])) return undefined;
+    if (hasCode(error, "EINVAL", "ENOENT")) return undefined;
     throw error;
   }
-}
-
-function isOneOf(error: unknown, codes: readonly string[]): boolean {
-  return error instanceof Error && "code" in error && codes.includes(String(error.code));
 }
 
 async function closeAll(handles: FileHandle[]): Promise<void> {

@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { LongshoreError } from "@longshore/core";
+import { hasCode } from "../records/fs-error.ts";
 
 /** What was changed so that the host forwards packets, and how it was before. */
 export interface ForwardingState {
@@ -59,7 +60,7 @@ export async function restoreForwarding(): Promise<void> {
     try {
       await writeSysctl(name, value);
     } catch (error) {
-      if (!isGone(error)) throw error;
+      if (!hasCode(error, "ENOENT")) throw error;
     }
   }
   await rm(stateFile, { force: true });
@@ -69,7 +70,7 @@ async function readState(): Promise<ForwardingState> {
   try {
     return JSON.parse(await readFile(stateFile, "utf8")) as ForwardingState;
   } catch (error) {
-    if (isGone(error)) return nothingChanged;
+    if (hasCode(error, "ENOENT")) return nothingChanged;
     throw new LongshoreError("IO_ERROR", `${stateFile} cannot be read.`, { cause: error });
   }
 }
@@ -90,7 +91,7 @@ export async function readSysctl(name: string): Promise<string> {
   try {
     return (await readFile(join(root, name), "utf8")).trim();
   } catch (error) {
-    if (isGone(error)) return "";
+    if (hasCode(error, "ENOENT")) return "";
     throw error;
   }
 }
@@ -101,8 +102,4 @@ async function interfaceNames(family: "ipv4" | "ipv6"): Promise<readonly string[
   return names.filter(
     (name) => !["all", "default", "lo"].includes(name) && /^[\w.@-]+$/.test(name),
   );
-}
-
-function isGone(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
 }

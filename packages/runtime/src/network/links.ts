@@ -1,5 +1,6 @@
 import { access, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { hasCode } from "../records/fs-error.ts";
 import type { NetworkLease } from "./lease-store.ts";
 import { aliasPrefix, type NetworkPlan } from "./network-plan.ts";
 import { parseSubnet, type Subnet } from "./subnet.ts";
@@ -103,11 +104,7 @@ export async function bridgeOwner(bridge: string): Promise<string | undefined> {
     return (await readFile(join(interfaces, bridge, "ifalias"), "utf8")).trim();
   } catch (error) {
     // It is not there, or has just gone.
-    const isAbsent =
-      error instanceof Error &&
-      "code" in error &&
-      ["ENOENT", "ENODEV"].includes(String(error.code));
-    if (isAbsent) return undefined;
+    if (hasCode(error, "ENOENT", "ENODEV")) return undefined;
     throw error;
   }
 }

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { mkdir, rm, statfs, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { LongshoreError, type IdMapping, type UserNamespace } from "@longshore/core";
+import { hasCode } from "../records/fs-error.ts";
 import { runSystemCommand } from "./system-command.ts";
 
 /** `NSFS_MAGIC` of linux/magic.h: the filesystem in which namespaces are files. */
@@ -99,7 +100,7 @@ export async function isNetns(file: string): Promise<boolean> {
   try {
     return (await statfs(file)).type === nsfsMagic;
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return false;
+    if (hasCode(error, "ENOENT")) return false;
     throw error;
   }
 }

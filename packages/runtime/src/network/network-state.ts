@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdir, open, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { LongshoreError } from "@longshore/core";
+import { hasCode } from "../records/fs-error.ts";
 import { parseSubnet, subnetsOverlap, type Subnet } from "./subnet.ts";
 
 /** What a network must know again after a crash, beside its leases. */
@@ -16,7 +17,7 @@ export async function readNetworkState(directory: string): Promise<NetworkState 
   try {
     text = await readFile(path, "utf8");
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    if (hasCode(error, "ENOENT")) return undefined;
     throw error;
   }
   try {
