@@ -4,7 +4,6 @@ import type { AddressInfo } from "node:net";
 import { LongshoreError, silentLogger, type JobEventLog } from "@longshore/core";
 import type { ApiContext } from "./api-context.ts";
 import { jsonAnswer, type ApiRoute } from "./api-route.ts";
-import { eventMessages } from "./jobs/event-stream.ts";
 import { jobFeeds } from "./jobs/job-feed.ts";
 import { openApiDocument } from "./openapi.ts";
 import { adminRoutes } from "./routes/admin.ts";
@@ -114,9 +113,8 @@ function routesOf(
     worker,
     store,
     log,
-    feeds: jobFeeds({ log, bus: worker.events }),
+    feeds: jobFeeds({ store, log, bus: worker.events, quietMs: limits.heartbeatMs }),
     slots: streamSlots(limits),
-    eventMessage: eventMessages(),
     artifactsDir: options.artifactsDir,
     maxBodyBytes: limits.maxBodyBytes,
     heartbeatMs: limits.heartbeatMs,
@@ -173,7 +171,7 @@ function makeServer(
   serverOptions: ServerOptions,
 ): Server {
   if (tls === undefined) return createServer(serverOptions);
-  const wantsCertificates = authenticators.some(({ name }) => name === "mtls");
+  const wantsCertificates = authenticators.some((one) => one.readsCertificates === true);
   return createTlsServer({
     ...serverOptions,
     cert: asText(tls.cert),

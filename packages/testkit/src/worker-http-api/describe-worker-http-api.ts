@@ -5,6 +5,7 @@ import { declareEndings } from "./ending-cases.ts";
 import { declareErrors } from "./error-cases.ts";
 import { declareFiles } from "./file-cases.ts";
 import { declareJobs } from "./job-cases.ts";
+import { declareLists } from "./list-cases.ts";
 import { declareStreams } from "./stream-cases.ts";
 import { declareWorker } from "./worker-cases.ts";
 
@@ -85,6 +86,7 @@ export function describeWorkerHttpApi(name: string, options: WorkerHttpApiSuiteO
       };
       declareWorker(check);
       declareJobs(check);
+      declareLists(check);
       declareStreams(check);
       declareEndings(check);
       declareFiles(check);

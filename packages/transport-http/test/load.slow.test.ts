@@ -1,0 +1,124 @@
+import { Agent, request } from "node:http";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createWorkerClient } from "../src/client/worker-client.ts";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { startProgram, type Program } from "./fixtures/program.ts";
+import { wireJob } from "./fixtures/served-worker.ts";
+
+const isFull = process.env["LONGSHORE_TEST_SCALE"] === "full";
+const readerCount = isFull ? 1_000 : 200;
+const submitsPerSecond = isFull ? 200 : 50;
+const ticks = isFull ? 100 : 30;
+const idleCount = 20;
+/** What readers and submits may add to what a worker needs by itself: less than 64 KiB a reader */
+const maxGrowthBytes = 128 * 1_048_576;
+
+let directory = "";
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), "longshore-load-"));
+});
+afterEach(async () => {
+  await rm(directory, { recursive: true, force: true });
+});
+
+/** Submits jobs at a rate that does not wait for answers, until it is told to stop; how long each answer took. */
+function submitSteadily(url: string, signal: AbortSignal): Promise<readonly number[]> {
+  const agent = new Agent({ keepAlive: true, maxSockets: 64 });
+  const answers: Promise<number>[] = [];
+  const submit = (index: number): Promise<number> =>
+    new Promise((resolve, reject) => {
+      const startedAt = performance.now();
+      const job = wireJob(`load-${index}`, "system.echo", { payload: { data: index } });
+      const call = request(`${url}/jobs`, {
+        method: "POST",
+        agent,
+        headers: { "content-type": "application/json" },
+      });
+      call.once("response", (response) => {
+        response.resume().once("end", () => {
+          if (response.statusCode === 202) resolve(performance.now() - startedAt);
+          else reject(new Error(`a submit was answered ${response.statusCode}`));
+        });
+      });
+      call.once("error", reject).end(JSON.stringify(job));
+    });
+  return new Promise((resolve) => {
+    const startedAt = performance.now();
+    const timer = setInterval(() => {
+      const due = ((performance.now() - startedAt) / 1_000) * submitsPerSecond;
+      while (answers.length < due) {
+        const answer = submit(answers.length);
+        answer.catch(() => undefined);
+        answers.push(answer);
+      }
+      if (!signal.aborted) return;
+      clearInterval(timer);
+      resolve(Promise.all(answers).finally(() => agent.destroy()));
+    }, 5);
+  });
+}
+
+function percentile(samples: readonly number[], share: number): number {
+  const sorted = samples.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}
+
+async function maxRssBytes(worker: Program): Promise<number> {
+  const answer = worker.next("maxRssBytes");
+  worker.send("how much memory?");
+  return Number((await answer)["maxRssBytes"]);
+}
+
+it(`${readerCount} readers lose nothing, and slow neither the job nor ${submitsPerSecond} submits a second`, async () => {
+  await using worker = startProgram(
+    new URL("./fixtures/load-worker.ts", import.meta.url),
+    directory,
+  );
+  const url = String((await worker.next("url"))["url"]);
+  const client = createWorkerClient(url);
+  const ticking = wireJob("alone", "test.ticking", { payload: { data: { ticks } } });
+  await client.submitDocument(ticking);
+  const alone = await client.result("alone");
+  const before = await maxRssBytes(worker);
+
+  const startsAt = new Date(Date.now() + 5_000).toISOString();
+  const crowded = { ...ticking, job_id: "crowded", execution: { not_before: startsAt } };
+  await client.submitDocument(crowded);
+  const events = `${url}/jobs/crowded/events`;
+  const idle = `${url}/jobs/long/events`;
+  await using crowd = startProgram(
+    new URL("./fixtures/reader-crowd.ts", import.meta.url),
+    ...[events, `${readerCount}`, idle, `${idleCount}`],
+  );
+  await crowd.next("begun");
+  const seen = crowd.next("readers");
+  const enough = new AbortController();
+  const submitting = submitSteadily(url, enough.signal);
+  const story = await seen;
+  enough.abort();
+  const latenciesMs = await submitting;
+
+  const result = await client.result("crowded");
+  const growth = (await maxRssBytes(worker)) - before;
+  const elapsed = ({ data }: typeof result) =>
+    (data as { readonly elapsedMs: number }).elapsedMs;
+  const p99Ms = percentile(latenciesMs, 0.99);
+  console.log(
+    [
+      `job alone ${elapsed(alone).toFixed(0)} ms, with readers ${elapsed(result).toFixed(0)} ms`,
+      `submits ${latenciesMs.length}, p50 ${percentile(latenciesMs, 0.5).toFixed(1)} ms, p99 ${p99Ms.toFixed(1)} ms`,
+      `memory +${(growth / 1_048_576).toFixed(0)} MiB`,
+    ].join("; "),
+  );
+  expect(story).toEqual({
+    readers: readerCount,
+    fewest: story["most"],
+    most: expect.any(Number),
+    faults: [],
+  });
+  expect(Number(story["most"])).toBeGreaterThan(ticks);
+  expect(elapsed(result)).toBeLessThan(elapsed(alone) * 1.25);
+  expect(growth).toBeLessThan(maxGrowthBytes);
+});
