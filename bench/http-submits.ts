@@ -89,7 +89,12 @@ export async function benchHttpSubmits(): Promise<readonly Row[]> {
     row("Longshore, jobs are stored and wait", waiting),
     against("… against the bare Fastify route", waiting, fastify, ">= 0.6x"),
     against("… against the bare Hono route", waiting, hono, ">= 0.6x"),
-    against("Longshore, run, against BullMQ on a Redis that syncs", longshore, durableBull, ">= 2x"),
+    against(
+      "Longshore, run, against BullMQ on a Redis that syncs",
+      longshore,
+      durableBull,
+      ">= 2x",
+    ),
     against("Longshore, run, against BullMQ without persistence", longshore, bull),
     ...[["Fastify", fastify] as const, ["BullMQ that syncs", durableBull] as const].map(
       ([name, { p99Ms }]): Row => ({ name: `${name}: p99`, value: p99Ms, unit: "ms" }),
@@ -103,9 +108,7 @@ function row(name: string, { submitsPerSecond }: Measured): Row {
   return { name, value: submitsPerSecond, unit: "submits/s" };
 }
 
-function against(
-  ...[name, measured, peer, target]: [string, Measured, Measured, string?]
-): Row {
+function against(...[name, measured, peer, target]: [string, Measured, Measured, string?]): Row {
   return {
     name,
     ratio: measured.submitsPerSecond / peer.submitsPerSecond,

@@ -116,7 +116,9 @@ export function operationRunner(database: DatabaseSync): OperationRunner {
       case "list":
         return database.prepare(operation[1]).all(...operation[2]) as unknown as readonly JobRow[];
       case "countJobs":
-        return database.prepare(operation[1]).all(...operation[2]) as unknown as readonly JobCount[];
+        return database
+          .prepare(operation[1])
+          .all(...operation[2]) as unknown as readonly JobCount[];
       case "wasPruned":
         return statements.wasPruned.get(operation[1]) !== undefined;
       case "event":

@@ -19,7 +19,8 @@ function fieldsIn(cell = ""): readonly string[] {
 
 /** The fields of each answer, as the page has them. */
 async function documented(): Promise<Readonly<Record<string, Fields>>> {
-  const [, table = ""] = /\n\| answer [^]*?\n\| -[^\n]*\n([^]*?)\n\n/.exec(await readFile(page, "utf8")) ?? [];
+  const [, table = ""] =
+    /\n\| answer [^]*?\n\| -[^\n]*\n([^]*?)\n\n/.exec(await readFile(page, "utf8")) ?? [];
   return Object.fromEntries(
     table.split("\n").map((row) => {
       const [, answer, always, sometimes] = row.split("|");
@@ -49,7 +50,9 @@ async function described(baseUrl: string): Promise<Readonly<Record<string, Field
 type Json = Readonly<Record<string, unknown>>;
 
 /** Answers of every kind, until each field was there once. */
-async function sampleAnswers({ baseUrl }: ServedWorker): Promise<readonly (readonly [string, Json])[]> {
+async function sampleAnswers({
+  baseUrl,
+}: ServedWorker): Promise<readonly (readonly [string, Json])[]> {
   const answers: [string, Json][] = [];
   const note = (name: string, ...values: readonly unknown[]): void => {
     for (const value of values) answers.push([name, value as Json]);
@@ -73,7 +76,11 @@ async function sampleAnswers({ baseUrl }: ServedWorker): Promise<readonly (reado
   note("Deduplicated", await send("/jobs", wireJob("b", "system.echo", odd), key));
   note("Checked", await send("/jobs?validate_only=true", wireJob("c", "system.echo", odd)));
   note("BatchAnswer", await send("/jobs:batch", { jobs: [wireJob("d", "system.echo")] }));
-  note("ErrorAnswer", await send("/jobs", wireJob("e", "nobody.has-this")), await get("/jobs/none"));
+  note(
+    "ErrorAnswer",
+    await send("/jobs", wireJob("e", "nobody.has-this")),
+    await get("/jobs/none"),
+  );
 
   await send("/jobs", wireJob("f", "test.failing", odd));
   await end("f");

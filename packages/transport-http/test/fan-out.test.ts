@@ -45,7 +45,11 @@ describe("many readers of one job", () => {
         return events.read(...args);
       },
     };
-    await using worker = await startWorker({ policy: allowAllPolicy(), store, handlers: [handler] });
+    await using worker = await startWorker({
+      policy: allowAllPolicy(),
+      store,
+      handlers: [handler],
+    });
     const feeds = jobFeeds({
       store: {
         get(jobId) {
@@ -122,7 +126,12 @@ describe("many readers of one job", () => {
     expect(order.filter((name) => name.startsWith("reader"))).toEqual(
       Array.from({ length: 100 }, (_, reader) => `reader ${reader}`),
     );
-    const longest = Math.max(...order.join(",").split(/,?(?:turn|other),?/).map((run) => run.split(",").length));
+    const longest = Math.max(
+      ...order
+        .join(",")
+        .split(/,?(?:turn|other),?/)
+        .map((run) => run.split(",").length),
+    );
     expect(longest).toBeLessThanOrEqual(32);
   });
 
@@ -152,7 +161,7 @@ describe("many readers of one job", () => {
     using feed = feeds.open(jobId);
     const view: EventView = { name: "all", message: ({ message }) => message };
     const ids: number[] = [];
-    for (let after = -1; after < lastSequence; ) {
+    for (let after = -1; after < lastSequence;) {
       const page = await feed.page(after, view);
       if (page === undefined) break;
       const text = Buffer.from(page.bytes).toString();

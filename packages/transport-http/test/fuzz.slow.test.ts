@@ -2,11 +2,7 @@ import { Agent, request as httpRequest } from "node:http";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { answerCheck, type Answer } from "./fixtures/answer-check.ts";
-import {
-  requestArbitrary,
-  type FuzzRequest,
-  type OpenApi,
-} from "./fixtures/request-arbitrary.ts";
+import { requestArbitrary, type FuzzRequest, type OpenApi } from "./fixtures/request-arbitrary.ts";
 import { post, serveWorker, wireJob, type ServedWorker } from "./fixtures/served-worker.ts";
 import { exchange } from "./fixtures/sockets.ts";
 
@@ -103,7 +99,8 @@ async function fuzz(
             const answer = await send(served.baseUrl, request);
             statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1);
             const fault = check(request, answer);
-            if (fault !== undefined) throw new Error(`${request.method} ${request.target}: ${fault}`);
+            if (fault !== undefined)
+              throw new Error(`${request.method} ${request.target}: ${fault}`);
           }),
         );
       },
@@ -117,7 +114,12 @@ describe("requests made of the API's own description", () => {
   it(`${requestCount} of them are all answered as described (seed ${seed})`, async () => {
     await using served = await serveJobs();
     const statuses = await fuzz(served, requestCount, (id) => id !== "drain" && id !== "shutdown");
-    console.log([...statuses].toSorted(([a], [b]) => a - b).map(([status, n]) => `${status}: ${n}`).join(", "));
+    console.log(
+      [...statuses]
+        .toSorted(([a], [b]) => a - b)
+        .map(([status, n]) => `${status}: ${n}`)
+        .join(", "),
+    );
     for (const status of [200, 202, 207, 400, 404, 405, 409, 415, 422]) {
       expect(statuses.get(status) ?? 0, `answers of ${status}`).toBeGreaterThan(0);
     }

@@ -1,5 +1,5 @@
 import { Agent, request } from "node:http";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createWorkerClient } from "../src/client/worker-client.ts";
@@ -12,8 +12,11 @@ const readerCount = isFull ? 1_000 : 200;
 const submitsPerSecond = isFull ? 200 : 50;
 const ticks = isFull ? 100 : 30;
 const idleCount = 20;
-/** What readers and submits may add to what a worker needs by itself: less than 64 KiB a reader */
-const maxGrowthBytes = 128 * 1_048_576;
+/**
+ * What all this may add to what a worker needs by itself: some 100 KiB for each reader with its connection, pages that
+ * they share, and what V8 lets lie.
+ */
+const maxGrowthBytes = 256 * 1_048_576;
 
 let directory = "";
 beforeEach(async () => {
@@ -71,23 +74,28 @@ async function maxRssBytes(worker: Program): Promise<number> {
   return Number((await answer)["maxRssBytes"]);
 }
 
+/** A worker in a process of its own, and where it is served. */
+async function startLoadWorker(name: string): Promise<Program & { readonly url: string }> {
+  const home = join(directory, name);
+  await mkdir(home);
+  const program = startProgram(new URL("./fixtures/load-worker.ts", import.meta.url), home);
+  return { ...program, url: String((await program.next("url"))["url"]) };
+}
+
 it(`${readerCount} readers lose nothing, and slow neither the job nor ${submitsPerSecond} submits a second`, async () => {
-  await using worker = startProgram(
-    new URL("./fixtures/load-worker.ts", import.meta.url),
-    directory,
-  );
-  const url = String((await worker.next("url"))["url"]);
-  const client = createWorkerClient(url);
-  const ticking = wireJob("alone", "test.ticking", { payload: { data: { ticks } } });
-  await client.submitDocument(ticking);
-  const alone = await client.result("alone");
+  await using worker = await startLoadWorker("crowded");
+  // It does the same at the same time without readers: what else this machine does slows both.
+  await using lonely = await startLoadWorker("lonely");
   const before = await maxRssBytes(worker);
 
   const startsAt = new Date(Date.now() + 5_000).toISOString();
-  const crowded = { ...ticking, job_id: "crowded", execution: { not_before: startsAt } };
-  await client.submitDocument(crowded);
-  const events = `${url}/jobs/crowded/events`;
-  const idle = `${url}/jobs/long/events`;
+  const job = wireJob("ticking", "test.ticking", {
+    payload: { data: { ticks } },
+    execution: { not_before: startsAt },
+  });
+  for (const { url } of [worker, lonely]) await createWorkerClient(url).submitDocument(job);
+  const events = `${worker.url}/jobs/ticking/events`;
+  const idle = `${worker.url}/jobs/long/events`;
   await using crowd = startProgram(
     new URL("./fixtures/reader-crowd.ts", import.meta.url),
     ...[events, `${readerCount}`, idle, `${idleCount}`],
@@ -95,30 +103,32 @@ it(`${readerCount} readers lose nothing, and slow neither the job nor ${submitsP
   await crowd.next("begun");
   const seen = crowd.next("readers");
   const enough = new AbortController();
-  const submitting = submitSteadily(url, enough.signal);
+  const submitting = submitSteadily(worker.url, enough.signal);
   const story = await seen;
   enough.abort();
   const latenciesMs = await submitting;
 
-  const result = await client.result("crowded");
+  const elapsedMs = async (url: string): Promise<number> => {
+    const { data } = await createWorkerClient(url).result("ticking");
+    return (data as { readonly elapsedMs: number }).elapsedMs;
+  };
+  const aloneMs = await elapsedMs(lonely.url);
+  const crowdedMs = await elapsedMs(worker.url);
   const growth = (await maxRssBytes(worker)) - before;
-  const elapsed = ({ data }: typeof result) =>
-    (data as { readonly elapsedMs: number }).elapsedMs;
-  const p99Ms = percentile(latenciesMs, 0.99);
   console.log(
     [
-      `job alone ${elapsed(alone).toFixed(0)} ms, with readers ${elapsed(result).toFixed(0)} ms`,
-      `submits ${latenciesMs.length}, p50 ${percentile(latenciesMs, 0.5).toFixed(1)} ms, p99 ${p99Ms.toFixed(1)} ms`,
+      `the job alone ${aloneMs.toFixed(0)} ms, with readers ${crowdedMs.toFixed(0)} ms`,
+      `${latenciesMs.length} submits: p50 ${percentile(latenciesMs, 0.5).toFixed(1)} ms, p99 ${percentile(latenciesMs, 0.99).toFixed(1)} ms`,
       `memory +${(growth / 1_048_576).toFixed(0)} MiB`,
     ].join("; "),
   );
   expect(story).toEqual({
     readers: readerCount,
     fewest: story["most"],
-    most: expect.any(Number),
+    most: expect.any(Number) as number,
     faults: [],
   });
   expect(Number(story["most"])).toBeGreaterThan(ticks);
-  expect(elapsed(result)).toBeLessThan(elapsed(alone) * 1.25);
+  expect(crowdedMs).toBeLessThan(aloneMs * 1.25);
   expect(growth).toBeLessThan(maxGrowthBytes);
 });

@@ -44,17 +44,20 @@ export function declareEndings(check: DeclareApiCase): void {
     },
   );
 
-  check("POST /jobs/{id}/cancel refuses a body that is not one", async ({ api, operations, submit }) => {
-    const jobId = await submit(operations.endless);
-    const cancel = (body: unknown, headers = {}) =>
-      api.call("POST", `/jobs/${jobId}/cancel`, { body, headers });
-    expect((await cancel("{")).json).toMatchObject({ error: { code: "INVALID_BODY" } });
-    expect((await cancel({ reason: 7 })).status).toBe(400);
-    expect((await cancel({ force: "yes" })).status).toBe(400);
-    expect((await cancel("x", { "content-type": "text/plain" })).status).toBe(415);
-    expect((await api.call("GET", `/jobs/${jobId}`)).json["state"]).not.toMatch(/^cancel/);
-    expect([200, 202]).toContain((await api.call("DELETE", `/jobs/${jobId}`)).status);
-  });
+  check(
+    "POST /jobs/{id}/cancel refuses a body that is not one",
+    async ({ api, operations, submit }) => {
+      const jobId = await submit(operations.endless);
+      const cancel = (body: unknown, headers = {}) =>
+        api.call("POST", `/jobs/${jobId}/cancel`, { body, headers });
+      expect((await cancel("{")).json).toMatchObject({ error: { code: "INVALID_BODY" } });
+      expect((await cancel({ reason: 7 })).status).toBe(400);
+      expect((await cancel({ force: "yes" })).status).toBe(400);
+      expect((await cancel("x", { "content-type": "text/plain" })).status).toBe(415);
+      expect((await api.call("GET", `/jobs/${jobId}`)).json["state"]).not.toMatch(/^cancel/);
+      expect([200, 202]).toContain((await api.call("DELETE", `/jobs/${jobId}`)).status);
+    },
+  );
 
   check(
     "a job that is not cancellable is 409, unless by force",

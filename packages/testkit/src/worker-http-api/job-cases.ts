@@ -3,30 +3,33 @@ import type { DeclareApiCase } from "./describe-worker-http-api.ts";
 
 /** Submitting and looking up. */
 export function declareJobs(check: DeclareApiCase): void {
-  check("POST /jobs takes a job in, whose result is then there (F14)", async ({ api, operations, newId }) => {
-    const jobId = newId();
-    const { status, json, headers } = await api.call("POST", "/jobs", {
-      body: {
+  check(
+    "POST /jobs takes a job in, whose result is then there (F14)",
+    async ({ api, operations, newId }) => {
+      const jobId = newId();
+      const { status, json, headers } = await api.call("POST", "/jobs", {
+        body: {
+          version: "1.0",
+          job_id: jobId,
+          operation: operations.echo,
+          payload: { data: { n: 7 } },
+        },
+      });
+      expect(status).toBe(202);
+      expect(json).toMatchObject({ accepted: true, job_id: jobId, state: "queued" });
+      expect(headers.get("location")).toBe(`/jobs/${jobId}`);
+      expect(json["location"]).toBe(`/jobs/${jobId}`);
+      const result = await api.call("GET", `/jobs/${jobId}/result?wait=30s`);
+      expect(result.status).toBe(200);
+      expect(result.json).toMatchObject({
         version: "1.0",
         job_id: jobId,
-        operation: operations.echo,
-        payload: { data: { n: 7 } },
-      },
-    });
-    expect(status).toBe(202);
-    expect(json).toMatchObject({ accepted: true, job_id: jobId, state: "queued" });
-    expect(headers.get("location")).toBe(`/jobs/${jobId}`);
-    expect(json["location"]).toBe(`/jobs/${jobId}`);
-    const result = await api.call("GET", `/jobs/${jobId}/result?wait=30s`);
-    expect(result.status).toBe(200);
-    expect(result.json).toMatchObject({
-      version: "1.0",
-      job_id: jobId,
-      status: "completed",
-      data: { echo: { n: 7 } },
-      execution_summary: { attempt: 1 },
-    });
-  });
+        status: "completed",
+        data: { echo: { n: 7 } },
+        execution_summary: { attempt: 1 },
+      });
+    },
+  );
 
   check("POST /jobs takes YAML", async ({ api, operations, newId }) => {
     const jobId = newId();
@@ -39,7 +42,14 @@ export function declareJobs(check: DeclareApiCase): void {
 
   check("POST /jobs refuses YAML that is none, or does too much", async ({ api, newId }) => {
     const bomb = `a: &a [x,x,x,x]\nb: &b [*a,*a,*a,*a]\n${"c: [*b,*b]\n".repeat(2)}`;
-    for (const body of ["a: [", "- 1", "!!js/function x", "a: 1\na: 2", bomb, `job_id: ${newId()}`]) {
+    for (const body of [
+      "a: [",
+      "- 1",
+      "!!js/function x",
+      "a: 1\na: 2",
+      bomb,
+      `job_id: ${newId()}`,
+    ]) {
       const { status } = await api.call("POST", "/jobs", {
         headers: { "content-type": "application/yaml" },
         body,
@@ -48,27 +58,33 @@ export function declareJobs(check: DeclareApiCase): void {
     }
   });
 
-  check("POST /jobs?wait answers 202 when the job takes longer", async ({ api, operations, newId }) => {
-    const jobId = newId();
-    const { status, json } = await api.call("POST", "/jobs?wait=50ms", {
-      body: { version: "1.0", job_id: jobId, operation: operations.endless },
-    });
-    expect(status).toBe(202);
-    expect(json).toMatchObject({ accepted: true, job_id: jobId });
-    expect(json["state"]).toMatch(/^(queued|assigned|running)$/);
-    const result = await api.call("GET", `/jobs/${jobId}/result?wait=50ms`);
-    expect(result.status).toBe(409);
-    await api.call("DELETE", `/jobs/${jobId}`);
-  });
+  check(
+    "POST /jobs?wait answers 202 when the job takes longer",
+    async ({ api, operations, newId }) => {
+      const jobId = newId();
+      const { status, json } = await api.call("POST", "/jobs?wait=50ms", {
+        body: { version: "1.0", job_id: jobId, operation: operations.endless },
+      });
+      expect(status).toBe(202);
+      expect(json).toMatchObject({ accepted: true, job_id: jobId });
+      expect(json["state"]).toMatch(/^(queued|assigned|running)$/);
+      const result = await api.call("GET", `/jobs/${jobId}/result?wait=50ms`);
+      expect(result.status).toBe(409);
+      await api.call("DELETE", `/jobs/${jobId}`);
+    },
+  );
 
-  check("POST /jobs?strict refuses fields that are not known", async ({ api, operations, newId }) => {
-    const body = { version: "1.0", job_id: newId(), operation: operations.echo, novel_field: 1 };
-    const { status, json } = await api.call("POST", "/jobs?strict=true", { body });
-    expect(status).toBe(400);
-    expect(json).toMatchObject({
-      error: { code: "VALIDATION_ERROR", details: { issues: [{ path: "novel_field" }] } },
-    });
-  });
+  check(
+    "POST /jobs?strict refuses fields that are not known",
+    async ({ api, operations, newId }) => {
+      const body = { version: "1.0", job_id: newId(), operation: operations.echo, novel_field: 1 };
+      const { status, json } = await api.call("POST", "/jobs?strict=true", { body });
+      expect(status).toBe(400);
+      expect(json).toMatchObject({
+        error: { code: "VALIDATION_ERROR", details: { issues: [{ path: "novel_field" }] } },
+      });
+    },
+  );
 
   check("POST /jobs?wait answers with the result", async ({ api, operations, newId }) => {
     const jobId = newId();
@@ -121,17 +137,20 @@ export function declareJobs(check: DeclareApiCase): void {
     });
   });
 
-  check("an Idempotency-Key that is not the document's is 400", async ({ api, operations, newId }) => {
-    const execution = { idempotency_key: "one" };
-    for (const key of ["another", "x".repeat(257)]) {
-      const { status, json } = await api.call("POST", "/jobs", {
-        headers: { "idempotency-key": key },
-        body: { version: "1.0", job_id: newId(), operation: operations.echo, execution },
-      });
-      expect(status).toBe(400);
-      expect(json).toMatchObject({ accepted: false, error: { code: "VALIDATION_ERROR" } });
-    }
-  });
+  check(
+    "an Idempotency-Key that is not the document's is 400",
+    async ({ api, operations, newId }) => {
+      const execution = { idempotency_key: "one" };
+      for (const key of ["another", "x".repeat(257)]) {
+        const { status, json } = await api.call("POST", "/jobs", {
+          headers: { "idempotency-key": key },
+          body: { version: "1.0", job_id: newId(), operation: operations.echo, execution },
+        });
+        expect(status).toBe(400);
+        expect(json).toMatchObject({ accepted: false, error: { code: "VALIDATION_ERROR" } });
+      }
+    },
+  );
 
   check("a key of a job that runs is 409 with that job", async ({ api, operations, newId }) => {
     const key = `key-${newId()}`;

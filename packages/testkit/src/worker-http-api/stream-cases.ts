@@ -46,7 +46,9 @@ export function declareStreams(check: DeclareApiCase): void {
       expect(await api.stream(`/jobs/${jobId}/events`)).toEqual(first);
       expect(first.at(0)).toMatchObject({ id: "0", data: { phase: "queued" } });
       const last = String(first.at(-2)?.id);
-      const rest = await api.stream(`/jobs/${jobId}/events`, { headers: { "last-event-id": last } });
+      const rest = await api.stream(`/jobs/${jobId}/events`, {
+        headers: { "last-event-id": last },
+      });
       expect(rest).toEqual(first.slice(-1));
       const beyond = await api.stream(`/jobs/${jobId}/events?last_event_id=999999`);
       expect(beyond).toEqual(first.slice(-1));

@@ -6,7 +6,9 @@ const defaultRoot = "/var/lib/docker";
  * Where a Docker engine of this host keeps its images: `data-root` of `/etc/docker/daemon.json`, or its default;
  * `undefined` when there is none. The engine itself is not asked, which a health check would have to wait for.
  */
-export async function dockerRoot(configPath = "/etc/docker/daemon.json"): Promise<string | undefined> {
+export async function dockerRoot(
+  configPath = "/etc/docker/daemon.json",
+): Promise<string | undefined> {
   const root = (await configuredRoot(configPath)) ?? defaultRoot;
   try {
     return (await stat(root)).isDirectory() ? root : undefined;

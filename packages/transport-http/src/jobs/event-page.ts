@@ -21,10 +21,7 @@ export interface EventPage {
 const maxPageLength = 65_536;
 
 /** The first page of the entries. */
-export function firstPage(
-  entries: readonly TailEntry[],
-  view: EventView,
-): EventPage | undefined {
+export function firstPage(entries: readonly TailEntry[], view: EventView): EventPage | undefined {
   const [page] = pages(entries, view);
   return page;
 }

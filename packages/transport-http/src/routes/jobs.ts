@@ -86,9 +86,7 @@ export function listRoute({ store }: ApiContext): ApiRoute {
       const query = { states: state, operation, namespace, labels };
       const page = await store.list({ ...query, limit, cursor, order }, { signal });
       const mayShow = visibility(request);
-      const isShown = await Promise.all(
-        page.records.map((record) => mayShow(objectOf(record))),
-      );
+      const isShown = await Promise.all(page.records.map((record) => mayShow(objectOf(record))));
       const visible = page.records.filter((_, index) => isShown[index] === true);
       return jsonAnswer(200, {
         jobs: visible.map(jobSummary),
