@@ -18,6 +18,7 @@ import { metricsRoute } from "./routes/metrics.ts";
 import { retryRoute } from "./routes/retry.ts";
 import { submitBatchRoute } from "./routes/submit-batch.ts";
 import { submitRoute } from "./routes/submit.ts";
+import { refuseMalformed } from "./server/refuse-malformed.ts";
 import { requestHandler } from "./server/request-handler.ts";
 import { routeTable } from "./server/route-table.ts";
 import { streamSlots } from "./stream-slots.ts";
@@ -90,6 +91,7 @@ export async function serveWorkerApi(options: WorkerApiOptions): Promise<WorkerA
       outgoing.destroy();
     });
   });
+  server.on("clientError", refuseMalformed);
   await listen(server, host, port);
   const url = urlOf(server, options.tls !== undefined);
   logger.info({ url }, "worker API is served");

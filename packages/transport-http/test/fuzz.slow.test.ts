@@ -7,7 +7,7 @@ import { post, serveWorker, wireJob, type ServedWorker } from "./fixtures/served
 import { exchange } from "./fixtures/sockets.ts";
 
 const isFull = process.env["LONGSHORE_TEST_SCALE"] === "full";
-const requestCount = isFull ? 20_000 : 3_000;
+const requestCount = isFull ? 20_000 : 2_000;
 const seed = Number(process.env["LONGSHORE_TEST_SEED"] ?? 20_261_129);
 /** Time that any answer may take */
 const limitMs = 10_000;
@@ -16,11 +16,16 @@ const agent = new Agent({ keepAlive: true, maxSockets: inParallel });
 
 /** Sends a request; of a stream that does not end the beginning is enough. */
 function send(url: string, { method, target, headers, body }: FuzzRequest): Promise<Answer> {
-  return new Promise((resolve, reject) => {
+  return new Promise((resolve, rejectWith) => {
+    const reject = (error: Error): void => {
+      rejectWith(new Error(`${method} ${target}: ${error.message}`, { cause: error }));
+    };
     const { hostname, port } = new URL(url);
-    const call = httpRequest({ hostname, port, method, path: target, headers, agent });
+    const length = body === undefined ? {} : { "content-length": body.byteLength };
+    const options = { hostname, port, method, path: target, headers: { ...headers, ...length } };
+    const call = httpRequest({ ...options, agent });
     const timer = setTimeout(() => {
-      call.destroy(new Error(`no answer to ${method} ${target} within ${limitMs} ms`));
+      call.destroy(new Error(`no answer within ${limitMs} ms`));
     }, limitMs);
     call.once("error", reject).once("close", () => {
       clearTimeout(timer);

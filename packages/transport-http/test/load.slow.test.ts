@@ -88,7 +88,7 @@ it(`${readerCount} readers lose nothing, and slow neither the job nor ${submitsP
   await using lonely = await startLoadWorker("lonely");
   const before = await maxRssBytes(worker);
 
-  const startsAt = new Date(Date.now() + 5_000).toISOString();
+  const startsAt = new Date(Date.now() + (isFull ? 5_000 : 2_000)).toISOString();
   const job = wireJob("ticking", "test.ticking", {
     payload: { data: { ticks } },
     execution: { not_before: startsAt },

@@ -1,5 +1,6 @@
 import {
   eventTopic,
+  isLongshoreError,
   type EventBus,
   type JobEventLog,
   type JobRecord,
@@ -104,11 +105,7 @@ function sharedFeed(
   let isBehind = false;
   let refreshing: Promise<void> | undefined;
 
-  const subscription = bus.on(eventTopic("job", jobId, "*"), ({ data }) => {
-    if (isStateEvent(data)) changeState();
-    // Without a reader of events there is nobody to read them for.
-    if (tail !== undefined || events.waiterCount > 0) refreshInBackground();
-  });
+  const subscription = listen();
   const quiet = setTimeout(() => {
     // Another process may run the job: its changes come by the store alone.
     changeState();
@@ -116,6 +113,20 @@ function sharedFeed(
     events.change();
     quiet.refresh();
   }, quietMs).unref();
+
+  function listen(): AsyncDisposable | undefined {
+    try {
+      return bus.on(eventTopic("job", jobId, "*"), ({ data }) => {
+        if (isStateEvent(data)) changeState();
+        // Without a reader of events there is nobody to read them for.
+        if (tail !== undefined || events.waiterCount > 0) refreshInBackground();
+      });
+    } catch (error) {
+      // A worker that has stopped tells nothing more; what is in its store can still be read.
+      if (isLongshoreError(error) && error.code === "IO_ERROR") return undefined;
+      throw error;
+    }
+  }
 
   function changeState(): void {
     known = undefined;
@@ -223,7 +234,7 @@ function sharedFeed(
     },
     close() {
       clearTimeout(quiet);
-      void subscription[Symbol.asyncDispose]();
+      void subscription?.[Symbol.asyncDispose]();
     },
   };
 }

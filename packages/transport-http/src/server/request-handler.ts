@@ -6,6 +6,7 @@ import type { Authenticator } from "../auth/authenticator.ts";
 import { WithFields } from "../with-fields.ts";
 import { checkOrigin, preflightHeaders } from "./cors.ts";
 import { errorAnswer, statusOf } from "./error-answer.ts";
+import { isTooLongToSkip, linger } from "./linger.ts";
 import { readBody } from "./read-body.ts";
 import { requestLives, type RequestLife } from "./request-lives.ts";
 import { isVersioned, type MatchedRoute, type RouteTable } from "./route-table.ts";
@@ -64,13 +65,14 @@ export function requestHandler(
       answer = withChallenge(errorAnswer(error, requestId, fields));
     }
     if (isVersioned(path)) answer = options.view(answer);
+    const isEnd = answer.headers?.["connection"] === "close" || isTooLongToSkip(incoming);
+    if (isEnd && !incoming.complete) linger(incoming);
     const headers = {
       ...headersOfAll,
       ...originHeaders,
       ...answer.headers,
       "x-request-id": requestId,
-      // A body that was not read would be taken for the next request.
-      ...(!incoming.complete && { connection: "close" }),
+      ...(isEnd && { connection: "close" }),
     };
     await writeAnswer(
       outgoing,
