@@ -6,7 +6,7 @@ import { post, serveWorker, wireJob, type ServedWorker } from "./fixtures/served
 
 const page = join(import.meta.dirname, "../../../docs/protocols/worker-http-api.md");
 /** Documents of their own page */
-const ofJobs = ["Job", "Result", "Event", "Error"];
+const ofJobs: ReadonlySet<string> = new Set(["Job", "Result", "Event", "Error"]);
 
 interface Fields {
   readonly always: readonly string[];
@@ -34,7 +34,7 @@ async function described(baseUrl: string): Promise<Readonly<Record<string, Field
   const openApi = (await (await fetch(`${baseUrl}/openapi.json`)).json()) as OpenApi;
   return Object.fromEntries(
     Object.entries(openApi.components.schemas)
-      .filter(([name]) => !ofJobs.includes(name))
+      .filter(([name]) => !ofJobs.has(name))
       .map(([name, { properties = {}, required = [] }]) => [
         name,
         {

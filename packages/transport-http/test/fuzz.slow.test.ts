@@ -119,13 +119,7 @@ describe("requests made of the API's own description", () => {
   it(`${requestCount} of them are all answered as described (seed ${seed})`, async () => {
     await using served = await serveJobs();
     const statuses = await fuzz(served, requestCount, (id) => id !== "drain" && id !== "shutdown");
-    console.log(
-      [...statuses]
-        .toSorted(([a], [b]) => a - b)
-        .map(([status, n]) => `${status}: ${n}`)
-        .join(", "),
-    );
-    for (const status of [200, 202, 207, 400, 404, 405, 409, 415, 422]) {
+    for (const status of [200, 202, 206, 207, 304, 400, 404, 405, 409, 415, 422]) {
       expect(statuses.get(status) ?? 0, `answers of ${status}`).toBeGreaterThan(0);
     }
     expect((await fetch(`${served.baseUrl}/live`)).status).toBe(200);

@@ -78,7 +78,7 @@ async function maxRssBytes(worker: Program): Promise<number> {
 async function startLoadWorker(name: string): Promise<Program & { readonly url: string }> {
   const home = join(directory, name);
   await mkdir(home);
-  const program = startProgram(new URL("./fixtures/load-worker.ts", import.meta.url), home);
+  const program = startProgram(new URL("./fixtures/load-worker.ts", import.meta.url), [home]);
   return { ...program, url: String((await program.next("url"))["url"]) };
 }
 
@@ -96,10 +96,12 @@ it(`${readerCount} readers lose nothing, and slow neither the job nor ${submitsP
   for (const { url } of [worker, lonely]) await createWorkerClient(url).submitDocument(job);
   const events = `${worker.url}/jobs/ticking/events`;
   const idle = `${worker.url}/jobs/long/events`;
-  await using crowd = startProgram(
-    new URL("./fixtures/reader-crowd.ts", import.meta.url),
-    ...[events, `${readerCount}`, idle, `${idleCount}`],
-  );
+  await using crowd = startProgram(new URL("./fixtures/reader-crowd.ts", import.meta.url), [
+    events,
+    `${readerCount}`,
+    idle,
+    `${idleCount}`,
+  ]);
   await crowd.next("begun");
   const seen = crowd.next("readers");
   const enough = new AbortController();
@@ -115,12 +117,12 @@ it(`${readerCount} readers lose nothing, and slow neither the job nor ${submitsP
   const aloneMs = await elapsedMs(lonely.url);
   const crowdedMs = await elapsedMs(worker.url);
   const growth = (await maxRssBytes(worker)) - before;
-  console.log(
-    [
+  process.stdout.write(
+    `${[
       `the job alone ${aloneMs.toFixed(0)} ms, with readers ${crowdedMs.toFixed(0)} ms`,
       `${latenciesMs.length} submits: p50 ${percentile(latenciesMs, 0.5).toFixed(1)} ms, p99 ${percentile(latenciesMs, 0.99).toFixed(1)} ms`,
       `memory +${(growth / 1_048_576).toFixed(0)} MiB`,
-    ].join("; "),
+    ].join("; ")}\n`,
   );
   expect(story).toEqual({
     readers: readerCount,

@@ -8,7 +8,7 @@ export interface ChangeSignal {
   readonly waiterCount: number;
 }
 
-export interface Waiter extends Disposable {
+interface Waiter extends Disposable {
   /** What `wait` waits on from now: to be taken before one looks, so that no change in between is slept through */
   mark(): number;
   /** Resolves when there was a change since the mark, at the waiter's turn; at once when it is woken, or aborted. */
