@@ -190,7 +190,7 @@ export function declareJobs(check: DeclareApiCase): void {
   });
 
   check("POST /jobs:batch refuses what is no list of 1 to 1,000 jobs", async ({ api }) => {
-    for (const body of [{}, [], { jobs: {} }, { jobs: [] }, { jobs: Array(1_001).fill({}) }]) {
+    for (const body of [{}, [], { jobs: {} }, { jobs: [] }, { jobs: Array(1_001).fill(null) }]) {
       const { status, json } = await api.call("POST", "/jobs:batch", { body });
       expect(status).toBe(400);
       expect(json).toMatchObject({ error: { code: "VALIDATION_ERROR" } });
