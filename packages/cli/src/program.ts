@@ -1,14 +1,10 @@
 import { defaultHome, workerVersion } from "@longshore/core";
 import { Command, CommanderError, Option } from "commander";
-import { doctor } from "./commands/doctor.ts";
 import { addContainerCommands } from "./commands/container/container-commands.ts";
 import { addImageCommands } from "./commands/image/image-commands.ts";
 import { addJobCommands } from "./commands/job-commands.ts";
 import { addTokenCommands } from "./commands/token-commands.ts";
 import { wholeNumber } from "./whole-number.ts";
-import { printSchema } from "./commands/schema.ts";
-import { submit } from "./commands/submit.ts";
-import { runWorker } from "./commands/worker.ts";
 import { exitCodeFor, exitCodes } from "./exit-codes.ts";
 
 /**
@@ -71,6 +67,7 @@ function createProgram(done: (exitCode: number) => void): Command {
     .option("--detect-only", "print what this worker could run, and exit")
     .addOption(json)
     .action(async (flags) => {
+      const { runWorker } = await import("./commands/worker.ts");
       done(await runWorker(flags));
     });
 
@@ -92,6 +89,7 @@ function createProgram(done: (exitCode: number) => void): Command {
     .addOption(resultsDir)
     .addOption(json)
     .action(async (file: string | undefined, flags) => {
+      const { submit } = await import("./commands/submit.ts");
       done(await submit(file, flags));
     });
 
@@ -107,6 +105,7 @@ function createProgram(done: (exitCode: number) => void): Command {
     .addOption(home)
     .addOption(json)
     .action(async (flags) => {
+      const { doctor } = await import("./commands/doctor.ts");
       done(await doctor(flags));
     });
 
@@ -114,7 +113,8 @@ function createProgram(done: (exitCode: number) => void): Command {
     .command("schema")
     .description("print a JSON Schema: job, result, event, error, sandbox or config")
     .argument("<name>")
-    .action((name: string) => {
+    .action(async (name: string) => {
+      const { printSchema } = await import("./commands/schema.ts");
       done(printSchema(name));
     });
   return program;
