@@ -109,7 +109,7 @@ function sharedFeed(
   const quiet = setTimeout(() => {
     // Another process may run the job: its changes come by the store alone.
     changeState();
-    refreshInBackground();
+    refreshForReaders();
     events.change();
     quiet.refresh();
   }, quietMs).unref();
@@ -118,8 +118,7 @@ function sharedFeed(
     try {
       return bus.on(eventTopic("job", jobId, "*"), ({ data }) => {
         if (isStateEvent(data)) changeState();
-        // Without a reader of events there is nobody to read them for.
-        if (tail !== undefined || events.waiterCount > 0) refreshInBackground();
+        refreshForReaders();
       });
     } catch (error) {
       // A worker that has stopped tells nothing more; what is in its store can still be read.
@@ -141,7 +140,9 @@ function sharedFeed(
     return refreshing;
   }
 
-  function refreshInBackground(): void {
+  function refreshForReaders(): void {
+    // Who waits for a state alone needs no events; a tail that is there must not fall behind.
+    if (tail === undefined && events.waiterCount === 0) return;
     refresh().catch(() => {
       // Readers ask again, and are told what is wrong.
       tail = undefined;
