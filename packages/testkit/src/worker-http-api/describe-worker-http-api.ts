@@ -7,6 +7,7 @@ import { declareFiles } from "./file-cases.ts";
 import { declareJobs } from "./job-cases.ts";
 import { declareLists } from "./list-cases.ts";
 import { declareStreams } from "./stream-cases.ts";
+import { declareSubmits } from "./submit-cases.ts";
 import { declareWorker } from "./worker-cases.ts";
 
 /** Operations that the worker must have. Times of jobs are up to them. */
@@ -85,6 +86,7 @@ export function describeWorkerHttpApi(name: string, options: WorkerHttpApiSuiteO
         });
       };
       declareWorker(check);
+      declareSubmits(check);
       declareJobs(check);
       declareLists(check);
       declareStreams(check);
