@@ -4,7 +4,6 @@ import type { AddressInfo } from "node:net";
 import { LongshoreError, silentLogger, type JobEventLog } from "@longshore/core";
 import type { ApiContext } from "./api-context.ts";
 import { jsonAnswer, type ApiRoute } from "./api-route.ts";
-import { eventMessages } from "./jobs/event-stream.ts";
 import { jobFeeds } from "./jobs/job-feed.ts";
 import { openApiDocument } from "./openapi.ts";
 import { adminRoutes } from "./routes/admin.ts";
@@ -19,6 +18,7 @@ import { metricsRoute } from "./routes/metrics.ts";
 import { retryRoute } from "./routes/retry.ts";
 import { submitBatchRoute } from "./routes/submit-batch.ts";
 import { submitRoute } from "./routes/submit.ts";
+import { refuseMalformed } from "./server/refuse-malformed.ts";
 import { requestHandler } from "./server/request-handler.ts";
 import { routeTable } from "./server/route-table.ts";
 import { streamSlots } from "./stream-slots.ts";
@@ -91,6 +91,7 @@ export async function serveWorkerApi(options: WorkerApiOptions): Promise<WorkerA
       outgoing.destroy();
     });
   });
+  server.on("clientError", refuseMalformed);
   await listen(server, host, port);
   const url = urlOf(server, options.tls !== undefined);
   logger.info({ url }, "worker API is served");
@@ -114,9 +115,8 @@ function routesOf(
     worker,
     store,
     log,
-    feeds: jobFeeds({ log, bus: worker.events }),
+    feeds: jobFeeds({ store, log, bus: worker.events, quietMs: limits.heartbeatMs }),
     slots: streamSlots(limits),
-    eventMessage: eventMessages(),
     artifactsDir: options.artifactsDir,
     maxBodyBytes: limits.maxBodyBytes,
     heartbeatMs: limits.heartbeatMs,
@@ -173,7 +173,7 @@ function makeServer(
   serverOptions: ServerOptions,
 ): Server {
   if (tls === undefined) return createServer(serverOptions);
-  const wantsCertificates = authenticators.some(({ name }) => name === "mtls");
+  const wantsCertificates = authenticators.some((one) => one.readsCertificates === true);
   return createTlsServer({
     ...serverOptions,
     cert: asText(tls.cert),
