@@ -7,6 +7,7 @@ import { addJobCommands } from "./commands/job-commands.ts";
 import { addTokenCommands } from "./commands/token-commands.ts";
 import { wholeNumber } from "./whole-number.ts";
 import { printSchema } from "./commands/schema.ts";
+import { runMaster } from "./commands/master.ts";
 import { submit } from "./commands/submit.ts";
 import { runWorker } from "./commands/worker.ts";
 import { exitCodeFor, exitCodes } from "./exit-codes.ts";
@@ -66,6 +67,11 @@ function createProgram(done: (exitCode: number) => void): Command {
     .option("--jobs-dir <dir>", "directory of job files (default: jobs)")
     .option("--results-dir <dir>", "directory of results (default: results)")
     .option("--http <address>", "serve the Worker HTTP API, e.g. on 127.0.0.1:9000")
+    .option("--poll <url>", "poll a master for jobs, instead of a jobs directory")
+    .option(
+      "--poll-token-file <file>",
+      "file with the token for --poll (default: what LONGSHORE_TOKEN holds)",
+    )
     .option("--max-concurrent <n>", "jobs that run at the same time", wholeNumber)
     .option("--log-level <level>", "trace, debug, info, warn or error")
     .option("--detect-only", "print what this worker could run, and exit")
@@ -93,6 +99,24 @@ function createProgram(done: (exitCode: number) => void): Command {
     .addOption(json)
     .action(async (file: string | undefined, flags) => {
       done(await submit(file, flags));
+    });
+
+  program
+    .command("master")
+    .description(
+      "keep jobs for workers that poll (longshore worker --poll), until SIGTERM or SIGINT",
+    )
+    .option("--listen <address>", "where clients and workers reach it", "127.0.0.1:9100")
+    .option("--store <file>", "job store (default: master.db in the home)")
+    .option("--token-file <file>", "tokens that clients and workers need; see longshore token")
+    .option("--cert-file <file>", "certificate, PEM; plain HTTP when absent")
+    .option("--key-file <file>", "private key of the certificate, PEM")
+    .option("--allow-unauthenticated", "listen on other hosts although nobody needs a token")
+    .option("--log-level <level>", "trace, debug, info, warn or error", "info")
+    .addOption(home)
+    .addOption(json)
+    .action(async (flags) => {
+      done(await runMaster(flags));
     });
 
   addJobCommands(program, { home, json, url, tokenFile, jobsDir, done });

@@ -5,7 +5,12 @@ import type { JobTransport } from "@longshore/core";
 import { recordingSink, sampleDocument, sampleResult } from "@longshore/testkit";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { httpPollingTransport, type PollingTransportOptions } from "../src/index.ts";
-import { scriptedMaster, sendJson, wireError, type ScriptedMaster } from "./fixtures/scripted-master.ts";
+import {
+  scriptedMaster,
+  sendJson,
+  wireError,
+  type ScriptedMaster,
+} from "./fixtures/scripted-master.ts";
 
 let directory = "";
 let master: ScriptedMaster;
@@ -82,7 +87,13 @@ describe("at its start, a polling transport", () => {
       "POST /workers": (_request, response) => {
         answered += 1;
         if (answered <= 10) response.destroy();
-        else sendJson(response, 200, { worker_id: "w1", lease_ms: 60_000, max_wait_ms: 1, max_result_bytes: 99_999 });
+        else
+          sendJson(response, 200, {
+            worker_id: "w1",
+            lease_ms: 60_000,
+            max_wait_ms: 1,
+            max_result_bytes: 99_999,
+          });
       },
     });
     await using transport = open({ maxBackoffMs: 8_000 });
@@ -99,8 +110,15 @@ describe("at its start, a polling transport", () => {
       "POST /workers": (_request, response) => {
         const wait = retryAfter.shift();
         if (wait !== undefined) {
-          sendJson(response, status, wireError("QUEUE_FULL"), { "retry-after": wait });
-        } else sendJson(response, 200, { worker_id: "w1", lease_ms: 60_000, max_wait_ms: 1, max_result_bytes: 99_999 });
+          response.setHeader("retry-after", wait);
+          sendJson(response, status, wireError("QUEUE_FULL"));
+        } else
+          sendJson(response, 200, {
+            worker_id: "w1",
+            lease_ms: 60_000,
+            max_wait_ms: 1,
+            max_result_bytes: 99_999,
+          });
       },
     });
     await using transport = open({ maxBackoffMs: 1_000 });
@@ -123,7 +141,13 @@ describe("at its start, a polling transport", () => {
       "POST /workers": (_request, response) => {
         count += 1;
         if (count === 1) response.end(text);
-        else sendJson(response, 200, { worker_id: "w1", lease_ms: 60_000, max_wait_ms: 1, max_result_bytes: 99_999 });
+        else
+          sendJson(response, 200, {
+            worker_id: "w1",
+            lease_ms: 60_000,
+            max_wait_ms: 1,
+            max_result_bytes: 99_999,
+          });
       },
     });
     await using transport = open({ maxAnswerBytes: 10_000 });
@@ -143,7 +167,13 @@ describe("at its start, a polling transport", () => {
           response.once("close", () => {
             clearInterval(drip);
           });
-        } else sendJson(response, 200, { worker_id: "w1", lease_ms: 60_000, max_wait_ms: 1, max_result_bytes: 99_999 });
+        } else
+          sendJson(response, 200, {
+            worker_id: "w1",
+            lease_ms: 60_000,
+            max_wait_ms: 1,
+            max_result_bytes: 99_999,
+          });
       },
     });
     await using transport = open({ requestTimeoutMs: 150 });
@@ -158,7 +188,13 @@ describe("at its start, a polling transport", () => {
       "POST /workers": (_request, response) => {
         count += 1;
         if (count === 1) response.writeHead(307, { location: `${elsewhere.url}/workers` }).end();
-        else sendJson(response, 200, { worker_id: "w1", lease_ms: 60_000, max_wait_ms: 1, max_result_bytes: 99_999 });
+        else
+          sendJson(response, 200, {
+            worker_id: "w1",
+            lease_ms: 60_000,
+            max_wait_ms: 1,
+            max_result_bytes: 99_999,
+          });
       },
     });
     await using transport = open();
@@ -376,7 +412,11 @@ describe("the directory of a polling transport", () => {
         "POST /workers/w1/poll": (_request, response) => {
           if (isSent) return;
           isSent = true;
-          sendJson(response, 200, { leases: [delivery("job-1~a")], cancels: [], cancel_cursor: "c" });
+          sendJson(response, 200, {
+            leases: [delivery("job-1~a")],
+            cancels: [],
+            cancel_cursor: "c",
+          });
         },
         "POST /leases": (_request, response) => void response.destroy(),
       });

@@ -73,7 +73,10 @@ describe("a job", () => {
     expect(await master.client.get(jobId)).toMatchObject({ state: "queued" });
     expect(await master.client.get(pinned.jobId)).toMatchObject({ state: "queued" });
     await using _able = await startPollingWorkerWith(master, "w2", [echoHandler, other]);
-    expect(await master.client.result(jobId)).toMatchObject({ status: "completed", workerId: "w2" });
+    expect(await master.client.result(jobId)).toMatchObject({
+      status: "completed",
+      workerId: "w2",
+    });
     expect(await master.client.result(pinned.jobId)).toMatchObject({ workerId: "w2" });
     expect(echo.load.runningJobs).toBe(0);
   });
@@ -114,7 +117,12 @@ describe("a job", () => {
       "x-vendor": { kept: true },
       signature: { algorithm: "ed25519", public_key_id: "k", value: "AAAA" },
     };
-    const old = { protocol_version: 1, job_id: "old-1", task: { type: "a.b" }, runtime: { mode: "image", image: "a" } };
+    const old = {
+      protocol_version: 1,
+      job_id: "old-1",
+      task: { type: "a.b" },
+      runtime: { mode: "image", image: "a" },
+    };
     const forged = {
       ...wireJob("forged-1", "test.sample"),
       "longshore.dev/sent": wireJob("forged-1", "system.shutdown"),
@@ -279,7 +287,7 @@ describe("a cancel", () => {
       transports: [
         master.open({
           fetch: (input, init) => {
-            if (String(input).endsWith("/poll")) polls += 1;
+            if (new Request(input).url.endsWith("/poll")) polls += 1;
             return fetch(input, init);
           },
         }),
@@ -363,7 +371,10 @@ describe("who is not allowed", () => {
       }
       const stolen = await post(`${master.url}/leases/${leaseId}/extend`, {}, asClient);
       expect(stolen.status).toBe(403);
-      expect((await post(`${master.url}/jobs`, wireJob("j2", "a.b"), { authorization: `Bearer ${w1}` })).status).toBe(403);
+      expect(
+        (await post(`${master.url}/jobs`, wireJob("j2", "a.b"), { authorization: `Bearer ${w1}` }))
+          .status,
+      ).toBe(403);
       await transport.extend(leaseId);
     } finally {
       await rm(directory, { recursive: true, force: true });

@@ -55,7 +55,9 @@ export function endResult(
     },
     error: end.error,
     history:
-      entry.lease === undefined ? entry.history : [...entry.history, lostAttempt(entry, end, nowMs)],
+      entry.lease === undefined
+        ? entry.history
+        : [...entry.history, lostAttempt(entry, end, nowMs)],
     ...(document.observability !== undefined && { observability: document.observability }),
   };
 }

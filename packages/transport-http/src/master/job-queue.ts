@@ -1,7 +1,7 @@
 import type { JobEntry } from "./job-entry.ts";
 
 /** A worker that waits for a job. */
-export interface WaitingWorker {
+interface WaitingWorker {
   canRun(entry: JobEntry): boolean;
   /** It has the job now: the queue does not have it any more. */
   give(entry: JobEntry): void;

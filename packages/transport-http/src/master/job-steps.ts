@@ -15,7 +15,7 @@ import { endResult } from "./end-result.ts";
 import type { JobEntry } from "./job-entry.ts";
 import { workerIdOf } from "./lease-id.ts";
 
-export interface Step {
+interface Step {
   readonly to: Exclude<JobState, TerminalJobState>;
   readonly message: string;
   readonly patch?: TransitionPatch;

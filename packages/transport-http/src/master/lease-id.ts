@@ -28,7 +28,10 @@ function nameLease(jobId: string, workerId: string, secret: string): LeaseName {
 }
 
 /** The lease that a record is, or was last, under; `undefined` for one that waits. */
-export function leaseOf({ jobId, owner }: Pick<JobRecord, "jobId" | "owner">) {
+export function leaseOf({
+  jobId,
+  owner,
+}: Pick<JobRecord, "jobId" | "owner">): LeaseName | undefined {
   const at = owner.indexOf(separator);
   return at === -1 ? undefined : nameLease(jobId, owner.slice(0, at), owner.slice(at + 1));
 }

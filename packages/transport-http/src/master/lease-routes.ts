@@ -1,9 +1,4 @@
-import {
-  decodeJobError,
-  decodeJobResult,
-  LongshoreError,
-  workerObject,
-} from "@longshore/core";
+import { decodeJobError, decodeJobResult, LongshoreError, workerObject } from "@longshore/core";
 import { jsonAnswer, type ApiRequest, type ApiRoute } from "../api-route.ts";
 import { parseBody } from "../parse-body.ts";
 import { ackRequest, leaseIdSchema, nackRequest } from "../polling/messages.ts";

@@ -195,7 +195,9 @@ export function workerRoutes(options: WorkerRoutesOptions): readonly ApiRoute[] 
         sessions.note(name);
         const own = new Set(book.leasedBy(name).map(({ lease }) => lease?.leaseId));
         const taken = await Promise.all(
-          events.map(({ lease_id, event }) => own.has(lease_id) && leasing.tell(lease_id, event)),
+          events
+            .filter(({ lease_id }) => own.has(lease_id))
+            .map(({ lease_id, event }) => leasing.tell(lease_id, event)),
         );
         return jsonAnswer(200, { taken: taken.filter(Boolean).length });
       },

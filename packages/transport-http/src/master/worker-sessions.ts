@@ -141,9 +141,7 @@ function handledOperation({ operation, runtime }: JobDocument): string {
 }
 
 function isOperationMatch(operation: string, pattern: string): boolean {
-  return pattern.endsWith("*")
-    ? operation.startsWith(pattern.slice(0, -1))
-    : operation === pattern;
+  return pattern.endsWith("*") ? operation.startsWith(pattern.slice(0, -1)) : operation === pattern;
 }
 
 function inUse(workerId: string): LongshoreError {

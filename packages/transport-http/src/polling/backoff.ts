@@ -3,7 +3,7 @@ export interface Backoff {
   /**
    * How long to wait before the next try, in milliseconds.
    *
-   * @param atLeastMs what the other side asked for, e.g. by `Retry-After`; counts up to {@link longestAskedMs}
+   * @param atLeastMs what the other side asked for, e.g. by `Retry-After`; counts up to five minutes
    */
   next(atLeastMs?: number): number;
   /** Begins anew, after a success. */
@@ -19,8 +19,8 @@ export interface BackoffOptions {
   readonly random?: (() => number) | undefined;
 }
 
-/** A master may ask for so much, and not for ever */
-export const longestAskedMs = 300_000;
+/** A master may ask for so much, in milliseconds, and not for ever */
+const longestAskedMs = 300_000;
 
 export function backoff({ firstMs, capMs, random = Math.random }: BackoffOptions): Backoff {
   let limitMs = firstMs;

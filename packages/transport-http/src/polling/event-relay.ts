@@ -5,7 +5,7 @@ import { maxEventsAtOnce } from "./messages.ts";
 import type { Sleep } from "./sleep.ts";
 
 /** An event on its way, with the lease of its job. */
-export interface RelayedEvent {
+interface RelayedEvent {
   readonly lease_id: string;
   readonly event: WireDocument;
 }

@@ -3,7 +3,7 @@ import type { z } from "zod";
 import { httpCall } from "../client/http-call.ts";
 import type { ResolvedPollingOptions } from "./polling-options.ts";
 
-export interface MasterRequest<Schema extends z.ZodType> {
+interface MasterRequest<Schema extends z.ZodType> {
   readonly method: "GET" | "POST" | "DELETE";
   readonly body?: object | undefined;
   /** What the answer must be; of one that is not looked at, nothing is read */

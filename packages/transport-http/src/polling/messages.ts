@@ -1,4 +1,4 @@
-import { isJobId } from "@longshore/core";
+import { isJobId, type Taint, type WireDocument } from "@longshore/core";
 import { z } from "zod";
 
 /** What a worker and its master say to each other; `docs/protocols/polling-protocol.md` has the same in words. */
@@ -11,6 +11,93 @@ export const maxEventsAtOnce = 500;
 export const maxWaitMs = 60_000;
 /** Shortest and longest lease, in milliseconds */
 export const leaseLimitsMs = { least: 100, most: 86_400_000 } as const;
+
+/** `POST /workers`: who polls. */
+export interface Registration {
+  readonly worker_id: string;
+  readonly instance_id: string;
+  readonly replaces?: string | undefined;
+  readonly lease_ms: number;
+  readonly pool?: string | undefined;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  readonly taints?: readonly Taint[] | undefined;
+  readonly capabilities?: WireDocument | undefined;
+}
+
+/** Answer to a {@link Registration}. */
+interface Registered {
+  readonly worker_id: string;
+  readonly lease_ms: number;
+  readonly max_wait_ms: number;
+  readonly max_result_bytes: number;
+}
+
+/** A job that is leased to a worker. */
+export interface Delivery {
+  readonly lease_id: string;
+  readonly job_id: string;
+  readonly attempt: number;
+  readonly document: WireDocument;
+}
+
+/** `GET /workers/{id}/leases`: one page of what a worker holds. */
+export interface LeasePage {
+  readonly leases: readonly Delivery[];
+  readonly next_cursor?: string | undefined;
+}
+
+/** `POST /workers/{id}/poll` */
+export interface PollRequest {
+  readonly instance_id: string;
+  readonly max_leases: number;
+  readonly wait_ms: number;
+  readonly cancel_cursor?: string | undefined;
+}
+
+/** A job that is to end. */
+export interface CancelNotice {
+  readonly job_id: string;
+  readonly lease_id: string;
+  readonly reason?: string | undefined;
+}
+
+/** Answer to a {@link PollRequest}. */
+export interface PollAnswer {
+  readonly leases: readonly Delivery[];
+  readonly cancels: readonly CancelNotice[];
+  readonly cancel_cursor: string;
+}
+
+interface EventReport {
+  readonly events: readonly { readonly lease_id: string; readonly event: WireDocument }[];
+}
+
+interface EventReceipt {
+  readonly taken: number;
+}
+
+interface Extended {
+  readonly job_id: string;
+  readonly lease_ms: number;
+}
+
+interface AckRequest {
+  readonly result: WireDocument;
+  readonly events?: readonly WireDocument[] | undefined;
+}
+
+interface NackRequest {
+  readonly error: WireDocument;
+  readonly requeue: boolean;
+  readonly delay_ms?: number | undefined;
+  readonly count_attempt?: boolean | undefined;
+}
+
+interface Settled {
+  readonly job_id: string;
+  readonly state: string;
+  readonly repeated: boolean;
+}
 
 const id = z.string().refine(isJobId, "expected letters, digits and ._-, at most 128");
 const leaseId = z
@@ -27,7 +114,7 @@ export const leaseIdSchema: z.ZodType<string> = leaseId;
 export const workerIdSchema: z.ZodType<string> = id;
 
 /** `POST /workers` */
-export const registration = z.object({
+const registrationFields = z.object({
   worker_id: id.describe("The worker; one process at a time works under it"),
   instance_id: instanceId.describe("Random name of this process of the worker"),
   replaces: instanceId
@@ -57,7 +144,7 @@ export const registration = z.object({
 });
 
 /** Answer to a registration */
-export const registered = z.object({
+const registeredFields = z.object({
   worker_id: id.describe("As it was sent"),
   lease_ms: z.int().min(leaseLimitsMs.least).max(leaseLimitsMs.most).describe("As it was sent"),
   max_wait_ms: z.int().min(0).describe("Longest `wait_ms` that the master takes"),
@@ -65,7 +152,7 @@ export const registered = z.object({
 });
 
 /** A job that is leased to a worker */
-export const delivery = z.object({
+const deliveryFields = z.object({
   lease_id: leaseId.describe("Names the lease; whoever knows it may answer the job"),
   job_id: id.describe("The job"),
   attempt: z
@@ -77,13 +164,16 @@ export const delivery = z.object({
 });
 
 /** `GET /workers/{id}/leases`: one page of what the worker holds */
-export const leasePage = z.object({
-  leases: z.array(delivery).max(maxLeasesAtOnce).describe("Deliveries, in the order of their jobs' ids"),
+const leasePageFields = z.object({
+  leases: z
+    .array(deliveryFields)
+    .max(maxLeasesAtOnce)
+    .describe("Deliveries, in the order of their jobs' ids"),
   next_cursor: cursor.optional().describe("`cursor` of the next page; absent on the last one"),
 });
 
 /** `POST /workers/{id}/poll` */
-export const pollRequest = z.object({
+const pollRequestFields = z.object({
   instance_id: instanceId.describe("As it was registered"),
   max_leases: z.int().min(0).max(maxLeasesAtOnce).describe("Jobs that the worker takes now"),
   wait_ms: z
@@ -95,21 +185,21 @@ export const pollRequest = z.object({
 });
 
 /** One job that is to end */
-export const cancelNotice = z.object({
+const cancelNoticeFields = z.object({
   job_id: id.describe("The job"),
   lease_id: leaseId.describe("The worker's lease of it"),
   reason: z.string().max(1_000).optional().describe("Why, for people"),
 });
 
 /** Answer to a poll */
-export const pollAnswer = z.object({
-  leases: z.array(delivery).max(maxLeasesAtOnce).describe("Jobs that are the worker's now"),
-  cancels: z.array(cancelNotice).max(10_000).describe("Jobs of the worker that are to end"),
+const pollAnswerFields = z.object({
+  leases: z.array(deliveryFields).max(maxLeasesAtOnce).describe("Jobs that are the worker's now"),
+  cancels: z.array(cancelNoticeFields).max(10_000).describe("Jobs of the worker that are to end"),
   cancel_cursor: cursor.describe("For the next poll: what was told until here"),
 });
 
 /** `POST /workers/{id}/events` */
-export const eventReport = z.object({
+const eventReportFields = z.object({
   events: z
     .array(
       z.object({
@@ -123,18 +213,18 @@ export const eventReport = z.object({
 });
 
 /** Answer to a report of events */
-export const eventReceipt = z.object({
+const eventReceiptFields = z.object({
   taken: z.int().min(0).describe("Events that were new, and of a lease that lives"),
 });
 
 /** Answer to an extension */
-export const extended = z.object({
+const extendedFields = z.object({
   job_id: id.describe("The job"),
   lease_ms: z.int().min(1).describe("How long the lease lives from now"),
 });
 
 /** `POST /leases/{lease_id}/ack` */
-export const ackRequest = z.object({
+const ackRequestFields = z.object({
   result: json.describe("The result document"),
   events: z
     .array(json)
@@ -144,7 +234,7 @@ export const ackRequest = z.object({
 });
 
 /** `POST /leases/{lease_id}/nack` */
-export const nackRequest = z.object({
+const nackRequestFields = z.object({
   error: json.describe("Why, as an error object"),
   requeue: z.boolean().describe("`true` gives the job back, `false` ends it as `failed`"),
   delay_ms: z
@@ -160,33 +250,37 @@ export const nackRequest = z.object({
 });
 
 /** Answer to `ack` and `nack` */
-export const settled = z.object({
+const settledFields = z.object({
   job_id: id.describe("The job"),
   state: z.string().max(64).describe("The job's state now"),
   repeated: z.boolean().describe("Whether the same lease had answered before; nothing was changed"),
 });
 
-export type Registration = z.infer<typeof registration>;
-export type Registered = z.infer<typeof registered>;
-export type Delivery = z.infer<typeof delivery>;
-export type PollRequest = z.infer<typeof pollRequest>;
-export type PollAnswer = z.infer<typeof pollAnswer>;
-export type CancelNotice = z.infer<typeof cancelNotice>;
-export type Settled = z.infer<typeof settled>;
+export const registration: z.ZodType<Registration> = registrationFields;
+export const registered: z.ZodType<Registered> = registeredFields;
+export const leasePage: z.ZodType<LeasePage> = leasePageFields;
+export const pollRequest: z.ZodType<PollRequest> = pollRequestFields;
+export const pollAnswer: z.ZodType<PollAnswer> = pollAnswerFields;
+export const eventReport: z.ZodType<EventReport> = eventReportFields;
+export const eventReceipt: z.ZodType<EventReceipt> = eventReceiptFields;
+export const extended: z.ZodType<Extended> = extendedFields;
+export const ackRequest: z.ZodType<AckRequest> = ackRequestFields;
+export const nackRequest: z.ZodType<NackRequest> = nackRequestFields;
+export const settled: z.ZodType<Settled> = settledFields;
 
 /** Every message by the name under which the page of the protocol has it. */
 export const pollingMessages: Readonly<Record<string, z.ZodObject>> = {
-  registration,
-  registered,
-  delivery,
-  leasePage,
-  pollRequest,
-  pollAnswer,
-  cancelNotice,
-  eventReport,
-  eventReceipt,
-  extended,
-  ackRequest,
-  nackRequest,
-  settled,
+  registration: registrationFields,
+  registered: registeredFields,
+  delivery: deliveryFields,
+  leasePage: leasePageFields,
+  pollRequest: pollRequestFields,
+  cancelNotice: cancelNoticeFields,
+  pollAnswer: pollAnswerFields,
+  eventReport: eventReportFields,
+  eventReceipt: eventReceiptFields,
+  extended: extendedFields,
+  ackRequest: ackRequestFields,
+  nackRequest: nackRequestFields,
+  settled: settledFields,
 };

@@ -96,9 +96,8 @@ export function pollLoop(loopOptions: PollLoopOptions): PollLoop {
     cancelCursor = undefined;
   }
 
-  /** Brings in what the master says is this worker's, and lets go of what is not. Returns the deliveries under way. */
-  async function agree(signal: AbortSignal): Promise<readonly Promise<void>[]> {
-    const given: Promise<void>[] = [];
+  /** Brings in what the master says is this worker's, and lets go of what is not. */
+  async function agree(signal: AbortSignal): Promise<void> {
     const before = new Set(held.ids);
     const alive = new Set<string>();
     let cursor: string | undefined;
@@ -111,7 +110,7 @@ export function pollLoop(loopOptions: PollLoopOptions): PollLoop {
         signal,
       });
       for (const { lease_id } of answer.leases) alive.add(lease_id);
-      given.push(...answer.leases.map(deliver));
+      for (const delivery of answer.leases) begin(delivery);
       cursor = answer.next_cursor;
       if (cursor === undefined) break;
     }
@@ -120,28 +119,15 @@ export function pollLoop(loopOptions: PollLoopOptions): PollLoop {
       held.forget(leaseId);
       sink.lost(leaseId);
     }
-    return given;
   }
 
-  function deliver(delivery: Delivery): Promise<void> {
-    const { lease_id: leaseId, job_id: jobId, attempt, document } = delivery;
+  function begin(delivery: Delivery): void {
+    const { lease_id: leaseId, job_id: jobId } = delivery;
     // An answer that is on its way needs no other one.
-    if (held.has(leaseId) || held.wasAnswered(leaseId) || outbox.has(leaseId)) {
-      return Promise.resolve();
-    }
-    const lease = held.add(leaseId, jobId);
-    const delivering = sink
-      .deliver({
-        leaseId,
-        name: jobId,
-        attempt,
-        body: Buffer.from(JSON.stringify(document)),
-        contentType: "application/json",
-        subject,
-      })
-      .then(() => {
-        lease.isTaken = true;
-        passOnCancel(lease);
+    if (held.has(leaseId) || held.wasAnswered(leaseId) || outbox.has(leaseId)) return;
+    const delivering = deliver(delivery, held.add(leaseId, jobId))
+      .catch((error: unknown) => {
+        logger.error({ leaseId, err: error }, "delivery failed");
       })
       .finally(() => {
         const wasFull = room() === 0;
@@ -149,7 +135,19 @@ export function pollLoop(loopOptions: PollLoopOptions): PollLoop {
         if (wasFull && room() > 0) wake();
       });
     deliveries.add(delivering);
-    return delivering;
+  }
+
+  async function deliver({ attempt, document }: Delivery, lease: HeldLease): Promise<void> {
+    await sink.deliver({
+      leaseId: lease.leaseId,
+      name: lease.jobId,
+      attempt,
+      body: Buffer.from(JSON.stringify(document)),
+      contentType: "application/json",
+      subject,
+    });
+    lease.isTaken = true;
+    passOnCancel(lease);
   }
 
   function passOnCancel({ leaseId, jobId, isTaken, cancel }: HeldLease): void {
@@ -165,11 +163,7 @@ export function pollLoop(loopOptions: PollLoopOptions): PollLoop {
         `The master sent ${answer.leases.length} jobs when it was asked for ${asked}.`,
       );
     }
-    for (const delivery of answer.leases) {
-      deliver(delivery).catch((error: unknown) => {
-        logger.error({ err: error }, "delivery failed");
-      });
-    }
+    for (const delivery of answer.leases) begin(delivery);
     for (const { lease_id, job_id, reason } of answer.cancels) {
       const lease = held.find(lease_id);
       // Only what came from this master is the master's to end.
@@ -298,7 +292,8 @@ export function pollLoop(loopOptions: PollLoopOptions): PollLoop {
         try {
           await register(starting);
           isRegistered = true;
-          await Promise.all(await agree(starting));
+          await agree(starting);
+          await Promise.all(deliveries);
           break;
         } catch (error) {
           starting.throwIfAborted();

@@ -98,8 +98,8 @@ export function resolvePollingOptions(options: PollingTransportOptions): Resolve
     logger: options.logger ?? silentLogger,
   };
   for (const [name, [least, most]] of Object.entries(limits)) {
-    const value: unknown = resolved[name as keyof typeof limits];
-    if (Number.isSafeInteger(value) && Number(value) >= least && Number(value) <= most) continue;
+    const value = resolved[name as keyof typeof limits];
+    if (Number.isSafeInteger(value) && value >= least && value <= most) continue;
     throw new RangeError(`${name} must be a whole number of ${least} to ${most}, got ${value}`);
   }
   return resolved;

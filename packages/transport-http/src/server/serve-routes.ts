@@ -1,6 +1,6 @@
 import { createServer, type Server, type ServerOptions } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { LongshoreError, silentLogger } from "@longshore/core";
 import { jsonAnswer, type ApiRoute } from "../api-route.ts";
 import { openApiDocument, type ApiTitle } from "../openapi.ts";
@@ -66,6 +66,10 @@ export async function serveRoutes(options: ServeRoutesOptions): Promise<ServedRo
     connectionsCheckingInterval: Math.min(1_000, limits.headersTimeoutMs),
   });
   server.maxConnections = limits.maxConnections;
+  const unused = unusedSockets(
+    server,
+    options.tls === undefined ? "connection" : "secureConnection",
+  );
   server.on("request", (incoming, outgoing) => {
     outgoing.once("finish", () => {
       // Nothing more is read from it.
@@ -82,7 +86,7 @@ export async function serveRoutes(options: ServeRoutesOptions): Promise<ServedRo
   return {
     url,
     [Symbol.asyncDispose]() {
-      closed ??= close(server, closing);
+      closed ??= close(server, closing, unused);
       return closed;
     },
   };
@@ -166,7 +170,25 @@ function urlOf(server: Server, isTls: boolean): string {
   return `${isTls ? "https" : "http"}://${host}:${port}`;
 }
 
-async function close(server: Server, closing: AbortController): Promise<void> {
+/** Connections on which nothing was asked yet. Clients open some ahead, and the server does not count them as idle. */
+function unusedSockets(
+  server: Server,
+  event: "connection" | "secureConnection",
+): ReadonlySet<Socket> {
+  const unused = new Set<Socket>();
+  server.on(event, (socket: Socket) => {
+    unused.add(socket);
+    socket.once("close", () => unused.delete(socket));
+  });
+  server.on("request", ({ socket }) => unused.delete(socket));
+  return unused;
+}
+
+async function close(
+  server: Server,
+  closing: AbortController,
+  unused: ReadonlySet<Socket>,
+): Promise<void> {
   const closed = new Promise<void>((resolve) => {
     server.close(() => {
       resolve();
@@ -174,6 +196,7 @@ async function close(server: Server, closing: AbortController): Promise<void> {
   });
   closing.abort();
   server.closeIdleConnections();
+  for (const socket of unused) socket.destroy();
   const timer = setTimeout(() => {
     server.closeAllConnections();
   }, closeGraceMs);
