@@ -40,10 +40,24 @@ export function openApiDocument(
     })),
     paths,
     components: {
-      schemas: { ...schemas(), ...about.schemas },
+      schemas: namedIn(paths, { ...schemas(), ...about.schemas }),
       ...(!isOpen && { securitySchemes: { bearer: { type: "http", scheme: "bearer" } } }),
     },
   };
+}
+
+/** The schemas that are named in a part of the description, and those that are named in them. */
+function namedIn(part: unknown, all: Json): Json {
+  const named: Json = {};
+  const collect = (text: string): void => {
+    for (const [, name = ""] of text.matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
+      if (Object.hasOwn(named, name) || !Object.hasOwn(all, name)) continue;
+      named[name] = all[name];
+      collect(JSON.stringify(all[name]));
+    }
+  };
+  collect(JSON.stringify(part));
+  return named;
 }
 
 const tags: Readonly<Record<string, string>> = {

@@ -20,6 +20,8 @@ interface Step {
   readonly message: string;
   readonly patch?: TransitionPatch;
   readonly details?: Readonly<Record<string, unknown>>;
+  /** When it was, RFC 3339. @default now */
+  readonly timestamp?: string;
 }
 
 /** Changes of jobs, each written to the store before it counts, and then told. */
@@ -64,11 +66,15 @@ export function jobSteps(options: JobStepsOptions): JobSteps {
 
   function tellState(
     entry: JobEntry,
-    { message, details }: Pick<Step, "message" | "details">,
+    {
+      message,
+      details,
+      timestamp = new Date(now()).toISOString(),
+    }: Pick<Step, "message" | "details" | "timestamp">,
   ): void {
     tell(entry, {
       kind: "state",
-      timestamp: new Date(now()).toISOString(),
+      timestamp,
       attempt: entry.attempt,
       phase: entry.state,
       message,
@@ -98,7 +104,7 @@ export function jobSteps(options: JobStepsOptions): JobSteps {
   return {
     tell,
     finish,
-    async step(entry, { to, message, patch = {}, details }) {
+    async step(entry, { to, patch = {}, ...told }) {
       const { jobId, state, owner, attempt, nextSequence } = entry;
       await store.transition({
         jobId,
@@ -112,7 +118,7 @@ export function jobSteps(options: JobStepsOptions): JobSteps {
       entry.attempt = patch.attempt ?? attempt;
       entry.history = patch.history ?? entry.history;
       entry.startedAtMs = patch.startedAtMs ?? entry.startedAtMs;
-      tellState(entry, { message, ...(details !== undefined && { details }) });
+      tellState(entry, told);
     },
     async end(entry, end) {
       const record = await store.get(entry.jobId);

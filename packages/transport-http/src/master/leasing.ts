@@ -127,12 +127,12 @@ export function leasing(options: LeasingOptions): Leasing {
     clock.stop(entry);
   }
 
-  async function start(entry: JobEntry): Promise<void> {
-    const startedAtMs = now();
+  async function start(entry: JobEntry, timestamp: string): Promise<void> {
     await steps.step(entry, {
       to: "running",
       message: `The job runs on ${entry.lease?.workerId ?? ""}.`,
-      patch: { startedAtMs },
+      patch: { startedAtMs: Math.min(Date.parse(timestamp), now()) },
+      timestamp,
     });
   }
 
@@ -146,10 +146,11 @@ export function leasing(options: LeasingOptions): Leasing {
       steps.tell(entry, what);
       return true;
     }
-    if (event.phase === "running" && entry.state === "assigned") await start(entry);
+    const { phase } = event;
     // The first steps and the last are the master's own to tell; what is left is the worker's trying again.
-    else if (event.phase === "queued" || event.phase === "running") {
-      if (entry.state === "running") steps.tell(entry, what);
+    if (phase === "running" && entry.state === "assigned") await start(entry, event.timestamp);
+    else if ((phase === "queued" || phase === "running") && entry.state === "running") {
+      steps.tell(entry, what);
     }
     return true;
   }
@@ -240,7 +241,9 @@ export function leasing(options: LeasingOptions): Leasing {
             );
           }
           for (const event of events) await takeEvent(entry, lease, event);
-          if (entry.state === "assigned" && result.status === "completed") await start(entry);
+          if (entry.state === "assigned" && result.status === "completed") {
+            await start(entry, result.startedAt ?? result.finishedAt);
+          }
           const history = [...entry.history, ...result.history];
           await steps.finish(entry, { ...result, history });
           return settledAs(entry);

@@ -247,10 +247,13 @@ export function pollLoop(loopOptions: PollLoopOptions): PollLoop {
     outbox.noteUnreachable();
     const status = isUnwelcome(error) || statusOf(error) === 409 ? "unhealthy" : "degraded";
     const message = error instanceof Error ? error.message : String(error);
+    const isNews = problem?.message !== message;
     problem = { status, message };
     const asked = isLongshoreError(error) ? error.retryAfterMs : undefined;
     const pauseMs = backoff.next(asked);
-    logger.warn({ url: options.url, err: error, waitMs: pauseMs }, "master cannot be polled");
+    const fields = { url: options.url, err: error, waitMs: pauseMs };
+    if (isNews) logger.warn(fields, "master cannot be polled");
+    else logger.debug(fields, "master still cannot be polled");
     await options.sleep(pauseMs, closing.signal);
   }
 
