@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { JobTransport } from "@longshore/core";
 import { recordingSink, sampleDocument, sampleResult } from "@longshore/testkit";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import fc from "fast-check";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { httpPollingTransport, type PollingTransportOptions } from "../src/index.ts";
 import {
   scriptedMaster,
@@ -231,8 +232,36 @@ describe("while it polls, a polling transport", () => {
     });
     await using transport = open({ maxBackoffMs: 1_000 });
     await start(transport);
-    await vi.waitFor(() => expect(waits.length).toBeGreaterThan(4));
+    await expect.poll(() => waits.length).toBeGreaterThan(4);
     expect(waits.slice(0, 5)).toEqual([250, 500, 1_000, 1_000, 1_000]);
+  });
+
+  it("survives whatever a poll is answered with", async () => {
+    const values = fc.sample(
+      fc.oneof(
+        fc.jsonValue({ maxDepth: 2 }),
+        fc.record(
+          { leases: fc.jsonValue(), cancels: fc.jsonValue(), cancel_cursor: fc.jsonValue() },
+          { requiredKeys: [] },
+        ),
+        fc.constant({ leases: [delivery("../../etc")], cancels: [], cancel_cursor: "c" }),
+      ),
+      { numRuns: 60, seed: 1 },
+    );
+    let count = 0;
+    master.answer({
+      "POST /workers/w1/poll": (_request, response) => {
+        count += 1;
+        if (count === 62) return;
+        const good = { leases: [delivery("job-1~a")], cancels: [], cancel_cursor: "c" };
+        sendJson(response, 200, count === 61 ? good : values[count - 1]);
+      },
+    });
+    const sink = recordingSink();
+    await using transport = open();
+    await start(transport, sink);
+    expect((await sink.nth(1)).leaseId).toBe("job-1~a");
+    expect(sink.deliveries).toHaveLength(1);
   });
 
   it("takes no more jobs than it asked for, and none twice", async () => {
@@ -250,7 +279,7 @@ describe("while it polls, a polling transport", () => {
     const sink = recordingSink();
     await using transport = open({ prefetch: 2 });
     await start(transport, sink);
-    await vi.waitFor(() => expect(waits.length).toBeGreaterThan(2));
+    await expect.poll(() => waits.length).toBeGreaterThan(2);
     expect(sink.deliveries.map(({ leaseId }) => leaseId)).toEqual(["job-1~a"]);
     expect((await transport.health()).message).toContain("3 jobs when it was asked for 2");
   });
@@ -275,7 +304,7 @@ describe("while it polls, a polling transport", () => {
     const sink = recordingSink();
     await using transport = open();
     await start(transport, sink);
-    await vi.waitFor(() => expect(sink.cancelled).toEqual(["job-1"]));
+    await expect.poll(() => sink.cancelled).toEqual(["job-1"]);
   });
 
   it("tells that it is not well while the master refuses it, and that it is when it does not", async () => {
@@ -287,11 +316,9 @@ describe("while it polls, a polling transport", () => {
     });
     await using transport = open();
     await start(transport);
-    await vi.waitFor(async () =>
-      expect(await transport.health()).toMatchObject({ status: "unhealthy" }),
-    );
+    await expect.poll(() => transport.health()).toMatchObject({ status: "unhealthy" });
     isRefused = false;
-    await vi.waitFor(async () => expect(await transport.health()).toEqual({ status: "ok" }));
+    await expect.poll(() => transport.health()).toEqual({ status: "ok" });
   });
 });
 
@@ -351,7 +378,7 @@ describe("an answer", () => {
       },
     });
     await transport.ack("job-1~a", result);
-    await vi.waitFor(async () => expect(await files("answers")).toEqual([]));
+    await expect.poll(() => files("answers")).toEqual([]);
     expect(tries).toBe(4);
     await transport.ack("job-1~a", result);
     expect(tries).toBe(4);
@@ -431,6 +458,6 @@ describe("the directory of a polling transport", () => {
     await using back = open();
     master.answer({});
     await start(back);
-    await vi.waitFor(async () => expect(await readdir(join(directory, "answers"))).toEqual([]));
+    await expect.poll(() => readdir(join(directory, "answers"))).toEqual([]);
   });
 });

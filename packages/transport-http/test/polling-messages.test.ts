@@ -118,7 +118,7 @@ describe("whatever a worker sends", () => {
           odd,
           fc
             .tuple(fc.constantFrom(...Object.keys(messages[path] ?? {}), "other"), odd)
-            .map(([name, value]): unknown => ({ ...messages[path], [name]: value })),
+            .map(([name, value]): unknown => Object.assign({}, messages[path], { [name]: value })),
         ),
       ),
     );
@@ -133,6 +133,16 @@ describe("whatever a worker sends", () => {
       }),
       { numRuns: 400 },
     );
+    const deep = `${"[".repeat(50_000)}${"]".repeat(50_000)}`;
+    for (const [path, body] of [
+      [`/leases/${lease}/ack`, `{"result":{"data":${deep}}}`],
+      ["/workers/w1/events", `{"events":[{"lease_id":"${lease}","event":{"details":${deep}}}]}`],
+      ["/workers", `{"capabilities":{"extra":${deep}}}`],
+    ] as const) {
+      const headers = { "content-type": "application/json" };
+      const response = await fetch(`${master.url}${path}`, { method: "POST", headers, body });
+      expect(response.status).toBeLessThan(500);
+    }
     // The worker's lease is what it was, unless a message that happened to be good has ended it.
     const job = await fetch(`${master.url}/jobs/job-1`);
     expect(job.status).toBe(200);

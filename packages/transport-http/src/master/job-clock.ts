@@ -53,7 +53,10 @@ export function jobClock({ queue, steps, logger, now, graceMs }: JobClockOptions
       return;
     }
     const { queueTimeoutSeconds, deadline } = entry.placement.execution;
-    const timeoutAtMs = entry.waitsSinceMs + queueTimeoutSeconds * 1_000;
+    const timeoutAtMs = Math.max(
+      entry.waitsSinceMs + queueTimeoutSeconds * 1_000,
+      entry.patientUntilMs,
+    );
     const deadlineMs = deadline === undefined ? Infinity : Date.parse(deadline);
     const endsAtMs = Math.min(timeoutAtMs, deadlineMs);
     if (now() < endsAtMs) {

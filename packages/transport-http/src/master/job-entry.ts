@@ -27,6 +27,8 @@ export interface JobEntry {
   startedAtMs: number | undefined;
   /** Since when it waits for a worker; later than now when it may not be started yet */
   waitsSinceMs: number;
+  /** Not taken for one that waited too long before: until then no worker could know of it */
+  readonly patientUntilMs: number;
   lease: Lease | undefined;
   /** Grows with every job that is to end; 0 for one that nobody has cancelled */
   cancelNumber: number;
@@ -36,8 +38,8 @@ export interface JobEntry {
   turn: Promise<unknown>;
 }
 
-/** @param leaseMs life of a lease from now on, of a job that is under one */
-export function toEntry(record: JobRecord, nowMs: number, leaseMs: number): JobEntry {
+/** @param graceMs how long a lease lives from now on that the job is under, and how long the job waits at least */
+export function toEntry(record: JobRecord, nowMs: number, graceMs: number): JobEntry {
   const { jobId, document, state, owner, attempt, nextSequence, history } = record;
   const { acceptedAtMs, startedAtMs, notBeforeMs = 0 } = record;
   const name = state === "queued" ? undefined : leaseOf(record);
@@ -53,15 +55,18 @@ export function toEntry(record: JobRecord, nowMs: number, leaseMs: number): JobE
     history,
     startedAtMs,
     waitsSinceMs: Math.max(acceptedAtMs, notBeforeMs, toMs(document.execution.notBefore)),
-    lease:
-      name === undefined
-        ? undefined
-        : { ...name, leaseMs, expiresAtMs: nowMs + leaseMs, isExpired: false, lastSequence: -1 },
+    patientUntilMs: nowMs + graceMs,
+    lease: name === undefined ? undefined : toLease(name, nowMs, graceMs),
     cancelNumber: 0,
     cancelReason: undefined,
     timer: undefined,
     turn: Promise.resolve(),
   };
+}
+
+/** A lease that begins now. */
+export function toLease(name: LeaseName, nowMs: number, leaseMs: number): Lease {
+  return { ...name, leaseMs, expiresAtMs: nowMs + leaseMs, isExpired: false, lastSequence: -1 };
 }
 
 /** Whether a lost worker was the last that could try. */

@@ -1,4 +1,10 @@
-import { decodeJobError, decodeJobResult, LongshoreError, workerObject } from "@longshore/core";
+import {
+  decodeJobError,
+  decodeJobResult,
+  LongshoreError,
+  workerObject,
+  type JobResult,
+} from "@longshore/core";
 import { jsonAnswer, type ApiRequest, type ApiRoute } from "../api-route.ts";
 import { parseBody } from "../parse-body.ts";
 import { ackRequest, leaseIdSchema, nackRequest } from "../polling/messages.ts";
@@ -68,7 +74,7 @@ export function leaseRoutes(options: LeaseRoutesOptions): readonly ApiRoute[] {
       async handle(request) {
         const lease = await leaseOf(request);
         const { result, events = [] } = await parseBody(ackRequest, request);
-        return toAnswer(await leasing.ack(lease, decodeJobResult(result), events));
+        return toAnswer(await leasing.ack(lease, readResult(result), events));
       },
     },
     {
@@ -96,6 +102,19 @@ export function leaseRoutes(options: LeaseRoutesOptions): readonly ApiRoute[] {
       },
     },
   ];
+}
+
+/** @throws {LongshoreError} `VALIDATION_ERROR` */
+function readResult(wire: unknown): JobResult {
+  const result = decodeJobResult(wire);
+  try {
+    JSON.stringify(result);
+  } catch (error) {
+    throw new LongshoreError("VALIDATION_ERROR", "The result is nested too deep to be stored.", {
+      cause: error,
+    });
+  }
+  return result;
 }
 
 function toAnswer({ jobId, state, isRepeated }: SettledJob) {

@@ -16,7 +16,7 @@ import type { Delivery } from "../polling/messages.ts";
 import { lostAttempt } from "./end-result.ts";
 import type { JobBook } from "./job-book.ts";
 import type { JobClock } from "./job-clock.ts";
-import { inTurn, isFree, isLastAttempt, type JobEntry, type Lease } from "./job-entry.ts";
+import { inTurn, isFree, isLastAttempt, toLease, type JobEntry, type Lease } from "./job-entry.ts";
 import type { JobQueue } from "./job-queue.ts";
 import type { JobSteps } from "./job-steps.ts";
 import { jobIdOf, leaseOf, newLease } from "./lease-id.ts";
@@ -60,6 +60,9 @@ export interface LeasingOptions {
   readonly clock: JobClock;
   readonly now: () => number;
 }
+
+/** Longest event that is kept, in characters: a worker of ours cuts its own to less */
+const maxEventLength = 131_072;
 
 export function leasing(options: LeasingOptions): Leasing {
   const { masterId, store, book, queue, steps, clock, now } = options;
@@ -198,14 +201,13 @@ export function leasing(options: LeasingOptions): Leasing {
             });
           }
           const name = newLease(entry.jobId, session.workerId);
-          const expiresAtMs = now() + session.leaseMs;
+          const given = toLease(name, now(), session.leaseMs);
           await steps.step(entry, {
             to: "assigned",
             message: `The job was assigned to ${session.workerId}.`,
-            patch: { owner: name.owner, leaseExpiresAtMs: expiresAtMs },
+            patch: { owner: given.owner, leaseExpiresAtMs: given.expiresAtMs },
           });
-          const { leaseMs } = session;
-          book.lease(entry, { ...name, leaseMs, expiresAtMs, isExpired: false, lastSequence: -1 });
+          book.lease(entry, given);
         } catch (error) {
           if (entry.lease === undefined) clock.look(entry);
           else queue.put(entry);
@@ -298,10 +300,13 @@ export function leasing(options: LeasingOptions): Leasing {
   };
 }
 
+/** An event that can be written down and told on; `undefined` for what is none. */
 function readEvent(wire: unknown): JobEvent | undefined {
   try {
-    return decodeJobEvent(wire);
+    const event = decodeJobEvent(wire);
+    return JSON.stringify(event).length <= maxEventLength ? event : undefined;
   } catch {
+    // Not an event, or so deep that nothing can be made of it.
     return undefined;
   }
 }

@@ -76,7 +76,6 @@ export async function openMasterJobs(jobsOptions: MasterJobsOptions): Promise<Ma
     steps,
     clock,
     maxJobs,
-    leaseMs: graceMs,
     now,
   });
 

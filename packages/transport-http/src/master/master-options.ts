@@ -39,7 +39,7 @@ export interface MasterOptions extends Pick<
   readonly verifySignature?: SignatureVerifier | undefined;
   /** Jobs that have not ended; beyond it submits get `QUEUE_FULL`. @default 10_000 */
   readonly maxJobs?: number | undefined;
-  /** Workers that poll. @default 10_000 */
+  /** Workers that poll, each on a connection of its own. @default 2_000 */
   readonly maxWorkers?: number | undefined;
   /** Larger results are 413. @default 33_554_432 */
   readonly maxResultBytes?: number | undefined;
@@ -76,7 +76,7 @@ export function masterSettings(options: MasterOptions): MasterSettings {
   if (!isJobId(id)) throw new TypeError(`"${id}" cannot be the id of a master`);
   const numbers = {
     maxJobs: options.maxJobs ?? 10_000,
-    maxWorkers: options.maxWorkers ?? 10_000,
+    maxWorkers: options.maxWorkers ?? 2_000,
     maxResultBytes: options.maxResultBytes ?? 33_554_432,
     graceMs: options.graceMs ?? 60_000,
     resultRetentionMs: options.resultRetentionMs ?? 86_400_000,

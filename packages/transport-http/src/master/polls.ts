@@ -43,23 +43,24 @@ export function polls({ book, queue, leasing, sessions }: PollsOptions): Polls {
     max: number,
     first: JobEntry | undefined,
   ): Promise<Delivery[]> {
-    const taken: Delivery[] = [];
-    let bytes = 0;
-    let entry = first ?? takeNext(session, max);
-    while (entry !== undefined) {
-      try {
-        const delivery = await leasing.lease(entry, session);
-        if (delivery !== undefined) {
-          taken.push(delivery);
-          bytes += entry.documentBytes;
-        }
-      } catch (error) {
-        // What was leased before is to arrive; the next poll meets the same trouble, or none.
-        if (taken.length > 0) return taken;
-        throw error;
-      }
-      entry = bytes >= maxAnswerBytes ? undefined : takeNext(session, max - taken.length);
+    const entries: JobEntry[] = first === undefined ? [] : [first];
+    let bytes = first?.documentBytes ?? 0;
+    while (bytes < maxAnswerBytes) {
+      const entry = takeNext(session, max - entries.length);
+      if (entry === undefined) break;
+      entries.push(entry);
+      bytes += entry.documentBytes;
     }
+    // Together they cost the store one commit.
+    const outcomes = await Promise.allSettled(
+      entries.map((entry) => leasing.lease(entry, session)),
+    );
+    const taken = outcomes.flatMap((outcome) =>
+      outcome.status === "fulfilled" && outcome.value !== undefined ? [outcome.value] : [],
+    );
+    const failed = outcomes.find((outcome) => outcome.status === "rejected");
+    // What was leased is to arrive; the next poll meets the same trouble, or none.
+    if (taken.length === 0 && failed !== undefined) throw failed.reason;
     return taken;
   }
 

@@ -29,7 +29,6 @@ export interface SubmissionOptions {
   readonly steps: JobSteps;
   readonly clock: JobClock;
   readonly maxJobs: number;
-  readonly leaseMs: number;
   readonly now: () => number;
 }
 
@@ -106,7 +105,7 @@ export function submission(
         });
         const isDeduplicated = isTerminal(record.state);
         if (!isDeduplicated) {
-          const entry = toEntry(record, nowMs, options.leaseMs);
+          const entry = toEntry(record, nowMs, 0);
           book.add(entry);
           steps.tell(entry, {
             kind: "state",

@@ -147,7 +147,7 @@ function isOperationMatch(operation: string, pattern: string): boolean {
 function inUse(workerId: string): LongshoreError {
   return new LongshoreError(
     "WORKER_ID_IN_USE",
-    `Another process polls as "${workerId}"; give each worker an id of its own.`,
+    `Another process polls as "${workerId}", or has died within its lease; give each worker an id of its own.`,
     { details: { workerId } },
   );
 }

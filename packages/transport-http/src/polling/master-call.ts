@@ -44,8 +44,20 @@ export function masterCall(options: ResolvedPollingOptions): MasterCall {
     const bearer = typeof token === "function" ? await token() : token;
     const text = body === undefined ? undefined : JSON.stringify(body);
     const sendMs = ((text?.length ?? 0) / slowestLine) * 1_000;
-    const timeout = AbortSignal.timeout(Math.ceil(holdMs + requestTimeoutMs + sendMs));
+    // By hand: signals that are made of others, and their timers, would outlive thousands of requests.
+    const stop = new AbortController();
+    const onAbort = (): void => {
+      stop.abort(signal.reason);
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    const timer = setTimeout(
+      () => {
+        stop.abort(new LongshoreError("TRANSPORT_ERROR", "The master did not answer in time."));
+      },
+      Math.ceil(holdMs + requestTimeoutMs + sendMs),
+    );
     try {
+      signal.throwIfAborted();
       const response = await call(target, {
         method,
         text,
@@ -53,7 +65,7 @@ export function masterCall(options: ResolvedPollingOptions): MasterCall {
           ...(bearer !== undefined && { authorization: `Bearer ${bearer.trim()}` }),
           accept: "application/json",
         },
-        signal: AbortSignal.any([signal, timeout]),
+        signal: stop.signal,
       });
       if (answer === undefined) {
         await response.body?.cancel();
@@ -63,11 +75,12 @@ export function masterCall(options: ResolvedPollingOptions): MasterCall {
     } catch (error) {
       signal.throwIfAborted();
       if (isLongshoreError(error)) throw error;
-      throw new LongshoreError(
-        "TRANSPORT_ERROR",
-        timeout.aborted ? "The master did not answer in time." : "The master's answer broke off.",
-        { cause: error },
-      );
+      throw new LongshoreError("TRANSPORT_ERROR", "The master's answer broke off.", {
+        cause: error,
+      });
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", onAbort);
     }
   };
 }

@@ -58,7 +58,8 @@ export function pollLoop(loopOptions: PollLoopOptions): PollLoop {
   const deliveries = new Set<Promise<void>>();
   /** Polls under way that may bring jobs */
   const takingPolls = new Set<Promise<unknown>>();
-  let takingSignal = new AbortController();
+  /** Ends those when the master does not */
+  let taking = new AbortController();
   let isPaused = false;
   let isRegistered = false;
   let replaces = spool.previousInstanceId;
@@ -128,6 +129,7 @@ export function pollLoop(loopOptions: PollLoopOptions): PollLoop {
     const delivering = deliver(delivery, held.add(leaseId, jobId))
       .catch((error: unknown) => {
         logger.error({ leaseId, err: error }, "delivery failed");
+        held.forget(leaseId);
       })
       .finally(() => {
         const wasFull = room() === 0;
@@ -187,7 +189,7 @@ export function pollLoop(loopOptions: PollLoopOptions): PollLoop {
       },
       answer: pollAnswer,
       holdMs: waitMs,
-      signal: asked === 0 ? closing.signal : AbortSignal.any([closing.signal, takingSignal.signal]),
+      signal: (asked === 0 ? closing : taking).signal,
     }).then((answer) => {
       take(answer, asked);
       return answer;
@@ -321,16 +323,17 @@ export function pollLoop(loopOptions: PollLoopOptions): PollLoop {
         wake();
       }
       const timer = setTimeout(() => {
-        takingSignal.abort();
+        taking.abort();
       }, farewellMs);
       await Promise.allSettled(takingPolls);
       clearTimeout(timer);
-      takingSignal = new AbortController();
+      if (!closing.signal.aborted) taking = new AbortController();
       await Promise.allSettled(deliveries);
     },
     async [Symbol.asyncDispose]() {
       isPaused = true;
       closing.abort();
+      taking.abort();
       wake();
       await running;
       await leave();

@@ -19,6 +19,8 @@ import { isLeaseGone } from "./refusal.ts";
 
 /** First wait between two tries of anything, in milliseconds */
 const firstBackoffMs = 250;
+/** What surrounds a result and events in an ack, at most */
+const envelopeBytes = 64;
 
 /** What a transport that was started works with. */
 interface Started {
@@ -120,11 +122,11 @@ export function httpPollingTransport(transportOptions: PollingTransportOptions):
       held.get(leaseId);
       const { events, outbox: answers, loop } = working();
       const rest = await events.takeRest(leaseId);
-      // Room for the events and for what surrounds the result.
-      const body = {
-        ...(rest.length > 0 && { events: rest }),
-        result: fitResult(result, loop.maxResultBytes - JSON.stringify(rest).length - 64),
-      };
+      const restBytes = Buffer.byteLength(JSON.stringify(rest));
+      // The result matters more than what led to it.
+      const hasRest = rest.length > 0 && restBytes < loop.maxResultBytes / 4;
+      const roomBytes = loop.maxResultBytes - (hasRest ? restBytes : 0) - envelopeBytes;
+      const body = { ...(hasRest && { events: rest }), result: fitResult(result, roomBytes) };
       await settle(leaseId, () => answers.send({ leaseId, kind: "ack", body }));
       held.noteAnswered(leaseId);
     },
