@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { encodeJobDocument } from "@longshore/core";
 import { sqliteJobStore } from "@longshore/store-sqlite";
 import { recordingSink, sampleDocument, sampleResult } from "@longshore/testkit";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { httpPollingTransport } from "../src/index.ts";
 import { createWorkerClient } from "../src/client/worker-client.ts";
 import { collect } from "./fixtures/collect.ts";
@@ -110,7 +110,7 @@ describe("a result", () => {
     });
     await worker.first();
     expect(await runs()).toEqual([jobId]);
-    await vi.waitFor(async () => expect(await answers("w1")).toEqual([]), { timeout: 20_000 });
+    await expect.poll(() => answers("w1")).toEqual([]);
   });
 
   it("survives kill -9 of the master right after its ack", async () => {
