@@ -61,10 +61,12 @@ async function benchForm(
   const conversion = { name: `conversion of a layer, ${form.name}`, value, unit: "ms" };
   if (peer === undefined) return [conversion];
   const peerMs = percentile(theirs, 0.5);
+  // One that is built to find faults takes ten times as long: nothing to be measured by.
+  const isFast = peer.profile === "release";
   const name = `nydus-image create, ${form.name} (${peer.profile} build)`;
   return [
     { name, value: peerMs, unit: "ms" },
-    { ...conversion, ratio: value / peerMs, target: "<= 1.20x" },
+    { ...conversion, ratio: value / peerMs, ...(isFast && { target: "<= 1.20x" }) },
   ];
 }
 

@@ -1,15 +1,10 @@
 import { defaultHome, workerVersion } from "@longshore/core";
 import { Command, CommanderError, Option } from "commander";
-import { doctor } from "./commands/doctor.ts";
 import { addContainerCommands } from "./commands/container/container-commands.ts";
 import { addImageCommands } from "./commands/image/image-commands.ts";
 import { addJobCommands } from "./commands/job-commands.ts";
 import { addTokenCommands } from "./commands/token-commands.ts";
 import { wholeNumber } from "./whole-number.ts";
-import { printSchema } from "./commands/schema.ts";
-import { runMaster } from "./commands/master.ts";
-import { submit } from "./commands/submit.ts";
-import { runWorker } from "./commands/worker.ts";
 import { exitCodeFor, exitCodes } from "./exit-codes.ts";
 
 /**
@@ -41,7 +36,10 @@ function createProgram(done: (exitCode: number) => void): Command {
   const jobsDir = new Option("--jobs-dir <dir>", "directory of job files").default("jobs");
   const resultsDir = new Option("--results-dir <dir>", "directory of results").default("results");
 
-  const url = new Option("--url <url>", "worker's HTTP API, e.g. http://127.0.0.1:9000");
+  const url = new Option(
+    "--url <url>",
+    "HTTP API of a worker or a master, e.g. http://127.0.0.1:9000",
+  );
   const tokenFile = new Option(
     "--token-file <file>",
     "file with the token for --url (default: what LONGSHORE_TOKEN holds)",
@@ -77,12 +75,13 @@ function createProgram(done: (exitCode: number) => void): Command {
     .option("--detect-only", "print what this worker could run, and exit")
     .addOption(json)
     .action(async (flags) => {
+      const { runWorker } = await import("./commands/worker.ts");
       done(await runWorker(flags));
     });
 
   program
     .command("submit")
-    .description("put a job into the jobs directory, or send it to a worker's --url")
+    .description("put a job into the jobs directory, or send it to the worker or master at --url")
     .argument("[file]", "job document, JSON or YAML; or use --operation")
     .option("--operation <name>", "what to do, e.g. system.echo")
     .option("--data <json>", "input of the operation")
@@ -98,6 +97,7 @@ function createProgram(done: (exitCode: number) => void): Command {
     .addOption(resultsDir)
     .addOption(json)
     .action(async (file: string | undefined, flags) => {
+      const { submit } = await import("./commands/submit.ts");
       done(await submit(file, flags));
     });
 
@@ -116,6 +116,7 @@ function createProgram(done: (exitCode: number) => void): Command {
     .addOption(home)
     .addOption(json)
     .action(async (flags) => {
+      const { runMaster } = await import("./commands/master.ts");
       done(await runMaster(flags));
     });
 
@@ -131,6 +132,7 @@ function createProgram(done: (exitCode: number) => void): Command {
     .addOption(home)
     .addOption(json)
     .action(async (flags) => {
+      const { doctor } = await import("./commands/doctor.ts");
       done(await doctor(flags));
     });
 
@@ -138,7 +140,8 @@ function createProgram(done: (exitCode: number) => void): Command {
     .command("schema")
     .description("print a JSON Schema: job, result, event, error, sandbox or config")
     .argument("<name>")
-    .action((name: string) => {
+    .action(async (name: string) => {
+      const { printSchema } = await import("./commands/schema.ts");
       done(printSchema(name));
     });
   return program;

@@ -125,7 +125,8 @@ export type {
 export { normalizeRuntime } from "./capability/runtime-names.ts";
 export { workerVersion } from "./capability/worker-version.ts";
 
-export { configJsonSchema, defaultHome, loadConfig } from "./config/load-config.ts";
+export { defaultHome } from "./config/default-home.ts";
+export { configJsonSchema, loadConfig } from "./config/load-config.ts";
 export type { LoadConfigOptions, LoadedConfig } from "./config/load-config.ts";
 export type { ConfigSource, WorkerConfig } from "./config/worker-config.ts";
 

@@ -1,13 +1,8 @@
 import type { Command, Option } from "commander";
 import { wholeNumber } from "../whole-number.ts";
-import {
-  cancelAtUrl,
-  followAtUrl,
-  listJobsAtUrl,
-  logsAtUrl,
-  showAtUrl,
-} from "./http/jobs-at-url.ts";
-import { cancelJob, listJobs, showJob } from "./jobs.ts";
+
+const ofHome = () => import("./jobs.ts");
+const overHttp = () => import("./http/jobs-at-url.ts");
 
 /** `longshore jobs …`: in a worker's store and directory, or over its HTTP API. */
 export function addJobCommands(
@@ -46,12 +41,20 @@ export function addJobCommands(
     .addOption(tokenFile)
     .addOption(json)
     .action(async (flags) => {
-      done(await (flags.url === undefined ? listJobs(flags) : listJobsAtUrl(flags)));
+      done(
+        await (flags.url === undefined
+          ? (await ofHome()).listJobs(flags)
+          : (await overHttp()).listJobsAtUrl(flags)),
+      );
     });
   atUrl("show", "show one job with its result")
     .addOption(home)
     .action(async (jobId: string, flags) => {
-      done(await (flags.url === undefined ? showJob(jobId, flags) : showAtUrl(jobId, flags)));
+      done(
+        await (flags.url === undefined
+          ? (await ofHome()).showJob(jobId, flags)
+          : (await overHttp()).showAtUrl(jobId, flags)),
+      );
     });
   atUrl("cancel", "end a job: through the jobs directory, or at --url")
     .option("--reason <text>", "why; shown in the result (only with --url)")
@@ -59,11 +62,15 @@ export function addJobCommands(
     .addOption(jobsDir)
     .addOption(home)
     .action(async (jobId: string, flags) => {
-      done(await (flags.url === undefined ? cancelJob(jobId, flags) : cancelAtUrl(jobId, flags)));
+      done(
+        await (flags.url === undefined
+          ? (await ofHome()).cancelJob(jobId, flags)
+          : (await overHttp()).cancelAtUrl(jobId, flags)),
+      );
     });
   atUrl("follow", "show what happens to a job until it has ended; needs --url").action(
     async (jobId: string, flags) => {
-      done(await followAtUrl(jobId, flags));
+      done(await (await overHttp()).followAtUrl(jobId, flags));
     },
   );
   atUrl("logs", "print what a job writes; needs --url")
@@ -71,6 +78,6 @@ export function addJobCommands(
     .option("--stream <name>", "stdout, stderr or both", "both")
     .option("--tail <n>", "only the last lines", wholeNumber)
     .action(async (jobId: string, flags) => {
-      done(await logsAtUrl(jobId, flags));
+      done(await (await overHttp()).logsAtUrl(jobId, flags));
     });
 }

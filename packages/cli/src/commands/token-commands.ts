@@ -1,5 +1,4 @@
 import type { Command, Option } from "commander";
-import { createTokenCommand, listTokensCommand, revokeTokenCommand } from "./token.ts";
 
 /** `longshore token …`: who may use a worker's HTTP API. */
 export function addTokenCommands(
@@ -27,14 +26,17 @@ export function addTokenCommands(
     .argument("<name>", "who it speaks for: token:<name>, or a whole subject")
     .option("--expires <time>", "how long it counts, e.g. 30d (default: for ever)")
     .action(async (name: string, flags) => {
+      const { createTokenCommand } = await import("./token.ts");
       done(await createTokenCommand(name, flags));
     });
   add("revoke", "take a token's rights away, at once")
     .argument("<id>")
     .action(async (id: string, flags) => {
+      const { revokeTokenCommand } = await import("./token.ts");
       done(await revokeTokenCommand(id, flags));
     });
   add("list", "show whose tokens there are").action(async (flags) => {
+    const { listTokensCommand } = await import("./token.ts");
     done(await listTokensCommand(flags));
   });
 }

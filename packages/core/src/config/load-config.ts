@@ -1,5 +1,5 @@
-import { homedir, hostname } from "node:os";
-import { dirname, isAbsolute, join, resolve } from "node:path";
+import { hostname } from "node:os";
+import { dirname, isAbsolute, resolve } from "node:path";
 import { z } from "zod";
 import type { Abortable } from "../abortable.ts";
 import { rename, renamePlan } from "../job/rename-plan.ts";
@@ -7,6 +7,7 @@ import { configError } from "./config-error.ts";
 import { readConfigFile } from "./config-file.ts";
 import { configSchema } from "./config-schema.ts";
 import { overridesFromEnv } from "./config-env.ts";
+import { defaultHome } from "./default-home.ts";
 import type { ConfigSource, WorkerConfig } from "./worker-config.ts";
 
 export interface LoadConfigOptions extends Abortable {
@@ -92,17 +93,6 @@ export async function loadConfig(options: LoadConfigOptions = {}): Promise<Loade
 /** JSON Schema of the configuration file. */
 export function configJsonSchema(): Record<string, unknown> {
   return { ...z.toJSONSchema(configSchema, { io: "input" }) };
-}
-
-/** Where a worker keeps its data when nobody says otherwise. */
-export function defaultHome(
-  env: Readonly<Record<string, string | undefined>> = process.env,
-): string {
-  const named = env["LONGSHORE_HOME"];
-  if (named !== undefined && named.trim() !== "") return resolve(named);
-  return process.getuid?.() === 0
-    ? "/var/lib/longshore"
-    : join(homedir(), ".local", "share", "longshore");
 }
 
 /** Fills in what depends on the machine, and makes paths absolute: those of the file start at the file. */

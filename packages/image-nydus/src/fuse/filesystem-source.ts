@@ -1,4 +1,3 @@
-import { extname } from "node:path";
 import { LongshoreError } from "@longshore/core";
 import type { ReadableFilesystem } from "../rafs/readable-filesystem.ts";
 
@@ -29,13 +28,4 @@ export async function loadFilesystem(source: FilesystemSource): Promise<Readable
   return (open as (input: unknown) => ReadableFilesystem | Promise<ReadableFilesystem>)(
     source.input,
   );
-}
-
-/**
- * URL of a module beside another one, in the form in which that one runs: TypeScript as written, or JavaScript as built.
- *
- * @param path relative and without an ending, e.g. `./fuse-thread`
- */
-export function moduleBeside(url: string, path: string): string {
-  return new URL(path + extname(new URL(url).pathname), url).href;
 }

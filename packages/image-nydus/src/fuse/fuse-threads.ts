@@ -1,7 +1,8 @@
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { LongshoreError } from "@longshore/core";
 import type { BlobReader } from "../mount/blob-reader.ts";
-import { moduleBeside, type FilesystemSource } from "./filesystem-source.ts";
+import { startThread } from "../thread/start-thread.ts";
+import type { FilesystemSource } from "./filesystem-source.ts";
 import type { FuseThreadData, FuseThreadMessage } from "./fuse-thread.ts";
 import { remoteReads } from "./remote-reads.ts";
 
@@ -151,14 +152,7 @@ export function startFuseThreads(options: FuseThreadsOptions): FuseThreads {
 }
 
 function startWorker(workerData: FuseThreadData): Worker {
-  const module = moduleBeside(import.meta.url, "./fuse-thread");
-  const isSource = module.endsWith(".ts");
-  return new Worker(new URL(module), {
-    name: "fuse",
-    workerData,
-    // Sources of this repository import each other as sources, too; whoever runs them may have said it otherwise.
-    ...(isSource && { execArgv: ["--conditions=@longshore/source"] }),
-  });
+  return startThread(import.meta.url, "./fuse-thread", { name: "fuse", workerData });
 }
 
 /** Errors arrive as plain objects: their class and code do not survive the way between threads. */

@@ -7,7 +7,7 @@ import {
   type Logger,
   type RootfsIdMappings,
 } from "@longshore/core";
-import { moduleBeside } from "../fuse/filesystem-source.ts";
+import { moduleBeside } from "../thread/start-thread.ts";
 import { mountFuse } from "../fuse/mount-fuse.ts";
 import type { BlobReader } from "../mount/blob-reader.ts";
 import { idMappingsKey } from "../mount/id-mappings.ts";

@@ -1,6 +1,6 @@
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { LongshoreError } from "@longshore/core";
-import { moduleBeside } from "../fuse/filesystem-source.ts";
+import { startThread } from "../thread/start-thread.ts";
 import type { ConvertOrder, ConvertReport, ConvertThreadData } from "./convert-thread.ts";
 import type { StoredFiles, StoredLayer, StoreLayersOptions } from "./store-layers.ts";
 import { unpackError } from "./thread-error.ts";
@@ -140,14 +140,10 @@ function roomAhead(signal: AbortSignal): RoomAhead {
 }
 
 function startWorker(workerData: ConvertThreadData): Worker {
-  const module = moduleBeside(import.meta.url, "./convert-thread");
-  const isSource = module.endsWith(".ts");
-  return new Worker(new URL(module), {
+  return startThread(import.meta.url, "./convert-thread", {
     name: "image-conversion",
     workerData,
     resourceLimits: { maxYoungGenerationSizeMb, maxOldGenerationSizeMb },
-    // Sources of this repository import each other as sources, too; whoever runs them may have said it otherwise.
-    execArgv: ["--no-warnings", ...(isSource ? ["--conditions=@longshore/source"] : [])],
   });
 }
 

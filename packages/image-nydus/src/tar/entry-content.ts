@@ -61,7 +61,7 @@ async function* readRuns(
     position = offset + length;
     for (let missing = length; missing > 0;) {
       checkOpen();
-      const bytes = await input.readSome(missing);
+      const bytes = input.readNow(missing) ?? (await input.readSome(missing));
       if (bytes.length === 0) throw failure(`the stream ends ${missing} bytes too early`);
       missing -= bytes.length;
       yield { kind: "data", bytes };

@@ -97,6 +97,7 @@ async function passTo(input: ByteSource, end: number, chain: HeaderChain): Promi
   if (missing > 0 && (await input.skip(missing)) < missing) {
     throw tarFailure(chain.offset, chain.path)("the stream ends before its last byte");
   }
+  const padding = paddingAfter(end);
   // Programs that write no end mark may leave out the last padding, too.
-  await input.skip(paddingAfter(end));
+  if (input.readNow(padding) === undefined) await input.skip(padding);
 }

@@ -256,10 +256,19 @@ export async function openBridge(options: LiveBridgeOptions): Promise<LiveBridge
       const leases = [...store.leases.values()].filter((lease) => lease.index !== undefined);
       const links = new Set(leases.map((lease) => plan.place(lease).link));
       for (const link of await linksNamed(plan.linkPrefix)) {
-        if (!links.has(link)) await runSystemCommand([programs.ip, "link", "del", link]);
+        if (!links.has(link)) await removeStray(link);
       }
       for (const name of await readdir(namespaces)) {
         if (!store.leases.has(name)) await removeNetns(join(namespaces, name), programs);
+      }
+    }
+
+    /** The kernel takes links away by itself, too, some time after the namespace at their other end. */
+    async function removeStray(link: string): Promise<void> {
+      try {
+        await runSystemCommand([programs.ip, "link", "del", link]);
+      } catch (error) {
+        if (await isLink(link)) throw error;
       }
     }
   } catch (error) {

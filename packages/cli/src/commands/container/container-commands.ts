@@ -1,13 +1,5 @@
 import { Option, type Command } from "commander";
 import { containerExitCodes, exitCodes } from "../../exit-codes.ts";
-import { execInContainer } from "./exec.ts";
-import { keepRuntime } from "./keep-runtime.ts";
-import { listContainers } from "./list.ts";
-import { showLogs } from "./logs.ts";
-import { runContainer } from "./run.ts";
-import { createSandbox, listSandboxes, removeSandboxes } from "./sandbox.ts";
-import { showStats } from "./stats.ts";
-import { removeContainers, stopContainers } from "./stop.ts";
 
 export interface ContainerCommandOptions {
   readonly json: Option;
@@ -47,12 +39,14 @@ export function addContainerCommands(program: Command, options: ContainerCommand
       .option("-d, --detach", "start it, print its id, and leave it")
       .option("--keep", "do not remove it when its command ends"),
   ).action(async (image: string, args: readonly string[], flags) => {
+    const { runContainer } = await import("./run.ts");
     done(await asRun(() => runContainer(image, withoutDashes(args), flags)));
   });
 
   command("ps", "show the containers that run")
     .option("-a, --all", "and those that have ended")
     .action(async (flags) => {
+      const { listContainers } = await import("./list.ts");
       done(await listContainers(flags));
     });
 
@@ -66,6 +60,7 @@ export function addContainerCommands(program: Command, options: ContainerCommand
     .option("-w, --workdir <dir>", "working directory")
     .option("-u, --user <user>", "user name, uid or uid:gid")
     .action(async (name: string, args: readonly string[], flags) => {
+      const { execInContainer } = await import("./exec.ts");
       done(await asRun(() => execInContainer(name, withoutDashes(args), flags)));
     });
 
@@ -76,6 +71,7 @@ export function addContainerCommands(program: Command, options: ContainerCommand
     .option("--since <time>", "only what is newer: a time, or an age like 10m")
     .option("--timestamps", "with the time of each line")
     .action(async (name: string, flags) => {
+      const { showLogs } = await import("./logs.ts");
       done(await showLogs(name, flags));
     });
 
@@ -83,6 +79,7 @@ export function addContainerCommands(program: Command, options: ContainerCommand
     .argument("<container...>")
     .addOption(new Option("--time <seconds>", "until it is killed").argParser(Number).default(10))
     .action(async (names: readonly string[], flags) => {
+      const { stopContainers } = await import("./stop.ts");
       done(await stopContainers(names, flags));
     });
 
@@ -90,6 +87,7 @@ export function addContainerCommands(program: Command, options: ContainerCommand
     .argument("<container...>")
     .option("-f, --force", "also those that run")
     .action(async (names: readonly string[], flags) => {
+      const { removeContainers } = await import("./stop.ts");
       done(await removeContainers(names, flags));
     });
 
@@ -97,6 +95,7 @@ export function addContainerCommands(program: Command, options: ContainerCommand
     .argument("[container...]", "(default: all that run)")
     .option("--no-stream", "once")
     .action(async (names: readonly string[], flags) => {
+      const { showStats } = await import("./stats.ts");
       done(await showStats(names, flags));
     });
 
@@ -110,6 +109,7 @@ export function addContainerCommands(program: Command, options: ContainerCommand
     )
     .addOption(many("--plain-http <host>", "speak http to this registry"))
     .action(async (flags) => {
+      const { keepRuntime } = await import("./keep-runtime.ts");
       done(await keepRuntime(flags));
     });
 
@@ -126,16 +126,19 @@ export function addContainerCommands(program: Command, options: ContainerCommand
   )
     .option("--spec <file>", "JSON or YAML, as a job's runtime.sandbox; flags come before it")
     .action(async (image: string | undefined, flags) => {
+      const { createSandbox } = await import("./sandbox.ts");
       done(await createSandbox(image, flags));
     });
   sandboxCommand("ls", "show the sandboxes")
     .alias("list")
     .action(async (flags) => {
+      const { listSandboxes } = await import("./sandbox.ts");
       done(await listSandboxes(flags));
     });
   sandboxCommand("rm", "remove sandboxes with all that is in them")
     .argument("<sandbox...>", "names, or ids, which may be shortened")
     .action(async (names: readonly string[], flags) => {
+      const { removeSandboxes } = await import("./sandbox.ts");
       done(await removeSandboxes(names, flags));
     });
 }

@@ -1,7 +1,7 @@
 import type { KeyValue } from "@longshore/core";
 import { forwardSignals } from "./forward-signals.ts";
 import { findContainer } from "./find-container.ts";
-import { reachRuntime, type RuntimeFlags } from "./home-runtime.ts";
+import { reachRuntime, type RuntimeFlags } from "./reach-runtime.ts";
 import { joinTerminal } from "./join-terminal.ts";
 import { invalid } from "./run-flags.ts";
 

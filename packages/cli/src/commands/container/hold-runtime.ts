@@ -10,7 +10,8 @@ import type { NydusImageStore } from "@longshore/image-nydus";
 import { connectRuntime, serveRuntime } from "@longshore/runtime";
 import { openImageStore, type ImageFlags } from "../image/image-store.ts";
 import { composeRuntime } from "./compose-runtime.ts";
-import { runtimeSocket, type HomeRuntime } from "./home-runtime.ts";
+import type { HomeRuntime } from "./home-runtime.ts";
+import { runtimeSocket } from "./reach-runtime.ts";
 import { replaceableRuntime } from "./replaceable-runtime.ts";
 
 export interface HoldOptions extends Abortable {

@@ -5,7 +5,7 @@ import { serveRuntime } from "@longshore/runtime";
 import { exitCodes } from "../../exit-codes.ts";
 import { openLogger } from "../../terminal-logger.ts";
 import { composeRuntime } from "./compose-runtime.ts";
-import { runtimeSocket, type RuntimeFlags } from "./home-runtime.ts";
+import { runtimeSocket, type RuntimeFlags } from "./reach-runtime.ts";
 
 export interface KeeperFlags extends RuntimeFlags {
   /** Started by another command: tells it when it serves, and ends by itself */

@@ -5,7 +5,7 @@ import { resultTable } from "../../result-table.ts";
 import { openTerminal } from "../../terminal.ts";
 import { listFound, type FoundContainer } from "./find-container.ts";
 import { formatAge } from "./format-age.ts";
-import { reachRuntime, type RuntimeFlags } from "./home-runtime.ts";
+import { reachRuntime, type RuntimeFlags } from "./reach-runtime.ts";
 
 export interface PsFlags extends RuntimeFlags {
   readonly all?: boolean;

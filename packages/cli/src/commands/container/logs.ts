@@ -3,7 +3,7 @@ import { readContainerLog } from "@longshore/runtime";
 import { exitCodes } from "../../exit-codes.ts";
 import { interruptible } from "../../interruptible.ts";
 import { findContainer } from "./find-container.ts";
-import { reachRuntime, type RuntimeFlags } from "./home-runtime.ts";
+import { reachRuntime, type RuntimeFlags } from "./reach-runtime.ts";
 import { invalid } from "./run-flags.ts";
 
 export interface LogsFlags extends RuntimeFlags {

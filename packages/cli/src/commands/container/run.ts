@@ -6,7 +6,8 @@ import { interruptible } from "../../interruptible.ts";
 import { openTerminal } from "../../terminal.ts";
 import { pullDisplay } from "../image/pull-display.ts";
 import { forwardSignals } from "./forward-signals.ts";
-import { openHomeRuntime, type HomeRuntime, type RuntimeFlags } from "./home-runtime.ts";
+import { openHomeRuntime, type HomeRuntime } from "./home-runtime.ts";
+import type { RuntimeFlags } from "./reach-runtime.ts";
 import { joinTerminal } from "./join-terminal.ts";
 import { runConfigs, type RunFlags } from "./run-flags.ts";
 

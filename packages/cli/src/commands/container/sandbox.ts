@@ -16,7 +16,8 @@ import { resultTable } from "../../result-table.ts";
 import { openTerminal } from "../../terminal.ts";
 import { pullDisplay } from "../image/pull-display.ts";
 import { formatAge } from "./format-age.ts";
-import { openHomeRuntime, reachRuntime, type RuntimeFlags } from "./home-runtime.ts";
+import { openHomeRuntime } from "./home-runtime.ts";
+import { reachRuntime, type RuntimeFlags } from "./reach-runtime.ts";
 import { runConfigs, type RunFlags } from "./run-flags.ts";
 import { parseBytes } from "./parse-bytes.ts";
 

@@ -7,7 +7,7 @@ import { interruptible } from "../../interruptible.ts";
 import { resultTable, type Column } from "../../result-table.ts";
 import { openTerminal } from "../../terminal.ts";
 import { findContainer, listFound } from "./find-container.ts";
-import { reachRuntime, type RuntimeFlags } from "./home-runtime.ts";
+import { reachRuntime, type RuntimeFlags } from "./reach-runtime.ts";
 
 export interface StatsFlags extends RuntimeFlags {
   readonly stream: boolean;

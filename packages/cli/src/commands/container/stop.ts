@@ -4,7 +4,7 @@ import { isLongshoreError, LongshoreError, type RuntimeClient } from "@longshore
 import { exitCodeFor, exitCodes } from "../../exit-codes.ts";
 import { openTerminal } from "../../terminal.ts";
 import { findContainer, type FoundContainer } from "./find-container.ts";
-import { reachRuntime, type RuntimeFlags } from "./home-runtime.ts";
+import { reachRuntime, type RuntimeFlags } from "./reach-runtime.ts";
 
 export interface StopFlags extends RuntimeFlags {
   readonly time: number;

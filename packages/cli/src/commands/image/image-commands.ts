@@ -1,7 +1,10 @@
 import { Option, type Command } from "commander";
-import { collectGarbage } from "./collect-garbage.ts";
-import { diffImages } from "./diff.ts";
-import { showDiskUsage } from "./disk-usage.ts";
+import {
+  attachments,
+  chunkCompressions,
+  layerCompressions,
+  mountMethodNames,
+} from "./image-choices.ts";
 import {
   exitCodeHelp,
   namesHelp,
@@ -10,19 +13,6 @@ import {
   targetsHelp,
   usageHelp,
 } from "./image-help.ts";
-import { inspectImage } from "./inspect.ts";
-import { listImages } from "./list.ts";
-import { mountImage, mountMethodNames, unmountDirectory } from "./mount.ts";
-import { pullImage } from "./pull.ts";
-import {
-  attachments,
-  chunkCompressions,
-  convertImage,
-  layerCompressions,
-  pushImage,
-} from "./push.ts";
-import { removeImages } from "./remove.ts";
-import { verifyImages } from "./verify.ts";
 
 export interface ImageCommandOptions {
   readonly json: Option;
@@ -72,6 +62,7 @@ export function addImageCommands(program: Command, options: ImageCommandOptions)
         "take the ordinary form of an image that has a Nydus form, too, and fetch all of it",
       ),
   ).action(async (source: string, flags) => {
+    const { pullImage } = await import("./pull.ts");
     done(await pullImage(source, flags));
   });
 
@@ -85,6 +76,7 @@ export function addImageCommands(program: Command, options: ImageCommandOptions)
       .argument("[target]", "where to (default: the name of the image)")
       .addOption(choice("--compression <kind>", "of the layer (default: gzip)", layerCompressions)),
   ).action(async (ref: string, target: string | undefined, flags) => {
+    const { pushImage } = await import("./push.ts");
     done(await pushImage({ ref, target }, flags));
   });
 
@@ -106,12 +98,14 @@ export function addImageCommands(program: Command, options: ImageCommandOptions)
         ),
       ),
   ).action(async (ref: string, target: string, flags) => {
+    const { convertImage } = await import("./push.ts");
     done(await convertImage({ ref, target }, flags));
   });
 
   command("ls", "show the images of the store", sizesHelp)
     .alias("list")
     .action(async (flags) => {
+      const { listImages } = await import("./list.ts");
       done(await listImages(flags));
     });
 
@@ -122,6 +116,7 @@ export function addImageCommands(program: Command, options: ImageCommandOptions)
   )
     .argument("<image>", "image in the store")
     .action(async (ref: string, flags) => {
+      const { inspectImage } = await import("./inspect.ts");
       done(await inspectImage(ref, flags));
     });
 
@@ -132,6 +127,7 @@ export function addImageCommands(program: Command, options: ImageCommandOptions)
   )
     .argument("<image...>", "images in the store")
     .action(async (refs: readonly string[], flags) => {
+      const { removeImages } = await import("./remove.ts");
       done(await removeImages(refs, flags));
     });
 
@@ -148,23 +144,27 @@ export function addImageCommands(program: Command, options: ImageCommandOptions)
     )
     .addOption(plainHttp)
     .action(async (ref: string, directory: string, flags) => {
+      const { mountImage } = await import("./mount.ts");
       done(await mountImage(ref, directory, flags));
     });
 
   command("umount", "end a mount of an image, also one that a killed command left")
     .argument("<dir>", "where the image is mounted")
     .action(async (directory: string, flags) => {
+      const { unmountDirectory } = await import("./mount.ts");
       done(await unmountDirectory(directory, flags));
     });
 
   command("df", "show what images take on disk, and what sharing saves", usageHelp).action(
     async (flags) => {
+      const { showDiskUsage } = await import("./disk-usage.ts");
       done(await showDiskUsage(flags));
     },
   );
 
   command("gc", "delete what no image needs, e.g. what an interrupted pull left").action(
     async (flags) => {
+      const { collectGarbage } = await import("./collect-garbage.ts");
       done(await collectGarbage(flags));
     },
   );
@@ -173,6 +173,7 @@ export function addImageCommands(program: Command, options: ImageCommandOptions)
     .option("--repair", "fetch broken images again from where they came")
     .addOption(plainHttp)
     .action(async (flags) => {
+      const { verifyImages } = await import("./verify.ts");
       done(await verifyImages(flags));
     });
 
@@ -180,6 +181,7 @@ export function addImageCommands(program: Command, options: ImageCommandOptions)
     .argument("<image>", "image in the store")
     .argument("<other>", "image in the store")
     .action(async (first: string, second: string, flags) => {
+      const { diffImages } = await import("./diff.ts");
       done(await diffImages(first, second, flags));
     });
 }

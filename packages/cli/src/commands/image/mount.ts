@@ -6,11 +6,10 @@ import { exitCodes } from "../../exit-codes.ts";
 import { interruptible } from "../../interruptible.ts";
 import { openTerminal } from "../../terminal.ts";
 import { openLogger } from "../../terminal-logger.ts";
+import type { mountMethodNames } from "./image-choices.ts";
 import { openImageStore, type ImageFlags } from "./image-store.ts";
 
-/** Names of `--method`, with the ways each stands for. */
-export const mountMethodNames = ["erofs", "erofs-files", "erofs-loop", "fuse", "nydusd"] as const;
-
+/** What the names of `--method` stand for. */
 const methods: Readonly<Record<(typeof mountMethodNames)[number], readonly ImageMountMethod[]>> = {
   erofs: ["erofs-files", "erofs-loop"],
   "erofs-files": ["erofs-files"],

@@ -9,14 +9,8 @@ import { openTerminal } from "../../terminal.ts";
 import { byteProgressDisplay } from "./byte-progress.ts";
 import { readCredentials, type CredentialFlags } from "./credentials.ts";
 import { openImageStore, type ImageFlags } from "./image-store.ts";
+import type { attachments, chunkCompressions, layerCompressions } from "./image-choices.ts";
 import { shortId } from "./short-id.ts";
-
-/** How the layer of an ordinary image can be compressed. */
-export const layerCompressions = ["gzip", "zstd", "none"] as const;
-/** How the chunks of a Nydus image can be compressed. */
-export const chunkCompressions = ["zstd", "none"] as const;
-/** How an ordinary image and its Nydus form can share a name. */
-export const attachments = ["index", "subject"] as const;
 
 export interface PushFlags extends ImageFlags, CredentialFlags {
   readonly compression?: (typeof layerCompressions)[number];
