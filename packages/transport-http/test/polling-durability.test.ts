@@ -9,7 +9,7 @@ import { httpPollingTransport } from "../src/index.ts";
 import { createWorkerClient } from "../src/client/worker-client.ts";
 import { collect } from "./fixtures/collect.ts";
 import { serveMaster } from "./fixtures/served-master.ts";
-import { startProgram } from "./fixtures/program.ts";
+import { startProgram } from "./fixtures/polling-program.ts";
 
 let directory = "";
 beforeEach(async () => {

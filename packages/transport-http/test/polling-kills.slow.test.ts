@@ -7,7 +7,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { sqliteJobStore } from "@longshore/store-sqlite";
 import { expect, it, vi } from "vitest";
 import { createWorkerClient } from "../src/client/worker-client.ts";
-import { startProgram, type Program } from "./fixtures/program.ts";
+import { startProgram, type Program } from "./fixtures/polling-program.ts";
 
 const isFull = process.env["LONGSHORE_TEST_SCALE"] === "full";
 const jobCount = isFull ? 400 : 30;

@@ -89,11 +89,18 @@ export function leasing(options: LeasingOptions): Leasing {
       try {
         return await change(found.entry, found.lease);
       } catch (error) {
-        // Another master has written to the same store.
-        if (isLongshoreError(error, "STATE_CONFLICT")) throw leaseLost(leaseId, error);
-        throw error;
+        if (!isLongshoreError(error, "STATE_CONFLICT")) throw error;
+        drop(entry);
+        throw leaseLost(leaseId, error);
       }
     });
+  }
+
+  /** Another program has written to the store: the job is not this master's to lead any more. */
+  function drop(entry: JobEntry): void {
+    clock.stop(entry);
+    queue.remove(entry);
+    book.remove(entry);
   }
 
   async function lose(leaseId: string): Promise<never> {
@@ -185,12 +192,12 @@ export function leasing(options: LeasingOptions): Leasing {
     lease: (entry, session) =>
       inTurn(entry, async () => {
         if (!isFree(entry)) return undefined;
-        const record = await store.get(entry.jobId);
-        if (record === undefined) {
-          book.remove(entry);
-          return undefined;
-        }
         try {
+          const record = await store.get(entry.jobId);
+          if (record === undefined) {
+            drop(entry);
+            return undefined;
+          }
           if (entry.lease !== undefined) {
             await giveBack(entry, {
               countAttempt: entry.lease.workerId !== session.workerId,
@@ -208,13 +215,17 @@ export function leasing(options: LeasingOptions): Leasing {
             patch: { owner: given.owner, leaseExpiresAtMs: given.expiresAtMs },
           });
           book.lease(entry, given);
+          clock.look(entry);
+          return toDelivery(entry, record.document);
         } catch (error) {
+          if (isLongshoreError(error, "STATE_CONFLICT")) {
+            drop(entry);
+            return undefined;
+          }
           if (entry.lease === undefined) clock.look(entry);
           else queue.put(entry);
           throw error;
         }
-        clock.look(entry);
-        return toDelivery(entry, record.document);
       }),
     async deliveryOf(entry) {
       const record = await store.get(entry.jobId);

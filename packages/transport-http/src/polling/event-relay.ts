@@ -86,6 +86,15 @@ export function eventRelay({ report, backoff, sleep, logger }: EventRelayOptions
     }
   }
 
+  function begin(): void {
+    if (closing.signal.aborted || waiting.length === 0) return;
+    running ??= run().finally(() => {
+      running = undefined;
+      // One that came when nothing was left and this had not ended yet.
+      begin();
+    });
+  }
+
   function putBack(events: readonly Waiting[]): void {
     waiting = [...events, ...waiting];
     for (const { byteLength } of events) waitingBytes += byteLength;
@@ -108,9 +117,7 @@ export function eventRelay({ report, backoff, sleep, logger }: EventRelayOptions
       }
       waiting.push({ lease_id: leaseId, event, byteLength });
       waitingBytes += byteLength;
-      running ??= run().finally(() => {
-        running = undefined;
-      });
+      begin();
     },
     async takeRest(leaseId) {
       if (underWay.some(({ lease_id }) => lease_id === leaseId)) await flushed;

@@ -109,6 +109,8 @@ export function outbox(options: OutboxOptions): Outbox {
       })
       .finally(() => {
         running = undefined;
+        // One that came when nothing was left and this had not ended yet.
+        begin();
       });
   }
 
