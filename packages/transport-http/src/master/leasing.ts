@@ -200,7 +200,7 @@ export function leasing(options: LeasingOptions): Leasing {
           }
           if (entry.lease !== undefined) {
             await giveBack(entry, {
-              countAttempt: entry.lease.workerId !== session.workerId,
+              countAttempt: true,
               error: toJobError(
                 new LongshoreError("WORKER_LOST", `The worker ${entry.lease.workerId} was lost.`),
               ),

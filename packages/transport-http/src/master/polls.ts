@@ -29,8 +29,8 @@ export function polls({ book, queue, leasing, sessions }: PollsOptions): Polls {
 
   function canRun(session: WorkerSession, entry: JobEntry): boolean {
     const { lease, placement } = entry;
-    // Its own job, which it may have lost sight of, is the worker's whatever it is like.
-    if (lease?.workerId === session.workerId) return true;
+    // A worker that has lost sight of its own job finds it among its leases; another one needs an attempt.
+    if (lease?.workerId === session.workerId) return false;
     if (lease !== undefined && isLastAttempt(entry)) return false;
     const isRunning = (jobId: string): boolean =>
       book.get(jobId)?.lease?.workerId === session.workerId;
