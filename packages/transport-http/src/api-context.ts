@@ -2,7 +2,6 @@ import {
   isJobId,
   jobObject,
   LongshoreError,
-  type JobEvent,
   type JobEventLog,
   type JobHandle,
   type JobRecord,
@@ -10,6 +9,7 @@ import {
   type Worker,
 } from "@longshore/core";
 import type { ApiRequest } from "./api-route.ts";
+import { HttpError } from "./http-error.ts";
 import type { JobFeeds } from "./jobs/job-feed.ts";
 import type { StreamSlots } from "./stream-slots.ts";
 import { WithFields } from "./with-fields.ts";
@@ -29,8 +29,6 @@ export interface ApiContext {
   readonly log: JobEventLog;
   readonly feeds: JobFeeds;
   readonly slots: StreamSlots;
-  /** An event as a message of a stream */
-  readonly eventMessage: (event: JobEvent) => string;
   /** Where the worker keeps artifacts, one directory for each job */
   readonly artifactsDir: string | undefined;
   readonly maxBodyBytes: number;
@@ -61,14 +59,26 @@ export async function jobOf(
     });
   }
   const record = await store.get(id);
-  if (record === undefined) {
-    const reason = new LongshoreError("NOT_FOUND", `There is no job ${id}.`, {
-      details: { jobId: id },
-    });
-    throw new WithFields(reason, { job_id: id, state: "not_found" });
-  }
+  if (record === undefined) throw await notThere(store, id);
+  if (action === "manage" && (await isOwn(record, request))) return record;
   await request.authorize(objectOf(record), action);
   return record;
+}
+
+async function notThere(store: JobStore, id: string): Promise<WithFields> {
+  const isGone = await store.wasPruned(id);
+  const reason = new HttpError(
+    "NOT_FOUND",
+    isGone ? `Job ${id} ended so long ago that it was deleted.` : `There is no job ${id}.`,
+    { status: isGone ? 410 : 404, details: { jobId: id } },
+  );
+  return new WithFields(reason, { job_id: id, state: "not_found" });
+}
+
+/** Who submitted a job may also end it, for as long as the policy lets them submit it. */
+async function isOwn(record: JobRecord, request: ApiRequest): Promise<boolean> {
+  if (record.submittedBy === undefined || record.submittedBy !== request.subject) return false;
+  return request.isAllowed(objectOf(record), "execute");
 }
 
 export function objectOf({ document }: Pick<JobRecord, "document">): string {

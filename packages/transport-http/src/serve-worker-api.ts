@@ -1,7 +1,6 @@
 import { LongshoreError, silentLogger, type JobEventLog } from "@longshore/core";
 import type { WorkerApiContext } from "./api-context.ts";
 import type { ApiRoute } from "./api-route.ts";
-import { eventMessages } from "./jobs/event-stream.ts";
 import { jobFeeds } from "./jobs/job-feed.ts";
 import { adminRoutes } from "./routes/admin.ts";
 import { artifactRoutes } from "./routes/artifacts.ts";
@@ -71,9 +70,8 @@ function routesOf(
     worker,
     store,
     log,
-    feeds: jobFeeds({ log, bus: worker.events }),
+    feeds: jobFeeds({ store, log, bus: worker.events, quietMs: limits.heartbeatMs }),
     slots: streamSlots(limits),
-    eventMessage: eventMessages(),
     artifactsDir: options.artifactsDir,
     maxBodyBytes: limits.maxBodyBytes,
     heartbeatMs: limits.heartbeatMs,

@@ -114,7 +114,7 @@ export function checkDoors(
       { details: { host } },
     );
   }
-  const wantsCertificates = authenticators.some(({ name }) => name === "mtls");
+  const wantsCertificates = authenticators.some((one) => one.readsCertificates === true);
   if (wantsCertificates && tls?.clientCa === undefined) {
     throw new LongshoreError(
       "CONFIG_ERROR",

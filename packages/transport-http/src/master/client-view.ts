@@ -14,6 +14,8 @@ export function clientView(store: JobStore): JobStore {
       const { records, ...page } = await store.list(query, options);
       return { records: records.map(withoutLease), ...page };
     },
+    count: (query, options) => store.count(query, options),
+    wasPruned: (jobId) => store.wasPruned(jobId),
     insert: (job) => store.insert(job),
     countByState: () => store.countByState(),
     transition: (change) => store.transition(change),

@@ -1,7 +1,6 @@
 import { LongshoreError, memoryEventBus, type EventBus } from "@longshore/core";
 import type { ApiContext } from "../api-context.ts";
 import type { ApiRoute } from "../api-route.ts";
-import { eventMessages } from "../jobs/event-stream.ts";
 import { jobFeeds } from "../jobs/job-feed.ts";
 import { cancelRoutes } from "../routes/cancel.ts";
 import { eventsRoute } from "../routes/events.ts";
@@ -66,13 +65,13 @@ export async function createMaster(options: MasterOptions): Promise<Master> {
     },
   });
   const jobs = await openMasterJobs({ options, settings, store, log, bus, policy, logger });
+  const view = clientView(store);
   const context: ApiContext = {
     worker: jobs.desk,
-    store: clientView(store),
+    store: view,
     log,
-    feeds: jobFeeds({ log, bus }),
+    feeds: jobFeeds({ store: view, log, bus, quietMs: limits.heartbeatMs }),
     slots: streamSlots(limits),
-    eventMessage: eventMessages(),
     artifactsDir: undefined,
     maxBodyBytes: limits.maxBodyBytes,
     heartbeatMs: limits.heartbeatMs,

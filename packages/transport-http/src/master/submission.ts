@@ -45,10 +45,12 @@ export function submission(
   });
   let arriving = 0;
 
-  const checkDocument: JobDesk["checkDocument"] = async (
-    { document, wire },
-    { subject: sender = "anonymous", signal } = {},
-  ) => {
+  /** Resolves with whom the job is let in for. */
+  async function admit(
+    ...[{ document, wire }, { subject: sender = "anonymous", signal } = {}]: Parameters<
+      JobDesk["checkDocument"]
+    >
+  ): Promise<string> {
     if (book.size + arriving >= options.maxJobs) {
       throw new LongshoreError("QUEUE_FULL", `${book.size} jobs wait or run; try again later.`);
     }
@@ -67,7 +69,8 @@ export function submission(
       );
     }
     checkAdmission(document, rules, now());
-  };
+    return subject;
+  }
 
   async function signerOf(
     document: JobDocument,
@@ -86,9 +89,11 @@ export function submission(
   }
 
   return {
-    checkDocument,
+    async checkDocument(job, submitOptions) {
+      await admit(job, submitOptions);
+    },
     async submitDocument(job, submitOptions) {
-      await checkDocument(job, submitOptions);
+      const submitter = await admit(job, submitOptions);
       const document = withSent(job.document, job.wire);
       const { idempotencyKey } = document.execution;
       const nowMs = now();
@@ -99,6 +104,7 @@ export function submission(
           owner: masterId,
           leaseExpiresAtMs: nowMs,
           acceptedAtMs: nowMs,
+          ...(submitter !== "anonymous" && { submittedBy: submitter }),
           ...(idempotencyKey !== undefined && {
             payloadDigest: payloadDigest(document.operation, document.payload.data),
           }),

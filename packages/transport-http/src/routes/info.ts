@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { cpus, hostname, totalmem } from "node:os";
+import { availableParallelism, cpus, hostname, totalmem } from "node:os";
 import { encodeCapabilities, workerObject } from "@longshore/core";
 import type { WorkerApiContext } from "../api-context.ts";
 import { jsonAnswer, type ApiRoute } from "../api-route.ts";
@@ -74,7 +74,7 @@ export function infoRoutes({ worker, startedAt }: WorkerApiContext): readonly Ap
         summary: "What this worker can run",
         tag: "worker",
         responses: {
-          "200": { description: "Capabilities", content: json({ type: "object" }) },
+          "200": { description: "Capabilities", content: json("Capabilities") },
           ...errors(),
         },
       },
@@ -85,6 +85,11 @@ export function infoRoutes({ worker, startedAt }: WorkerApiContext): readonly Ap
 }
 
 async function findProcessors() {
-  const threads = cpus();
-  return { model: threads[0]?.model ?? null, cores: await coreCount(), threads: threads.length };
+  const [first] = cpus();
+  // As in `/health`: those that this process may use, which a container or an affinity can make fewer than there are.
+  return {
+    model: first?.model ?? null,
+    cores: await coreCount(),
+    threads: availableParallelism(),
+  };
 }

@@ -6,6 +6,7 @@ import { jsonAnswer, type ApiRoute } from "../api-route.ts";
 import { openApiDocument, type ApiTitle } from "../openapi.ts";
 import { successView } from "../success-view.ts";
 import { checkDoors, type workerApiLimits, type WorkerApiOptions } from "../worker-api-options.ts";
+import { refuseMalformed } from "./refuse-malformed.ts";
 import { requestHandler } from "./request-handler.ts";
 import { routeTable } from "./route-table.ts";
 
@@ -80,6 +81,7 @@ export async function serveRoutes(options: ServeRoutesOptions): Promise<ServedRo
       outgoing.destroy();
     });
   });
+  server.on("clientError", refuseMalformed);
   await listen(server, host, options.port);
   const url = urlOf(server, options.tls !== undefined);
   let closed: Promise<void> | undefined;
@@ -123,7 +125,7 @@ function makeServer(
   serverOptions: ServerOptions,
 ): Server {
   if (tls === undefined) return createServer(serverOptions);
-  const wantsCertificates = authenticators.some(({ name }) => name === "mtls");
+  const wantsCertificates = authenticators.some((one) => one.readsCertificates === true);
   return createTlsServer({
     ...serverOptions,
     cert: asText(tls.cert),
