@@ -226,7 +226,8 @@ export function pollLoop(loopOptions: PollLoopOptions): PollLoop {
   }
 
   async function run(): Promise<void> {
-    while (!isLeaving) {
+    for (;;) {
+      if (isLeaving) return;
       try {
         if (!isRegistered) {
           await register(closing.signal);
