@@ -61,6 +61,7 @@ export function pollLoop(loopOptions: PollLoopOptions): PollLoop {
   /** Ends those when the master does not */
   let taking = new AbortController();
   let isPaused = false;
+  let isLeaving = false;
   let isRegistered = false;
   let replaces = spool.previousInstanceId;
   let cancelCursor: string | undefined;
@@ -212,6 +213,7 @@ export function pollLoop(loopOptions: PollLoopOptions): PollLoop {
       return;
     }
     const isIdle = answer.leases.length === 0 && answer.cancels.length === 0;
+    if (isLeaving) return;
     if (isIdle && performance.now() - startedAtMs < waitMs / 2) {
       // A master that holds nothing back is not to be asked without end.
       await options.sleep(backoff.next(), closing.signal);
@@ -224,7 +226,8 @@ export function pollLoop(loopOptions: PollLoopOptions): PollLoop {
   }
 
   async function run(): Promise<void> {
-    while (!closing.signal.aborted) {
+    for (;;) {
+      if (isLeaving) return;
       try {
         if (!isRegistered) {
           await register(closing.signal);
@@ -238,7 +241,7 @@ export function pollLoop(loopOptions: PollLoopOptions): PollLoop {
         }
         await poll();
       } catch (error) {
-        if (closing.signal.aborted) return;
+        if (isLeaving) return;
         await recover(error);
       }
     }
@@ -332,11 +335,13 @@ export function pollLoop(loopOptions: PollLoopOptions): PollLoop {
     },
     async [Symbol.asyncDispose]() {
       isPaused = true;
+      isLeaving = true;
+      // The master ends the poll that waits: to break it off would cost a connection.
+      await leave();
       closing.abort();
       taking.abort();
       wake();
       await running;
-      await leave();
     },
   };
 }
