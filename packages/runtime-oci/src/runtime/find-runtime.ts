@@ -65,7 +65,7 @@ export async function openRuntime(options: OpenRuntimeOptions): Promise<RuntimeC
   return {
     life,
     perl,
-    helper: perlHelper({ perl, stateDirectory, life }),
+    helper: perlHelper({ perl, runtime: binary, stateDirectory, life }),
     name,
     kind,
     binary,
