@@ -281,7 +281,9 @@ describe("while it polls, a polling transport", () => {
     await start(transport, sink);
     await expect.poll(() => waits.length).toBeGreaterThan(2);
     expect(sink.deliveries.map(({ leaseId }) => leaseId)).toEqual(["job-1~a"]);
-    expect((await transport.health()).message).toContain("3 jobs when it was asked for 2");
+    await expect
+      .poll(async () => (await transport.health()).message ?? "")
+      .toContain("3 jobs when it was asked for 2");
   });
 
   it("ends only jobs that the master itself has sent", async () => {
