@@ -123,7 +123,8 @@ describe("requests made of the API's own description", () => {
       expect(statuses.get(status) ?? 0, `answers of ${status}`).toBeGreaterThan(0);
     }
     expect((await fetch(`${served.baseUrl}/live`)).status).toBe(200);
-    expect(served.worker.state).toBe("ready");
+    // Jobs that run until they are told to stop were tried again.
+    expect(served.worker.state).toMatch(/^(ready|busy)$/);
   });
 
   it("those that stop the worker are too, and all others after them", async () => {
