@@ -3,6 +3,7 @@ import {
   jobObject,
   LongshoreError,
   type JobEventLog,
+  type JobHandle,
   type JobRecord,
   type JobStore,
   type Worker,
@@ -13,9 +14,16 @@ import type { JobFeeds } from "./jobs/job-feed.ts";
 import type { StreamSlots } from "./stream-slots.ts";
 import { WithFields } from "./with-fields.ts";
 
-/** What the worker's own routes work with. */
+/** Who takes jobs in and ends them: a worker, or a master on behalf of its workers. */
+export interface JobDesk extends Pick<Worker, "checkDocument" | "cancel"> {
+  submitDocument(
+    ...job: Parameters<Worker["submitDocument"]>
+  ): Promise<Pick<JobHandle, "jobId" | "isDeduplicated">>;
+}
+
+/** What the routes of jobs work with. */
 export interface ApiContext {
-  readonly worker: Worker;
+  readonly worker: JobDesk;
   readonly store: JobStore;
   /** The store's events */
   readonly log: JobEventLog;
@@ -26,6 +34,11 @@ export interface ApiContext {
   readonly maxBodyBytes: number;
   /** How often a stream on which nothing happens shows that it lives, in milliseconds */
   readonly heartbeatMs: number;
+}
+
+/** What a worker's own routes work with. */
+export interface WorkerApiContext extends ApiContext {
+  readonly worker: Worker;
   readonly startedAt: Date;
 }
 

@@ -4,8 +4,20 @@ import { apiSchemas } from "./openapi-schemas.ts";
 
 type Json = Record<string, unknown>;
 
+/** What an API is called. */
+export interface ApiTitle {
+  readonly title: string;
+  readonly description: string;
+  /** Schemas of its own, by the names under which its routes have them */
+  readonly schemas?: Readonly<Record<string, unknown>> | undefined;
+}
+
 /** The description of an API as OpenAPI 3.1, made of what its routes say and of the schemas that check the documents. */
-export function openApiDocument(routes: readonly ApiRoute[], isOpen: boolean): Json {
+export function openApiDocument(
+  routes: readonly ApiRoute[],
+  isOpen: boolean,
+  about: ApiTitle,
+): Json {
   const paths: Record<string, Json> = {};
   for (const route of routes) {
     const path = route.path.replaceAll("+}", "}");
@@ -14,9 +26,9 @@ export function openApiDocument(routes: readonly ApiRoute[], isOpen: boolean): J
   return {
     openapi: "3.1.0",
     info: {
-      title: "Worker HTTP API",
+      title: about.title,
       version: workerVersion,
-      description: "Drives a Longshore worker: submits, follows and ends jobs.",
+      description: about.description,
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
     servers: [
@@ -29,13 +41,29 @@ export function openApiDocument(routes: readonly ApiRoute[], isOpen: boolean): J
     })),
     paths,
     components: {
-      schemas: apiSchemas(),
+      schemas: namedIn(paths, { ...apiSchemas(), ...about.schemas }),
       ...(!isOpen && { securitySchemes: { bearer: { type: "http", scheme: "bearer" } } }),
     },
   };
 }
 
+/** The schemas that are named in a part of the description, and those that are named in them. */
+function namedIn(part: unknown, all: Json): Json {
+  const named: Json = {};
+  const collect = (text: string): void => {
+    for (const [, name = ""] of text.matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
+      if (Object.hasOwn(named, name) || !Object.hasOwn(all, name)) continue;
+      named[name] = all[name];
+      collect(JSON.stringify(all[name]));
+    }
+  };
+  collect(JSON.stringify(part));
+  return named;
+}
+
 const tags: Readonly<Record<string, string>> = {
+  master: "The master itself",
+  polling: "What workers ask a master",
   worker: "The worker itself",
   jobs: "What it is given to do",
   admin: "Stopping it",

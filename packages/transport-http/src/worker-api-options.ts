@@ -82,7 +82,9 @@ const defaults = {
 };
 
 /** @throws {RangeError} for a number that makes no sense */
-export function workerApiLimits(options: WorkerApiOptions): typeof defaults {
+export function workerApiLimits(
+  options: Pick<WorkerApiOptions, keyof typeof defaults>,
+): typeof defaults {
   const limits = { ...defaults };
   for (const name of Object.keys(defaults) as (keyof typeof defaults)[]) {
     const value = options[name];

@@ -2,7 +2,7 @@ import { statfs } from "node:fs/promises";
 import { availableParallelism, freemem, loadavg, totalmem } from "node:os";
 import { workerObject, type WorkerHealth } from "@longshore/core";
 import { z } from "zod";
-import type { ApiContext } from "../api-context.ts";
+import type { WorkerApiContext } from "../api-context.ts";
 import { jsonAnswer, type ApiRoute } from "../api-route.ts";
 import { dockerRoot } from "../host/docker-root.ts";
 import { processorTemperature } from "../host/temperature.ts";
@@ -14,7 +14,7 @@ const healthQuery = z.object({ verbose: flag.optional() });
 
 /** `GET /health`, `/live` and `/ready`: how this worker is. */
 export function healthRoutes(
-  context: ApiContext & { readonly jobsPath: string },
+  context: WorkerApiContext & { readonly jobsPath: string },
 ): readonly ApiRoute[] {
   const { worker, startedAt, jobsPath } = context;
 

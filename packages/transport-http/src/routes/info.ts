@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { availableParallelism, cpus, hostname, totalmem } from "node:os";
 import { encodeCapabilities, workerObject } from "@longshore/core";
-import type { ApiContext } from "../api-context.ts";
+import type { WorkerApiContext } from "../api-context.ts";
 import { jsonAnswer, type ApiRoute } from "../api-route.ts";
 import { coreCount } from "../host/core-count.ts";
 import { errors, json } from "./descriptions.ts";
@@ -9,7 +9,7 @@ import { errors, json } from "./descriptions.ts";
 const mebibyte = 1_048_576;
 
 /** `GET /info` and `GET /capabilities`: what this worker is, and what it can run. */
-export function infoRoutes({ worker, startedAt }: ApiContext): readonly ApiRoute[] {
+export function infoRoutes({ worker, startedAt }: WorkerApiContext): readonly ApiRoute[] {
   const access = { object: workerObject(worker.id), action: "query" } as const;
 
   /** They stay as they are, and to look at them takes milliseconds */

@@ -101,8 +101,9 @@ export function requestHandler(
   async function serve(call: Call, { route, params }: MatchedRoute): Promise<ApiAnswer> {
     const { incoming, life } = call;
     let body: Promise<Uint8Array> | undefined;
+    const { maxBodyBytes = options.maxBodyBytes } = route;
     const readOnce = (): Promise<Uint8Array> =>
-      (body ??= Promise.resolve().then(() => readBody(incoming, options.maxBodyBytes)));
+      (body ??= Promise.resolve().then(() => readBody(incoming, maxBodyBytes)));
     const subject = route.access === "public" ? "anonymous" : await whoIs(incoming, readOnce);
     let wasAsked = route.access === "public" || route.access === "inside";
     const isAllowed = async (object: string, action: string): Promise<boolean> => {
