@@ -23,6 +23,7 @@ export const runtimeAbilities = {
   mounts: "host directories in a container",
   "mount propagation": "mounts of the host that show in a container, or not",
   "recursive read-only mounts": "mounts that are read-only with all below",
+  "several containers": "more than one container at a time in a sandbox",
   "pid namespaces": "processes that see those of their pod, or only their own",
   "host namespaces": "the network and PID namespaces of the host",
   "ipc namespaces": "an IPC namespace for each pod",
