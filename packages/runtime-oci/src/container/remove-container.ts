@@ -1,4 +1,4 @@
-import { rmSync } from "node:fs";
+import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { release } from "../cgroup/release.ts";
 import { isRootless, runtimeState } from "../sandbox/sandbox-context.ts";
@@ -21,7 +21,21 @@ export async function removeContainer(context: ContainerContext): Promise<void> 
   await endUnwatched(context);
   if (!isRootless(runtime)) await removeSharedRoot(id);
   // The OCI runtime's own `delete` does no more, as there are no hooks, and would take tens of milliseconds.
-  rmSync(join(runtimeState(sandbox), id), { recursive: true, force: true });
+  removeNotes(runtimeState(sandbox), id);
   sandbox.pids.delete(id);
   removeContainerRecord(sandbox.spec.directory, id);
+}
+
+/** runc and crun have a directory for each container; runsc has files that begin with its id. */
+function removeNotes(directory: string, id: string): void {
+  let names: readonly string[] = [];
+  try {
+    names = readdirSync(directory);
+  } catch {
+    // No container was started here yet.
+    return;
+  }
+  for (const name of names.filter((each) => each === id || each.startsWith(`${id}_`))) {
+    rmSync(join(directory, name), { recursive: true, force: true });
+  }
 }
