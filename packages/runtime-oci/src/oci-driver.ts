@@ -31,7 +31,7 @@ function driverCapabilities({ hasOwnKernel }: RuntimeKind): ReadonlySet<DriverCa
 }
 
 /**
- * Runs containers on the host's kernel through an OCI runtime. Needs Linux and Perl (`perl-base`).
+ * Runs containers through an OCI runtime: on the host's kernel, or with runsc each on its own. Needs Linux and Perl (`perl-base`).
  *
  * Disposing only lets go of the sandboxes, whose ends are then no longer learned here: tear them down, or take them over later by `recover`.
  */
