@@ -12,6 +12,8 @@ import { realHarness } from "./fixtures/real-harness.ts";
 const isFull = process.env["LONGSHORE_TEST_SCALE"] === "full";
 /** Each start of a kernel takes tenths of a second, and there are more than two hundred cases. */
 const shortParts: readonly RuntimeSuitePart[] = ["limit", "pause", "facade"];
+/** A system call goes by way of two more processes. */
+const patience = 3 * Number(process.env["LONGSHORE_TEST_PATIENCE"] ?? "1");
 /** Another one than the machine's may be named, by its path */
 const binary = process.env["LONGSHORE_TEST_RUNSC"] ?? "runsc";
 const isHere =
@@ -53,6 +55,7 @@ describe.skipIf(!isHere)(`containers with a kernel of their own${why}`, async ()
   describeReal("through runsc", (place) => {
     describeRuntimeConformance("the engine over runsc, a bridge and a Nydus store", {
       create: () => realHarness(place(), { binary, hasNetwork }),
+      patience,
       lacks: { ...lacks, ...(!hasNetwork && { "pod network": reason }) },
       ...(isFull ? { skip } : { parts: shortParts }),
     });

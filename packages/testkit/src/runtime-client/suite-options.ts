@@ -128,6 +128,8 @@ export interface RuntimeSuiteOptions {
   /** What the runtime does not have, and why: the cases that need it are skipped with that reason */
   readonly lacks?: Readonly<Partial<Record<RuntimeAbility, string>>> | undefined;
   readonly skip?: SkippedCases | undefined;
+  /** How many times longer a case may take, e.g. where processors are emulated. @default 1 */
+  readonly patience?: number | undefined;
   /** Takes note of the machine before each case; what is new after it fails the case */
   readonly leaks?: (() => Promise<LeakChecker>) | undefined;
 }
