@@ -1,5 +1,5 @@
 import { readdir, readFile } from "node:fs/promises";
-import type { ContainerStack } from "./container-stack.ts";
+import type { RuntimePair } from "./container-lifecycles.ts";
 import { percentile } from "./percentile.ts";
 import type { Row } from "./table.ts";
 
@@ -8,7 +8,10 @@ const kibibyte = 1_024;
 const mebibyte = 1_048_576;
 
 /** Sandboxes with a container each, all at once: how long each takes, and what they cost while they idle. */
-export async function benchCrowd(stack: ContainerStack, signal: AbortSignal): Promise<Row[]> {
+export async function benchCrowd(
+  { runtime: name, stack }: RuntimePair,
+  signal: AbortSignal,
+): Promise<Row[]> {
   const { runtime } = stack;
   globalThis.gc?.();
   const engineBefore = process.memoryUsage().rss;
@@ -37,7 +40,7 @@ export async function benchCrowd(stack: ContainerStack, signal: AbortSignal): Pr
   const left = (await runtime.listPodSandbox()).length;
   const times = started.map(({ ms }) => ms);
   const perSandbox = (engineBytes + helperBytes) / crowd / mebibyte;
-  const all = `${crowd} sandboxes at once`;
+  const all = `${crowd} sandboxes at once by ${name}`;
   return [
     {
       name: `${all}: that run`,
@@ -51,7 +54,7 @@ export async function benchCrowd(stack: ContainerStack, signal: AbortSignal): Pr
     { name: `${all}: a removal, on average`, value: removeMs / crowd, unit: "ms" },
     { name: `${all}: left after removal`, value: left, unit: "sandboxes", target: "0" },
     {
-      name: "memory of an idle sandbox on the host (monitor, process 1, engine)",
+      name: `memory of an idle sandbox by ${name} on the host (monitor, process 1, engine)`,
       value: perSandbox,
       unit: "MiB",
     },

@@ -1,4 +1,6 @@
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -7,25 +9,38 @@ import { run } from "./run.ts";
 
 const execute = promisify(execFile);
 
-/** The same by runc alone: a directory, no image store, nobody who remembers. */
-export interface RuncPeer extends AsyncDisposable {
+/** The same by an OCI runtime alone: a directory, no image store, nobody who remembers. */
+export interface RuntimePeer extends AsyncDisposable {
   /** Runs `true` in a container of its own, to its end */
   runTrue(): Promise<void>;
   /** Runs `true` in a container that is there already, to its end */
   execTrue(): Promise<void>;
 }
 
-/** @param root directory with a BusyBox */
-export async function startRunc(directory: string, root: string): Promise<RuncPeer> {
-  const global = ["--root", join(directory, "state")];
+export interface RuntimePeerOptions {
+  readonly directory: string;
+  /** Directory with a BusyBox */
+  readonly root: string;
+  readonly runtime: OciRuntime;
+}
+
+export type OciRuntime = "runc" | "crun";
+
+export async function startRuntime(options: RuntimePeerOptions): Promise<RuntimePeer> {
+  const { directory, root, runtime } = options;
+  await mkdir(directory, { recursive: true });
+  const place = runtime === "crun" ? await withoutUnified() : undefined;
+  const [program, ...before] = [...(place?.command ?? []), runtime];
+  const global = [...before, "--root", join(directory, "state")];
   const id = (name: string): string => `longshore-bench-${process.pid}-${name}`;
   const bundle = async (name: string, args: readonly string[]): Promise<string> => {
     const path = join(directory, name);
     await mkdir(path, { recursive: true });
-    await run("runc", "spec", "--bundle", path);
+    await execute(runtime, ["spec"], { cwd: path });
     const file = join(path, "config.json");
     const spec = JSON.parse(await readFile(file, "utf8")) as {
       process: { readonly rlimits?: unknown };
+      linux: object;
     };
     const { rlimits: _, ...process } = spec.process;
     const wanted = { ...process, args, terminal: false, env: ["PATH=/bin"] };
@@ -38,17 +53,34 @@ export async function startRunc(directory: string, root: string): Promise<RuncPe
   let count = 0;
   const running = id("long");
   // The container's process would keep a pipe open: its output goes nowhere.
-  await startDetached("runc", [...global, "run", "--detach", "--bundle", long, running]);
+  await startDetached(program, [...global, "run", "--detach", "--bundle", long, running]);
   return {
     async runTrue() {
-      await run("runc", ...global, "run", "--bundle", short, id(String((count += 1))));
+      await run(program, ...global, "run", "--bundle", short, id(String((count += 1))));
     },
     async execTrue() {
-      await run("runc", ...global, "exec", running, "true");
+      await run(program, ...global, "exec", running, "true");
     },
     async [Symbol.asyncDispose]() {
-      await run("runc", ...global, "delete", "--force", running);
+      await run(program, ...global, "delete", "--force", running);
+      place?.[Symbol.dispose]();
     },
+  };
+}
+
+/** A mount namespace without version 2 of cgroups beside version 1, where crun refuses to work. */
+async function withoutUnified(): Promise<
+  (Disposable & { readonly command: readonly string[] }) | undefined
+> {
+  if (!existsSync("/sys/fs/cgroup/unified")) return undefined;
+  const script = "umount /sys/fs/cgroup/unified && echo ready && exec cat >/dev/null";
+  const holder = spawn("unshare", ["--mount", "sh", "-c", script], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  await once(holder.stdout, "data");
+  return {
+    command: ["nsenter", `--mount=/proc/${holder.pid}/ns/mnt`],
+    [Symbol.dispose]: () => void holder.stdin.end(),
   };
 }
 

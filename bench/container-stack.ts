@@ -3,6 +3,7 @@ import type { PodSandboxConfig } from "@longshore/core";
 import { openNydusImageStore } from "@longshore/image-nydus";
 import { bridgeNetwork, openRuntime, type Runtime } from "@longshore/runtime";
 import { ociDriver } from "@longshore/runtime-oci";
+import type { OciRuntime } from "./container-peers.ts";
 
 /** The engine over everything real: runc, the image store, a network. Disposing removes what runs there. */
 export interface ContainerStack extends AsyncDisposable {
@@ -17,11 +18,15 @@ export interface ContainerStack extends AsyncDisposable {
   ): Promise<string>;
 }
 
-/** @param image reference of the image that all containers are of */
-export async function openContainerStack(
-  directory: string,
-  image: string,
-): Promise<ContainerStack> {
+export interface ContainerStackOptions {
+  readonly directory: string;
+  /** Reference of the image that all containers are of */
+  readonly image: string;
+  readonly runtime: OciRuntime;
+}
+
+export async function openContainerStack(options: ContainerStackOptions): Promise<ContainerStack> {
+  const { directory, image, runtime: binary } = options;
   const parts: AsyncDisposable[] = [];
   const dispose = async (): Promise<void> => {
     for (const part of parts.toReversed()) await part[Symbol.asyncDispose]();
@@ -33,8 +38,8 @@ export async function openContainerStack(
   try {
     const images = own(await openNydusImageStore({ directory: join(directory, "images") }));
     const imageRef = await images.pullImage({ image: { image } });
-    const driver = own(ociDriver({ stateDirectory: join(directory, "state") }));
-    const name = `lsbench${process.pid}`.slice(0, 15);
+    const driver = own(ociDriver({ binary, stateDirectory: join(directory, "state") }));
+    const name = `ls${binary}${process.pid}`.slice(0, 15);
     const network = own(bridgeNetwork({ directory: join(directory, "network"), name }));
     const runtime = own(
       await openRuntime({

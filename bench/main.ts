@@ -15,7 +15,10 @@ const benchmarks: Readonly<Record<string, readonly [string, () => Promise<readon
   files: ["Jobs as files", benchJobFiles],
   events: ["Event bus (ratio: bare eventemitter3 emit against this)", benchEventBus],
   image: ["Images (ratio: against the peer in this run)", benchImages],
-  containers: ["Containers by runc (ratio: against the peer in this run)", benchContainers],
+  containers: [
+    "Containers by runc and crun (ratio: against the peer in this run)",
+    benchContainers,
+  ],
   memory: ["Memory over 100,000 jobs on the SQLite store", benchMemoryGrowth],
 };
 

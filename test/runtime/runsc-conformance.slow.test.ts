@@ -52,12 +52,13 @@ const why = isHere ? "" : " (needs runsc: apt-get install runsc)";
 describe.skipIf(!isHere)(`containers with a kernel of their own${why}`, async () => {
   const { reason } = await probeRuntime(binary);
   const hasNetwork = !reason.includes("no networks");
-  describeReal("through runsc", (place) => {
+  const declare: Parameters<typeof describeReal>[1] = (place) => {
     describeRuntimeConformance("the engine over runsc, a bridge and a Nydus store", {
       create: () => realHarness(place(), { binary, hasNetwork }),
       patience,
       lacks: { ...lacks, ...(!hasNetwork && { "pod network": reason }) },
       ...(isFull ? { skip } : { parts: shortParts }),
     });
-  });
+  };
+  describeReal("through runsc", declare, { binary });
 });

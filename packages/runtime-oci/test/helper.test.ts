@@ -1,5 +1,14 @@
 import { constants } from "node:fs";
-import { access, readdir, readFile, readlink } from "node:fs/promises";
+import {
+  access,
+  copyFile,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  writeFile,
+} from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import {
@@ -10,6 +19,7 @@ import {
   text,
   type TestMachine,
 } from "./fixtures/test-machine.ts";
+import { tempDir } from "./spec/temp-dir.ts";
 
 describe.skipIf(!canRun)("the helper of a driver (needs root, runc and busybox)", () => {
   let machine: TestMachine;
@@ -90,5 +100,27 @@ describe.skipIf(!canRun)("the helper of a driver (needs root, runc and busybox)"
     const variables = await readFile(`/proc/${pid}/environ`, "utf8");
     expect(variables).not.toContain("PATH=");
     await sandbox.teardown();
+  });
+
+  it("runs the OCI runtime out of memory, as long as the file is the one that was read", async () => {
+    await using directory = await tempDir();
+    const place = join(directory.path, "bin");
+    const binary = join(place, "runc-copy");
+    await mkdir(place);
+    await copyFile("/usr/sbin/runc", binary);
+    await run("mount", ["--bind", place, place]);
+    try {
+      await using other = await openMachine(binary);
+      const sandbox = await other.prepare();
+      await run("mount", ["-o", "remount,bind,noexec", place]);
+      const container = await sandbox.start(await other.containerSpec("exit 5"));
+      expect(await container.exit).toMatchObject({ exitCode: 5 });
+      await run("mount", ["-o", "remount,bind,exec", place]);
+      await writeFile(`${binary}.new`, "#!/bin/sh\necho replaced >&2; exit 1\n", { mode: 0o755 });
+      await rename(`${binary}.new`, binary);
+      await expect(sandbox.start(await other.containerSpec("exit 6"))).rejects.toThrow(/replaced/);
+    } finally {
+      await run("umount", [place]);
+    }
   });
 });

@@ -1,4 +1,4 @@
-import { chmod, chown, mkdir, utimes } from "node:fs/promises";
+import { chmodSync, chownSync, mkdirSync, utimesSync } from "node:fs";
 import type { RootfsIdMappings } from "@longshore/core";
 import { attributeWriter } from "../mount/attribute-writer.ts";
 import { refuseUnmapped } from "../mount/refuse-unmapped.ts";
@@ -39,13 +39,13 @@ export async function makeLikeRoot(
     .filter(([name]) => !name.startsWith("trusted.overlay."))
     .map(([name, value]) => [name, shift?.xattr(name, value) ?? value] as const);
   const shifted = { uid: shift?.uid(uid) ?? uid, gid: shift?.gid(gid) ?? gid };
-  await mkdir(directory, { mode: 0o700 });
+  mkdirSync(directory, { mode: 0o700 });
   const owner = process.getuid?.() === 0 ? shifted : undefined;
   // What Node can do itself costs a tenth of another program's start; its times are no finer than microseconds.
   if (xattrs.length === 0 && mtime.nanoseconds === 0) {
-    if (owner !== undefined) await chown(directory, owner.uid, owner.gid);
-    await chmod(directory, mode & 0o7777);
-    await utimes(directory, mtime.seconds, mtime.seconds);
+    if (owner !== undefined) chownSync(directory, owner.uid, owner.gid);
+    chmodSync(directory, mode & 0o7777);
+    utimesSync(directory, mtime.seconds, mtime.seconds);
     return;
   }
   const writer = await attributeWriter();

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
-import { mkdir, rename, rm } from "node:fs/promises";
+import { existsSync, mkdirSync, renameSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { mountedBelow } from "../mount/mounted-at.ts";
+import { removeSmall } from "../mount/remove-small.ts";
 import { unmount } from "../mount/unmount.ts";
 
 /** The directories of one owner of a root filesystem. */
@@ -42,7 +43,7 @@ export function ownerDirectory(root: string, owner: string): OwnerDirectory {
     copy: join(path, "copy"),
     async makeMountPoints() {
       for (const directory of [work, merged]) {
-        await mkdir(directory, { recursive: true, mode: 0o711 });
+        mkdirSync(directory, { recursive: true, mode: 0o711 });
       }
       return { work, merged };
     },
@@ -50,13 +51,14 @@ export function ownerDirectory(root: string, owner: string): OwnerDirectory {
       const whole = join(path, name);
       if (existsSync(whole)) return whole;
       const partial = `${whole}.partial`;
-      await rm(partial, { recursive: true, force: true });
-      await mkdir(path, { recursive: true, mode: 0o711 });
+      if (existsSync(partial)) await rm(partial, { recursive: true, force: true });
+      mkdirSync(path, { recursive: true, mode: 0o711 });
       await fill(partial);
-      await rename(partial, whole);
+      renameSync(partial, whole);
       return whole;
     },
     async remove() {
+      if (await removeSmall(path)) return;
       // Deleting through a mount would delete what it shows.
       for (const { target } of await mountedBelow(path)) await unmount(target);
       await rm(path, { recursive: true, force: true });

@@ -1,5 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
-import { realpath } from "node:fs/promises";
+import { readdirSync, readFileSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import type { RuntimeContext } from "../runtime/runtime-context.ts";
 import { parseMountInfo } from "../spec/mount-info.ts";
@@ -26,7 +25,7 @@ export interface ReleaseOptions {
 export async function release(options: ReleaseOptions): Promise<void> {
   const { runtime, cgroup, directories = [], remove = [] } = options;
   const { helper, hierarchies } = runtime;
-  const mounts = topmost(await mountedPaths(directories));
+  const mounts = topmost(mountedPaths(directories));
   const words = [
     ...mounts.map((path) => `unmount=${path}`),
     ...remove.map((path) => `remove=${path}`),
@@ -49,9 +48,9 @@ function topmost(paths: readonly string[]): readonly string[] {
 }
 
 /** What is mounted at directories and below, in the order in which it can be unmounted. */
-export async function mountedPaths(paths: readonly string[]): Promise<readonly string[]> {
+export function mountedPaths(paths: readonly string[]): readonly string[] {
   if (paths.length === 0) return [];
-  const directories = await Promise.all(paths.map(realPath));
+  const directories = paths.map(realPath);
   const mounts = parseMountInfo(readFileSync("/proc/self/mountinfo", "utf8"));
   return mounts
     .map(({ mountPoint }) => mountPoint)
@@ -73,7 +72,12 @@ function hasMembers(directory: string): boolean {
   }
 }
 
-async function realPath(path: string): Promise<string> {
-  // The kernel lists mounts by their real paths; one that is gone has none.
-  return realpath(path).catch(() => path);
+function realPath(path: string): string {
+  try {
+    // The kernel lists mounts by their real paths.
+    return realpathSync.native(path);
+  } catch {
+    // One that is gone has none.
+    return path;
+  }
 }

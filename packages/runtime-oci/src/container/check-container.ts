@@ -15,8 +15,11 @@ export async function checkContainer(context: ContainerContext): Promise<void> {
   const { spec } = context;
   checkRootfs(spec.rootfs);
   for (const request of spec.attach ?? []) wantedStreams(spec.process, request);
-  const rootPath = await layerWithAccounts(spec.rootfs);
-  await containerSpec(context, { rootPath, ...(!needsAccounts(context) && { accounts: nobody }) });
+  if (needsAccounts(context)) {
+    await containerSpec(context, { rootPath: await layerWithAccounts(spec.rootfs) });
+  } else {
+    await containerSpec(context, { rootPath: imageRoot(spec.rootfs), accounts: nobody });
+  }
 }
 
 const nobody: Accounts = { users: [], groups: [] };
@@ -45,11 +48,25 @@ export function checkRootfs(rootfs: Rootfs): void {
 
 /** Where users are looked up before the layers lie over each other: the topmost that names any. */
 async function layerWithAccounts(rootfs: Rootfs): Promise<string> {
-  if (rootfs.kind !== "overlay") return rootfs.kind === "directory" ? rootfs.path : "/";
+  if (rootfs.kind !== "overlay") return imageRoot(rootfs);
   const upper = rootfs.upper === undefined ? [] : [rootfs.upper.upperDir];
   for (const layer of [...upper, ...rootfs.lower]) {
     const file = await lstat(join(layer, "etc", "passwd")).catch(() => undefined);
     if (file !== undefined) return layer;
   }
-  return rootfs.lower[0] ?? "/";
+  return imageRoot(rootfs);
+}
+
+/** What the image shows, whatever was changed since. */
+function imageRoot(rootfs: Rootfs): string {
+  switch (rootfs.kind) {
+    case "directory":
+      return rootfs.path;
+    case "overlay":
+      return rootfs.lower[0] ?? "/";
+    case "block":
+      return "/";
+    default:
+      return rootfs satisfies never;
+  }
 }

@@ -1,5 +1,4 @@
-import { mkdirSync, rmSync } from "node:fs";
-import { readdir, readFile } from "node:fs/promises";
+import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { DriverContainerSpec } from "@longshore/core";
 import { replaceFile } from "../sandbox/sandbox-record.ts";
@@ -26,20 +25,29 @@ export function removeContainerRecord(sandboxDirectory: string, id: string): voi
 }
 
 /** All containers that were written down; a file that this program did not finish is none. */
-export async function readContainerRecords(
-  sandboxDirectory: string,
-): Promise<readonly DriverContainerSpec[]> {
-  const ids = await readdir(join(sandboxDirectory, "containers")).catch(() => []);
-  const texts = await Promise.all(
-    ids.map(async (id) => {
-      const path = join(containerDirectory(sandboxDirectory, id), recordName);
-      return readFile(path, "utf8").catch(() => undefined);
-    }),
+export function readContainerRecords(sandboxDirectory: string): readonly DriverContainerSpec[] {
+  const directory = join(sandboxDirectory, "containers");
+  // They lie in memory.
+  const ids = orMissing(() => readdirSync(directory)) ?? [];
+  const texts = ids.map((id) =>
+    orMissing(() =>
+      readFileSync(join(containerDirectory(sandboxDirectory, id), recordName), "utf8"),
+    ),
   );
   // It is this program's own file, in a directory that nobody else may write to.
   return texts
     .filter((text) => text !== undefined)
     .map((text) => decodeBytes(JSON.parse(text) as unknown) as DriverContainerSpec);
+}
+
+/** What is read, or `undefined` for what cannot be. */
+function orMissing<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch {
+    // It was not written, or is gone.
+    return undefined;
+  }
 }
 
 const bytesKey = "$base64";

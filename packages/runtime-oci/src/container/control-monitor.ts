@@ -27,18 +27,22 @@ export function controlMonitor(socket: Socket, directory: string): ControlledMon
   const mounted = Promise.withResolvers<Accounts | undefined>();
   const started = Promise.withResolvers<number | { readonly failure: string }>();
   const exit = Promise.withResolvers<DriverExit>();
+  let isOver = false;
   const connection = openConnection(socket, (type, body) => {
     if (type === "m") mounted.resolve(toAccounts(body));
     else if (type === "p") started.resolve(Number(body.toString("latin1")));
     else if (type === "f") started.resolve({ failure: body.toString() });
     else if (type === "x") {
       const record = parseExitRecord(body.toString());
+      isOver = true;
       if (record === undefined) exit.reject(monitorGone());
       else exit.resolve(record);
     }
   });
   for (const { promise } of [mounted, started, exit]) promise.catch(() => undefined);
   void connection.closed.then(async () => {
+    // All that can be known was told; a process that has ended was started.
+    if (isOver) return;
     const failure = await monitorFailure(directory);
     mounted.reject(failure);
     started.reject(failure);

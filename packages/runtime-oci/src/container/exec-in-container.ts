@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { rm, writeFile } from "node:fs/promises";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { DriverProcess, ProcessSpec } from "@longshore/core";
 import type { ContainerContext } from "./container-context.ts";
@@ -23,11 +23,12 @@ export async function execInContainer(
   const process = await execProcess(context, spec);
   const name = `exec-${randomBytes(8).toString("hex")}`;
   const file = join(context.directory, `${name}.json`);
-  await writeFile(file, JSON.stringify(process), { mode: 0o600 });
+  // Into memory.
+  writeFileSync(file, JSON.stringify(process), { mode: 0o600 });
   try {
     const words = [spec.tty ? "1" : ""];
     return await runInMonitor(context, { type: "X", name, spec, words }, options);
   } finally {
-    if (signal?.aborted === true) await rm(file, { force: true });
+    if (signal?.aborted === true) rmSync(file, { force: true });
   }
 }

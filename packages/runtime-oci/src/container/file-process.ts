@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   LongshoreError,
@@ -7,6 +7,7 @@ import {
   type DriverProcess,
   type ErrorCode,
 } from "@longshore/core";
+import { hasCode } from "../has-code.ts";
 import type { Connection } from "../monitor/connection.ts";
 import { perlScript } from "../perl/perl-program.ts";
 import { collectText, perlError } from "../perl/perl-report.ts";
@@ -48,8 +49,7 @@ export interface FileProcesses {
 
 /** @param orders the connection that gives the container's monitor orders */
 export function fileProcesses(context: ContainerContext, orders: Connection): FileProcesses {
-  const identity = readIdentity(context.directory);
-  identity.catch(() => undefined);
+  let identity: readonly string[] | undefined;
 
   const processes: FileProcesses = {
     async start({ program, words }, { signal, stdin = false } = {}) {
@@ -58,7 +58,8 @@ export function fileProcesses(context: ContainerContext, orders: Connection): Fi
       const { text, table } = perlScript(program);
       const name = `exec-${randomBytes(8).toString("hex")}`;
       const request = { type: "F", name, spec: { stdin, tty: false } } as const;
-      const all = [text, table, ...(await identity), ...words];
+      identity ??= readIdentity(context.directory);
+      const all = [text, table, ...identity, ...words];
       return runInMonitor(context, { ...request, words: all }, { signal, orders });
     },
     async output(order, options) {
@@ -131,14 +132,23 @@ async function outputOf(
 }
 
 /** Who the container's first process was started as: user, groups and capabilities, as the program takes them. */
-async function readIdentity(directory: string): Promise<readonly string[]> {
-  // This program wrote it.
-  const text = await readFile(join(directory, "config.json"), "utf8");
-  const { process } = JSON.parse(text) as OciSpec;
+function readIdentity(directory: string): readonly string[] {
+  // This program wrote it, into memory.
+  const { process } = JSON.parse(readConfiguration(directory)) as OciSpec;
   const { uid, gid, additionalGids } = process.user;
   const mask = capabilityMask(process.capabilities.effective);
   const halves = [mask & 0xff_ff_ff_ffn, mask >> 32n];
   return [String(uid), String(gid), additionalGids.join(","), ...halves.map(String)];
+}
+
+/** @throws {LongshoreError} `SANDBOX_INVALID_STATE` when the container is gone */
+function readConfiguration(directory: string): string {
+  try {
+    return readFileSync(join(directory, "config.json"), "utf8");
+  } catch (cause) {
+    if (!hasCode(cause, "ENOENT", "ENOTDIR")) throw cause;
+    throw new LongshoreError("SANDBOX_INVALID_STATE", "The container has ended.", { cause });
+  }
 }
 
 /** @throws {LongshoreError} `VALIDATION_ERROR` */

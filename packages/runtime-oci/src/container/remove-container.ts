@@ -1,11 +1,12 @@
-import { readdirSync, rmSync } from "node:fs";
+import { readdirSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { release } from "../cgroup/release.ts";
+import { hasCode } from "../has-code.ts";
 import { isRootless, runtimeState } from "../sandbox/sandbox-context.ts";
 import { endUnwatched } from "./end-unwatched.ts";
 import type { ContainerContext } from "./container-context.ts";
 import { removeContainerRecord } from "./container-record.ts";
-import { removeSharedRoot, sharedRoot } from "./shared-roots.ts";
+import { removeSharedRoot, rootName, sharedRoot } from "./shared-roots.ts";
 
 /**
  * Takes away what is left of a container whose monitor has ended: processes, mounts, cgroups, the OCI runtime's notes. What
@@ -16,10 +17,12 @@ export async function removeContainer(context: ContainerContext): Promise<void> 
   const { runtime } = sandbox;
   const { id } = spec;
   // Of a sandbox that nobody knows any more it is not known either whether it had a user namespace.
-  const directories = isRootless(runtime) ? [directory] : [directory, sharedRoot(id)];
+  const directories = isRootless(runtime)
+    ? [directory]
+    : [directory, sharedRoot(id)].filter(isHeld);
   await release({ runtime, cgroup, directories });
   await endUnwatched(context);
-  if (!isRootless(runtime)) await removeSharedRoot(id);
+  if (!isRootless(runtime)) removeSharedRoot(id);
   // The OCI runtime's own `delete` does no more, as there are no hooks, and would take tens of milliseconds.
   removeNotes(runtimeState(sandbox), id);
   sandbox.pids.delete(id);
@@ -37,5 +40,15 @@ function removeNotes(directory: string, id: string): void {
   }
   for (const name of names.filter((each) => each === id || each.startsWith(`${id}_`))) {
     rmSync(join(directory, name), { recursive: true, force: true });
+  }
+}
+
+/** Whether a root filesystem may be mounted there: the kernel lets no mount point go, and looks for no other one then. */
+function isHeld(directory: string): boolean {
+  try {
+    rmdirSync(join(directory, rootName));
+    return false;
+  } catch (error) {
+    return !hasCode(error, "ENOENT");
   }
 }

@@ -1,4 +1,5 @@
-import { chmod, chown, mkdir, rmdir } from "node:fs/promises";
+import { rmdirSync } from "node:fs";
+import { chmod, chown, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { hasCode } from "../has-code.ts";
 import type { SandboxUsers } from "../sandbox/user-namespace.ts";
@@ -32,16 +33,16 @@ export async function makeSharedRoot(
   await chmod(directory, 0o710);
 }
 
-/** Removes the empty directory; one that is gone is no error. */
-export async function removeSharedRoot(containerId: string): Promise<void> {
+/** Removes the directory, whose mount point is empty; one that is gone is no error. */
+export function removeSharedRoot(containerId: string): void {
   const directory = sharedRoot(containerId);
   try {
     // Most containers have none, which this tells at once.
-    await rmdir(directory);
+    rmdirSync(directory);
   } catch (error) {
     if (hasCode(error, "ENOENT")) return;
     if (!hasCode(error, "ENOTEMPTY")) throw error;
-    await rmdir(join(directory, rootName));
-    await rmdir(directory);
+    rmdirSync(join(directory, rootName));
+    rmdirSync(directory);
   }
 }

@@ -1,5 +1,6 @@
 import { monitorProgram } from "./monitor-program.ts";
 import { releaseProgram } from "./release-program.ts";
+import { runtimeCopy } from "./runtime-copy.ts";
 import { initProgram, sandboxProgram } from "./sandbox-program.ts";
 
 /** Programs that the helper knows by name. */
@@ -20,17 +21,18 @@ const programs: Readonly<Record<HelperProgram | "init", string>> = {
  * program and its arguments, parted by NUL. The monitor takes the connection for its orders. All others print their result to
  * it, or what failed as they do alone; `ok` at the end tells the one from the other.
  *
- * Arguments: path of the socket, whose directory is for its user alone. File 3 is a connection to who started it: it says
- * `ready` there, and ends when that is closed.
+ * Arguments: path of the socket, whose directory is for its user alone, and path of the OCI runtime. File 3 is a connection to
+ * who started it: it says `ready` there, and ends when that is closed.
  */
 export const helperProgram: string = String.raw`
-my ($path) = @ARGV;
+my ($path, $runtime) = @ARGV;
 $0 = "longshore-helper";
 umask 077;
 chdir "/";
+${runtimeCopy}
 BEGIN { no strict "refs";
   for my $package (qw(${Object.keys(programs).join(" ")})) {
-    *{"${"$"}{package}::$_"} = \&{"main::$_"} for qw(fail leave call later unblock slurp spew); } }
+    *{"${"$"}{package}::$_"} = \&{"main::$_"} for qw(fail leave call later unblock slurp spew runtime_copy); } }
 ${Object.entries(programs)
   .map(([name, text]) => `{ package ${name}; sub run { ${text} } }\n`)
   .join("")}
@@ -42,6 +44,7 @@ listen($listener, 4_096) or fail("listen");
 open(STDIN, "<", "/dev/null");
 $SIG{$_} = "IGNORE" for qw(PIPE CHLD HUP INT TERM);
 syswrite($starter, "ready");
+copy_runtime($runtime);
 while (1) {
   my $read = "";
   vec($read, fileno $_, 1) = 1 for $listener, $starter;

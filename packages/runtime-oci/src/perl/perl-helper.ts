@@ -35,6 +35,8 @@ export interface PerlHelper {
 
 export interface PerlHelperOptions {
   readonly perl: string;
+  /** Path of the OCI runtime of which it keeps a copy; none when empty */
+  readonly runtime: string;
   /** Exists, and is for this user alone */
   readonly stateDirectory: string;
   readonly life: DriverLife;
@@ -50,14 +52,15 @@ const maxAttempts = 5;
 const readyWord = "ready";
 const startedLetter = "s".codePointAt(0);
 
-export function perlHelper({ perl, stateDirectory, life }: PerlHelperOptions): PerlHelper {
+export function perlHelper(options: PerlHelperOptions): PerlHelper {
+  const { perl, runtime, stateDirectory, life } = options;
   let current: Promise<Helper> | undefined;
 
   async function start(): Promise<Helper> {
     const socketName = `helper-${process.pid}-${randomBytes(6).toString("hex")}.sock`;
     const path = join(stateDirectory, socketName);
     const { text, table } = perlScript(helperProgram);
-    const child = spawn(perl, perlArguments(starterProgram, [perl, "-", table, path]), {
+    const child = spawn(perl, perlArguments(starterProgram, [perl, "-", table, path, runtime]), {
       cwd: "/",
       detached: true,
       stdio: ["pipe", "ignore", "pipe", "pipe"],
@@ -118,16 +121,18 @@ export function perlHelper({ perl, stateDirectory, life }: PerlHelperOptions): P
     const body = Buffer.from([program, ...args].join("\0"));
     const head = Buffer.alloc(4);
     head.writeUInt32BE(body.length);
+    const request = Buffer.concat([head, body]);
     for (let attempt = 1; attempt <= maxAttempts; attempt += 1) {
       const asked = getHelper();
       const { socketName, end } = await asked;
       try {
         const socket = await connectIn(stateDirectory, socketName).catch(() => undefined);
+        // Nobody reads it before it is said that a process began.
+        socket?.write(request);
         const answer = socket === undefined ? undefined : await firstChunk(socket);
         if (socket !== undefined && answer !== undefined) {
           if (answer[0] !== startedLetter) throw perlError(what, answer.subarray(1).toString());
           if (answer.length > 1) socket.unshift(answer.subarray(1));
-          socket.write(Buffer.concat([head, body]));
           return socket;
         }
         // It died; whoever did not say that it began has done nothing.

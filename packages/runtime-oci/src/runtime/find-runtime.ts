@@ -69,7 +69,13 @@ export async function openRuntime(options: OpenRuntimeOptions): Promise<RuntimeC
   return {
     life,
     perl,
-    helper: perlHelper({ perl, stateDirectory, life }),
+    helper: perlHelper({
+      perl,
+      // Nothing enters what has a kernel of its own, and runsc starts itself again by the path it was found at.
+      runtime: kind.hasOwnKernel ? "" : binary,
+      stateDirectory,
+      life,
+    }),
     name,
     kind,
     binary,

@@ -78,7 +78,7 @@ async function recoverSandbox(
   }
   await writeSandboxRecord(runtime.stateDirectory, record);
   const containers = new Map<string, DriverContainer>();
-  for (const container of await readContainerRecords(spec.directory)) {
+  for (const container of readContainerRecords(spec.directory)) {
     containers.set(container.id, await recoverContainer(context, container));
   }
   return { sandbox: driverSandbox(context, init === "none" ? undefined : init), containers };
@@ -99,7 +99,7 @@ async function findInit(
   }
   const held = ipc !== "node" ? "ipc" : network !== "node" ? "uts" : undefined;
   if (held === undefined) return "none";
-  const mounts = await mountedPaths([join(spec.directory, "ns")]);
+  const mounts = mountedPaths([join(spec.directory, "ns")]);
   return mounts.some((path) => path.endsWith(`/${held}`)) ? "none" : "gone";
 }
 

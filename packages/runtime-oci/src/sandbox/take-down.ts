@@ -25,7 +25,7 @@ export async function takeDown(
   tell: TellProblem = () => undefined,
 ): Promise<void> {
   const { runtime, spec, cgroup } = context;
-  const containers = await readContainerRecords(spec.directory);
+  const containers = readContainerRecords(spec.directory);
   await Promise.all(
     containers.map(async (container) => {
       const its = containerContext(context, container);

@@ -4,7 +4,7 @@ import { bind, defaultMounts } from "./default-mounts.ts";
 import { sortMounts } from "./mount-order.ts";
 import type { ContainerNamespaces } from "./namespaces.ts";
 import type { OciLinux, OciMount } from "./oci-spec.ts";
-import { resolveTarget, userMounts } from "./user-mounts.ts";
+import { resolveTargetsIn, userMounts } from "./user-mounts.ts";
 
 /** All mounts of a container, parents first, and what they need of its root. */
 export interface ContainerMounts {
@@ -48,17 +48,15 @@ async function sandboxFiles(input: ContainerSpecInput): Promise<readonly OciMoun
   const { files, rootPath, config } = input;
   const access = config.linux?.securityContext?.readonlyRootfs === true ? "ro" : "rw";
   const options = ["rbind", "rprivate", "nosuid", "nodev", "noexec"];
-  const targets = {
-    "/etc/hosts": files.hosts,
-    "/etc/resolv.conf": files.resolvConf,
-    "/etc/hostname": files.hostname,
-  };
-  const bindAt = async (source: string, path: string): Promise<OciMount> =>
-    bind(source, await resolveTarget("rootfs", rootPath, path), [...options, access]);
-  const mounts = await Promise.all(
-    Object.entries(targets).flatMap(([path, source]) =>
-      source === undefined ? [] : [bindAt(source, path)],
-    ),
+  const sources = Object.entries({
+    hosts: files.hosts,
+    "resolv.conf": files.resolvConf,
+    hostname: files.hostname,
+  }).flatMap(([name, source]) => (source === undefined ? [] : [{ name, source }]));
+  const names = sources.map(({ name }) => name);
+  const targets = await resolveTargetsIn({ field: "rootfs", rootPath }, "/etc", names);
+  const mounts = sources.map(({ name, source }, index) =>
+    bind(source, targets[index] ?? `/etc/${name}`, [...options, access]),
   );
   if (files.shm !== undefined) mounts.push(bind(files.shm, "/dev/shm", [...options, "rw"]));
   return mounts;

@@ -68,7 +68,8 @@ export function processEnvironment(
  */
 export async function checkWorkingDirectory(path: string, rootPath: string): Promise<string> {
   const directory = parseContainerPath("workingDir", path === "" ? "/" : path);
-  await using entry = await openInRoot(rootPath, directory);
+  if (directory === "/") return directory;
+  using entry = await openInRoot(rootPath, directory);
   if ([directory, entry.path].some((place) => isWithin("/proc", place))) {
     throw invalid("workingDir", `A process cannot start in ${JSON.stringify(path.slice(0, 256))}.`);
   }

@@ -4,7 +4,7 @@ import { isWithin, parseContainerPath } from "./container-path.ts";
 import type { HostFacts } from "./host-facts.ts";
 import { parseMountInfo, type MountInfo } from "./mount-info.ts";
 import type { OciIdMapping, OciMount } from "./oci-spec.ts";
-import { openInRoot } from "./open-in-root.ts";
+import { openInRoot, pathsInRoot } from "./open-in-root.ts";
 import { invalid, unsupported } from "./spec-error.ts";
 
 const maxMounts = 4_096;
@@ -56,19 +56,35 @@ export async function userMounts(
  *
  * @throws {LongshoreError} `VALIDATION_ERROR`
  */
-export async function resolveTarget(
-  field: string,
-  rootPath: string,
-  path: string,
-): Promise<string> {
+async function resolveTarget(field: string, rootPath: string, path: string): Promise<string> {
   const wanted = parseContainerPath(field, path);
-  await using entry = await openInRoot(rootPath, wanted);
+  using entry = await openInRoot(rootPath, wanted);
+  return allowed(field, { wanted, path: entry.path });
+}
+
+/** {@link resolveTarget} for names in a directory of the root filesystem. */
+export async function resolveTargetsIn(
+  { field, rootPath }: { readonly field: string; readonly rootPath: string },
+  directory: string,
+  names: readonly string[],
+): Promise<readonly string[]> {
+  const paths = await pathsInRoot(rootPath, directory, names);
+  return paths.map((path, index) =>
+    allowed(field, { wanted: `${directory}/${names[index] ?? ""}`, path }),
+  );
+}
+
+/** The path that is mounted at, when something may be mounted there. */
+function allowed(
+  field: string,
+  { wanted, path }: { readonly wanted: string; readonly path: string },
+): string {
   const isRuntimes = isWithinAny(["/dev", "/sys"], wanted);
   const forbidden = isRuntimes ? ["/proc"] : ["/proc", "/dev", "/sys"];
-  if ([wanted, entry.path].some((target) => target === "/" || isWithinAny(forbidden, target))) {
-    throw invalid(field, `Nothing can be mounted at ${JSON.stringify(path.slice(0, 256))}.`);
+  if ([wanted, path].some((target) => target === "/" || isWithinAny(forbidden, target))) {
+    throw invalid(field, `Nothing can be mounted at ${JSON.stringify(wanted.slice(0, 256))}.`);
   }
-  return isRuntimes ? wanted : entry.path;
+  return isRuntimes ? wanted : path;
 }
 
 function isWithinAny(directories: readonly string[], path: string): boolean {

@@ -4,7 +4,7 @@ import { mkdir, realpath, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { openInRoot, readInRoot } from "../../src/spec/open-in-root.ts";
+import { openInRoot, pathsInRoot, readInRoot } from "../../src/spec/open-in-root.ts";
 import { tempDir, type TempDir } from "./temp-dir.ts";
 
 let place: TempDir;
@@ -33,7 +33,7 @@ describe("paths in a root filesystem", () => {
       "/a/file/x": "/a/file/x",
     };
     for (const [given, expected] of Object.entries(cases)) {
-      await using entry = await openInRoot(root, given);
+      using entry = await openInRoot(root, given);
       expect(entry.path).toBe(expected);
     }
     if (process.getuid?.() === 0) {
@@ -43,6 +43,24 @@ describe("paths in a root filesystem", () => {
         expect(execFileSync("perl", ["-e", command]).toString()).toBe("1");
       }
     }
+  });
+
+  it("lead, by name in a directory, where the whole path leads", async () => {
+    const names = ["file", "missing", "b", "up", "away"];
+    await mkdir(join(root, "a/b"), { recursive: true });
+    await writeFile(join(root, "a/file"), "");
+    await symlink("/a", join(root, "abs"));
+    await symlink("../a/file", join(root, "a/up"));
+    await symlink("/missing/../a", join(root, "a/away"));
+    for (const directory of ["/a", "/abs", "/missing", "/a/file"]) {
+      const whole: string[] = [];
+      for (const name of names) {
+        using entry = await openInRoot(root, `${directory}/${name}`);
+        whole.push(entry.path);
+      }
+      expect(await pathsInRoot(root, directory, names)).toEqual(whole);
+    }
+    expect(await pathsInRoot(root, "/a", ["up", "missing"])).toEqual(["/a/file", "/a/missing"]);
   });
 
   it("never lead out of it, whatever links there are", async () => {
@@ -59,9 +77,9 @@ describe("paths in a root filesystem", () => {
           await symlink(text, join(tree.path, directory, link)).catch(ignoreExisting);
         }
         try {
-          await using entry = await openInRoot(tree.path, `/${steps.join("/")}`);
+          using entry = await openInRoot(tree.path, `/${steps.join("/")}`);
           // What exists is there without links; what does not is named below something that is.
-          if (entry.handle === undefined) return;
+          if (entry.fd === undefined) return;
           expect(await realpath(join(tree.path, entry.path))).toBe(
             entry.path === "/" ? tree.path : join(tree.path, entry.path),
           );

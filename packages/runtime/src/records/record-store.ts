@@ -1,9 +1,10 @@
-import { mkdir, readdir, readFile, unlink, writeFile } from "node:fs/promises";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { readdir, readFile, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { LongshoreError, type Logger } from "@longshore/core";
 import { decodeContainer, encodeContainer, type ContainerRecord } from "./container-record.ts";
 import { hasCode } from "./fs-error.ts";
-import { removeTree } from "./remove-tree.ts";
+import { removeKnown, removeTree, type KnownContent } from "./remove-tree.ts";
 import { decodeSandbox, encodeSandbox, type SandboxRecord } from "./sandbox-record.ts";
 import { syncDirectory, writeDurably } from "./write-durably.ts";
 
@@ -52,12 +53,13 @@ const recordName = "record.json";
 /** Beside a sandbox's record, and empty: whatever the record says, the sandbox is no longer ready */
 const stoppingName = "stopping";
 const driverName = "driver";
+const containersName = "containers";
 /** Whoever a container's root is mapped to must get through to its own files; the records are for nobody else. */
 const mode = 0o711;
 
 export function recordStore(directory: string, logger: Logger): RecordStore {
   const sandbox = (id: string): string => join(directory, id);
-  const containers = (id: string): string => join(sandbox(id), "containers");
+  const containers = (id: string): string => join(sandbox(id), containersName);
   const container = (sandboxId: string, id: string): string => join(containers(sandboxId), id);
 
   async function load(): Promise<StoredState> {
@@ -90,10 +92,10 @@ export function recordStore(directory: string, logger: Logger): RecordStore {
   return {
     load,
     async addSandbox(record) {
-      await mkdir(sandbox(record.id), { mode });
-      await mkdir(join(sandbox(record.id), driverName), { mode });
-      await mkdir(containers(record.id), { mode });
-      await writeFile(join(sandbox(record.id), recordName), encodeSandbox(record), { mode: 0o600 });
+      mkdirSync(sandbox(record.id), { mode });
+      mkdirSync(join(sandbox(record.id), driverName), { mode });
+      mkdirSync(containers(record.id), { mode });
+      writeFileSync(join(sandbox(record.id), recordName), encodeSandbox(record), { mode: 0o600 });
     },
     async writeSandbox(record) {
       await writeDurably(join(sandbox(record.id), recordName), encodeSandbox(record));
@@ -101,11 +103,13 @@ export function recordStore(directory: string, logger: Logger): RecordStore {
       // Its directory was made without waiting.
       await syncDirectory(directory);
     },
-    noteStopping: (id) => writeFile(join(sandbox(id), stoppingName), "", { mode: 0o600 }),
-    removeSandbox: (id) => remove(sandbox(id)),
+    async noteStopping(id) {
+      writeFileSync(join(sandbox(id), stoppingName), "", { mode: 0o600 });
+    },
+    removeSandbox: (id) => remove(sandbox(id), sandboxContent),
     async makeContainerDirectory(sandboxId, id) {
-      await mkdir(container(sandboxId, id), { mode });
-      await mkdir(join(container(sandboxId, id), driverName), { mode });
+      mkdirSync(container(sandboxId, id), { mode });
+      mkdirSync(join(container(sandboxId, id), driverName), { mode });
       await syncDirectory(containers(sandboxId));
     },
     writeContainer: (record) =>
@@ -113,17 +117,24 @@ export function recordStore(directory: string, logger: Logger): RecordStore {
         join(container(record.sandboxId, record.id), recordName),
         encodeContainer(record),
       ),
-    removeContainer: (sandboxId, id) => remove(container(sandboxId, id)),
+    removeContainer: (sandboxId, id) => remove(container(sandboxId, id), containerContent),
     sandboxDirectory: (id) => join(sandbox(id), driverName),
     containerDirectory: (sandboxId, id) => join(container(sandboxId, id), driverName),
   };
 }
 
+const sandboxContent: KnownContent = {
+  files: [stoppingName],
+  directories: [driverName, containersName],
+};
+const containerContent: KnownContent = { files: [], directories: [driverName] };
+
 /** The record goes first: what is left after a crash belongs to nobody, and is removed at the next start. */
-async function remove(path: string): Promise<void> {
+async function remove(path: string, content: KnownContent): Promise<void> {
   await unlink(join(path, recordName)).catch((error: unknown) => {
     if (!hasCode(error, "ENOENT", "ENOTDIR")) throw error;
   });
+  if (await removeKnown(path, content)) return;
   await removeTree(path);
 }
 

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
-import { realpath, rm } from "node:fs/promises";
+import { realpath, rm, rmdir, unlink } from "node:fs/promises";
+import { join } from "node:path";
 import { LongshoreError } from "@longshore/core";
 import { hasCode } from "./fs-error.ts";
 
@@ -23,6 +24,40 @@ export async function removeTree(path: string): Promise<void> {
     });
   }
   await rm(real, { recursive: true, force: true });
+}
+
+/** What a directory should have at its end, and nothing else. */
+export interface KnownContent {
+  readonly files: readonly string[];
+  /** Empty ones */
+  readonly directories: readonly string[];
+}
+
+/**
+ * Removes a directory that has only what is known, which takes no look at its content, nor at what is mounted: no directory
+ * goes that is a mount, or has anything in it.
+ *
+ * @returns whether it is gone
+ */
+export async function removeKnown(
+  path: string,
+  { files, directories }: KnownContent,
+): Promise<boolean> {
+  try {
+    await Promise.all([
+      ...files.map((name) => unlink(join(path, name)).catch(ignoreMissing)),
+      ...directories.map((name) => rmdir(join(path, name)).catch(ignoreMissing)),
+    ]);
+    await rmdir(path).catch(ignoreMissing);
+    return true;
+  } catch {
+    // Whoever looks closer says why.
+    return false;
+  }
+}
+
+function ignoreMissing(error: unknown): void {
+  if (!hasCode(error, "ENOENT")) throw error;
 }
 
 /** The fifth field of a line of `/proc/self/mountinfo` is the mount point; see proc_pid_mountinfo(5). */

@@ -1,6 +1,10 @@
 import { randomUUID } from "node:crypto";
-import { open, rename, rm } from "node:fs/promises";
+import { closeSync, fdatasync, fsync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { promisify } from "node:util";
+
+const syncData = promisify(fdatasync);
+const syncAll = promisify(fsync);
 
 /**
  * Puts a file in place of an older one: whoever reads sees the one or the other, whole, also after a power cut. Only its
@@ -9,26 +13,27 @@ import { dirname, join } from "node:path";
 export async function writeDurably(path: string, content: string): Promise<void> {
   const fresh = join(dirname(path), `.${randomUUID()}.tmp`);
   try {
-    const file = await open(fresh, "wx", 0o600);
+    // Only what waits for the disk is asked of another thread: asking takes longer than writing to the kernel's memory.
+    const file = openSync(fresh, "wx", 0o600);
     try {
-      await file.writeFile(content);
-      await file.datasync();
+      writeFileSync(file, content);
+      await syncData(file);
     } finally {
-      await file.close();
+      closeSync(file);
     }
-    await rename(fresh, path);
+    renameSync(fresh, path);
   } catch (error) {
-    await rm(fresh, { force: true });
+    rmSync(fresh, { force: true });
     throw error;
   }
 }
 
 /** Brings the names in a directory to the disk. */
 export async function syncDirectory(path: string): Promise<void> {
-  const handle = await open(path, "r");
+  const handle = openSync(path, "r");
   try {
-    await handle.sync();
+    await syncAll(handle);
   } finally {
-    await handle.close();
+    closeSync(handle);
   }
 }
