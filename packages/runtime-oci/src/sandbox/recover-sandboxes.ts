@@ -95,7 +95,7 @@ async function findInit(
   }
   if (runtime.kind.hasOwnKernel) {
     // Its own files in memory, which it has instead of namespaces.
-    return (await mountedPaths([spec.directory])).length > 0 ? "none" : "gone";
+    return mountedPaths([spec.directory]).length > 0 ? "none" : "gone";
   }
   const held = ipc !== "node" ? "ipc" : network !== "node" ? "uts" : undefined;
   if (held === undefined) return "none";
