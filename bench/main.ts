@@ -2,6 +2,7 @@ import { availableParallelism, loadavg } from "node:os";
 import { benchContainers } from "./containers.ts";
 import { benchEchoJobs } from "./echo-jobs.ts";
 import { benchEventBus } from "./event-bus.ts";
+import { benchHttpSubmits } from "./http-submits.ts";
 import { benchImages } from "./images.ts";
 import { benchJobFiles } from "./job-files.ts";
 import { benchMemoryGrowth } from "./memory-growth.ts";
@@ -13,6 +14,7 @@ const benchmarks: Readonly<Record<string, readonly [string, () => Promise<readon
   jobs: ["Echo jobs (ratio: against BullMQ in this run)", benchEchoJobs],
   stores: ["The life of a job in a store, without a worker", benchJobStores],
   files: ["Jobs as files", benchJobFiles],
+  http: ["Submits over HTTP, 64 connections", benchHttpSubmits],
   events: ["Event bus (ratio: bare eventemitter3 emit against this)", benchEventBus],
   image: ["Images (ratio: against the peer in this run)", benchImages],
   containers: [

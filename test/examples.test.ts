@@ -46,6 +46,19 @@ describe("the examples", () => {
     expect(readme).toContain(`\`\`\`ts\n${source}\`\`\``);
   });
 
+  it("polling-worker takes a job from a master, and brings its result back", async () => {
+    const { stdout } = await runExample("examples/polling-worker/main.ts");
+    expect(stdout.split("\n")).toEqual([
+      "queued: The job was accepted.",
+      "assigned: The job was assigned to behind-nat.",
+      "running: The job runs on behind-nat.",
+      "greeting: thinking of Ada",
+      "completed: The job completed.",
+      "completed on behind-nat { greeting: 'Hello, Ada!' }",
+      "",
+    ]);
+  });
+
   it("worker-default.yaml says what the defaults are", async () => {
     const file = join(root, "examples/worker-default.yaml");
     const env = { PATH: process.env["PATH"] };

@@ -71,6 +71,10 @@ describe("longshore worker --http", () => {
       status: "completed",
       data: { echo: { a: 1 } },
     });
+    const shown = JSON.parse((await run("jobs", "show", "u1", ...at)).stdout) as object;
+    const atHome = await run("jobs", "show", "u1", "--home", join(cwd, "home"));
+    expect(Object.keys(shown)).toEqual(expect.arrayContaining(["job_id", "owner", "result"]));
+    expect(JSON.parse(atHome.stdout)).toMatchObject(shown);
     const client = createWorkerClient(url);
     const go = join(cwd, "go");
     await writeFile(go, "");

@@ -36,7 +36,10 @@ function createProgram(done: (exitCode: number) => void): Command {
   const jobsDir = new Option("--jobs-dir <dir>", "directory of job files").default("jobs");
   const resultsDir = new Option("--results-dir <dir>", "directory of results").default("results");
 
-  const url = new Option("--url <url>", "worker's HTTP API, e.g. http://127.0.0.1:9000");
+  const url = new Option(
+    "--url <url>",
+    "HTTP API of a worker or a master, e.g. http://127.0.0.1:9000",
+  );
   const tokenFile = new Option(
     "--token-file <file>",
     "file with the token for --url (default: what LONGSHORE_TOKEN holds)",
@@ -62,6 +65,11 @@ function createProgram(done: (exitCode: number) => void): Command {
     .option("--jobs-dir <dir>", "directory of job files (default: jobs)")
     .option("--results-dir <dir>", "directory of results (default: results)")
     .option("--http <address>", "serve the Worker HTTP API, e.g. on 127.0.0.1:9000")
+    .option("--poll <url>", "poll a master for jobs, instead of a jobs directory")
+    .option(
+      "--poll-token-file <file>",
+      "file with the token for --poll (default: what LONGSHORE_TOKEN holds)",
+    )
     .option("--max-concurrent <n>", "jobs that run at the same time", wholeNumber)
     .option("--log-level <level>", "trace, debug, info, warn or error")
     .option("--detect-only", "print what this worker could run, and exit")
@@ -73,7 +81,7 @@ function createProgram(done: (exitCode: number) => void): Command {
 
   program
     .command("submit")
-    .description("put a job into the jobs directory, or send it to a worker's --url")
+    .description("put a job into the jobs directory, or send it to the worker or master at --url")
     .argument("[file]", "job document, JSON or YAML; or use --operation")
     .option("--operation <name>", "what to do, e.g. system.echo")
     .option("--data <json>", "input of the operation")
@@ -91,6 +99,25 @@ function createProgram(done: (exitCode: number) => void): Command {
     .action(async (file: string | undefined, flags) => {
       const { submit } = await import("./commands/submit.ts");
       done(await submit(file, flags));
+    });
+
+  program
+    .command("master")
+    .description(
+      "keep jobs for workers that poll (longshore worker --poll), until SIGTERM or SIGINT",
+    )
+    .option("--listen <address>", "where clients and workers reach it", "127.0.0.1:9100")
+    .option("--store <file>", "job store (default: master.db in the home)")
+    .option("--token-file <file>", "tokens that clients and workers need; see longshore token")
+    .option("--cert-file <file>", "certificate, PEM; plain HTTP when absent")
+    .option("--key-file <file>", "private key of the certificate, PEM")
+    .option("--allow-unauthenticated", "listen on other hosts although nobody needs a token")
+    .option("--log-level <level>", "trace, debug, info, warn or error", "info")
+    .addOption(home)
+    .addOption(json)
+    .action(async (flags) => {
+      const { runMaster } = await import("./commands/master.ts");
+      done(await runMaster(flags));
     });
 
   addJobCommands(program, { home, json, url, tokenFile, jobsDir, done });

@@ -104,6 +104,8 @@ const reading: ReadonlySet<Operation[0]> = new Set<Operation[0]>([
   "get",
   "list",
   "count",
+  "countJobs",
+  "wasPruned",
   "readEvents",
 ]);
 

@@ -25,6 +25,7 @@ export function insertOperation(job: NewJob, nowMs: number): InsertOperation {
     job.documentDigest ?? null,
     JSON.stringify(document),
     keyOf(job, nowMs),
+    job.submittedBy ?? null,
   ];
 }
 
@@ -63,6 +64,7 @@ function newRecord(job: NewJob): JobRecord {
     acceptedAtMs: job.acceptedAtMs,
     source: job.source,
     documentDigest: job.documentDigest,
+    submittedBy: job.submittedBy,
     history: [],
     nextSequence: 0,
   };

@@ -27,7 +27,7 @@ export function insertJob(
   job: InsertOperation,
 ): InsertFinding | undefined {
   const [, jobId, attempt, owner, leaseExpiresAtMs, acceptedAtMs, operation, namespace] = job;
-  const [, , , , , , , , transport, sourceName, digest, document, key] = job;
+  const [, , , , , , , , transport, sourceName, digest, document, key, submittedBy] = job;
   const earlier = key === null ? undefined : liveKey(statements, jobId, key);
   if (earlier !== undefined && (earlier.payload_digest !== key?.[1] || earlier.result === null)) {
     return refusal(earlier);
@@ -50,6 +50,7 @@ export function insertJob(
     sourceName,
     digest,
     key?.[0] ?? null,
+    submittedBy,
   );
   let seq = Number(lastInsertRowid);
   const isKnown = Number(changes) === 0;

@@ -16,6 +16,7 @@ export interface JobRow {
   readonly source_transport: string | null;
   readonly source_name: string | null;
   readonly document_digest: string | null;
+  readonly submitted_by: string | null;
   readonly history: string | null;
   readonly checkpoint: string | null;
   readonly document: string;
@@ -25,7 +26,7 @@ export interface JobRow {
 /** The columns of {@link JobRow}, for a query over `jobs`. */
 export const jobRowSelect = `
   SELECT jobs.seq, job_id, state, attempt, owner, lease_expires_at, accepted_at, started_at, finished_at, not_before,
-    next_sequence, source_transport, source_name, document_digest, history, checkpoint, document, result
+    next_sequence, source_transport, source_name, document_digest, submitted_by, history, checkpoint, document, result
   FROM jobs JOIN documents USING (seq) LEFT JOIN results USING (seq)`;
 
 /** The record that a row stands for. The texts were written by this package. */
@@ -47,6 +48,7 @@ export function toRecord(row: JobRow): JobRecord {
         ? undefined
         : { transport: row.source_transport, name: row.source_name },
     documentDigest: row.document_digest ?? undefined,
+    submittedBy: row.submitted_by ?? undefined,
     history: result?.history ?? toHistory(row.history),
     nextSequence: row.next_sequence,
     checkpoint: row.checkpoint === null ? undefined : (JSON.parse(row.checkpoint) as unknown),

@@ -1,6 +1,6 @@
 import { LongshoreError, pageLimit, type JobPage, type JobQuery } from "@longshore/core";
 import { jobRowSelect, toRecord, type JobRow } from "./job-row.ts";
-import type { ListOperation } from "./operation.ts";
+import type { CountOperation, ListOperation } from "./operation.ts";
 
 /**
  * The query for one page of records, in the order in which they were stored.
@@ -9,15 +9,38 @@ import type { ListOperation } from "./operation.ts";
  */
 export function listOperation(query: JobQuery): ListOperation {
   const isOldestFirst = query.order === "oldest";
+  const { conditions, values } = conditionsOf(query);
+  if (query.cursor !== undefined) {
+    conditions.push(`jobs.seq ${isOldestFirst ? ">" : "<"} ?`);
+    values.push(parseCursor(query.cursor));
+  }
+  // One more than the page holds tells whether there is another page.
+  values.push(pageLimit(query) + 1);
+  const order = isOldestFirst ? "ASC" : "DESC";
+  const sql = `${jobRowSelect} ${where(conditions)} ORDER BY jobs.seq ${order} LIMIT ?`;
+  return ["list", sql, values];
+}
+
+/** The query for how many records there are. */
+export function countOperation(query: JobQuery): CountOperation {
+  const { conditions, values } = conditionsOf(query);
+  const documents = query.labels === undefined ? "" : "JOIN documents USING (seq)";
+  const sql = `SELECT namespace, operation, count(*) AS count FROM jobs ${documents} ${where(conditions)}
+    GROUP BY namespace, operation`;
+  return ["countJobs", sql, values];
+}
+
+function where(conditions: readonly string[]): string {
+  return conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`;
+}
+
+function conditionsOf(query: JobQuery): { conditions: string[]; values: (string | number)[] } {
   const conditions: string[] = [];
   const values: (string | number)[] = [];
-  const add = (condition: string, ...parameters: readonly (string | number)[]): void => {
+  const add = (condition: string, ...parameters: readonly string[]): void => {
     conditions.push(condition);
     values.push(...parameters);
   };
-  if (query.cursor !== undefined) {
-    add(`jobs.seq ${isOldestFirst ? ">" : "<"} ?`, parseCursor(query.cursor));
-  }
   if (query.states !== undefined) {
     add(`state IN (${query.states.map(() => "?").join(", ")})`, ...query.states);
   }
@@ -26,11 +49,7 @@ export function listOperation(query: JobQuery): ListOperation {
   for (const [key, value] of Object.entries(query.labels ?? {})) {
     add("document ->> ? = ?", `$.metadata.labels.${JSON.stringify(key)}`, value);
   }
-  // One more than the page holds tells whether there is another page.
-  values.push(pageLimit(query) + 1);
-  const where = conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`;
-  const order = isOldestFirst ? "ASC" : "DESC";
-  return ["list", `${jobRowSelect} ${where} ORDER BY jobs.seq ${order} LIMIT ?`, values];
+  return { conditions, values };
 }
 
 /** The page that the rows of {@link listOperation} make. */

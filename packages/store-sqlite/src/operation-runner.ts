@@ -1,4 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
+import type { JobCount } from "@longshore/core";
 import { insertJob, type JobTables } from "./insert-job.ts";
 import { keepEvent } from "./keep-event.ts";
 import { jobLocations } from "./job-locations.ts";
@@ -13,6 +14,9 @@ import type {
   StepOperation,
 } from "./operation.ts";
 import { prepareStatements } from "./statements.ts";
+
+/** As `storeRules.rememberedJobs` of core, which the thread does not load */
+const rememberedJobs = 100_000;
 
 /** Runs operations on a database; the caller holds the transaction around them. */
 export interface OperationRunner {
@@ -65,11 +69,13 @@ export function operationRunner(database: DatabaseSync): OperationRunner {
 
   function prune(finishedBeforeMs: number, limit: number): number {
     const rows = statements.pruneJobs.all(finishedBeforeMs, limit);
-    for (const { seq = null } of rows) {
+    for (const { seq = null, job_id: jobId = null } of rows) {
       statements.deleteDocument.run(seq);
       statements.deleteResult.run(seq);
       statements.deleteEvents.run(seq);
+      statements.rememberJob.run(jobId);
     }
+    if (rows.length > 0) statements.forgetJobs.run(rememberedJobs);
     return rows.length;
   }
 
@@ -109,6 +115,12 @@ export function operationRunner(database: DatabaseSync): OperationRunner {
         return statements.getJob.get(operation[1]) as JobRow | undefined;
       case "list":
         return database.prepare(operation[1]).all(...operation[2]) as unknown as readonly JobRow[];
+      case "countJobs":
+        return database
+          .prepare(operation[1])
+          .all(...operation[2]) as unknown as readonly JobCount[];
+      case "wasPruned":
+        return statements.wasPruned.get(operation[1]) !== undefined;
       case "event":
         return keepEvent(statements, operation);
       case "readEvents": {

@@ -1,4 +1,4 @@
-import type { JobState, storeRules } from "@longshore/core";
+import type { JobCount, JobState, storeRules } from "@longshore/core";
 import type { JobRow } from "./job-row.ts";
 
 /** What an insert of a job with an idempotency key needs besides the job. */
@@ -24,6 +24,7 @@ export type InsertOperation = readonly [
   documentDigest: string | null,
   document: string,
   key: KeyOfInsert | null,
+  submittedBy: string | null,
 ];
 
 /** A transition that changes nothing an index knows: the common one, and the cheap one. */
@@ -93,6 +94,13 @@ export type ListOperation = readonly [
   values: readonly (string | number)[],
 ];
 
+/** Like `list`; answers rows of {@link JobCount}. */
+export type CountOperation = readonly [
+  kind: "countJobs",
+  sql: string,
+  values: readonly (string | number)[],
+];
+
 /** An event to keep. The event is JSON. */
 export type EventOperation = readonly [
   kind: "event",
@@ -117,6 +125,8 @@ export type Operation =
   | readonly [kind: "pruneKeys", nowMs: number]
   | readonly [kind: "get", jobId: string]
   | ListOperation
+  | CountOperation
+  | readonly [kind: "wasPruned", jobId: string]
   | EventOperation
   | readonly [kind: "readEvents", jobId: string, afterSequence: number, limit: number]
   | readonly [kind: "count"];
@@ -159,6 +169,8 @@ export interface OutcomeOf {
   readonly get: JobRow | undefined;
   readonly list: readonly JobRow[];
   readonly count: readonly StateCount[];
+  readonly countJobs: readonly JobCount[];
+  readonly wasPruned: boolean;
   readonly event: undefined;
   /** Events as JSON */
   readonly readEvents: readonly string[];

@@ -50,6 +50,12 @@ const migrations: readonly string[] = [
     PRIMARY KEY (seq, sequence)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  ALTER TABLE jobs ADD COLUMN submitted_by TEXT;
+
+  -- Jobs that were there: the last of them, in the order in which they went.
+  CREATE TABLE pruned (id INTEGER PRIMARY KEY AUTOINCREMENT, job_id TEXT NOT NULL UNIQUE) STRICT;
+  `,
 ];
 
 /** The schema this release writes. */

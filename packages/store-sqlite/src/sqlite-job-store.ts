@@ -13,7 +13,7 @@ import {
 import { startCommitThread, type CommitThread } from "./commit-thread.ts";
 import { insertOperation, insertOutcome } from "./insert-call.ts";
 import { toRecord } from "./job-row.ts";
-import { listOperation, toPage } from "./list-jobs.ts";
+import { countOperation, listOperation, toPage } from "./list-jobs.ts";
 import { openDatabase } from "./open-database.ts";
 import type { ThreadData } from "./operation.ts";
 import { migrate, schemaVersion } from "./schema.ts";
@@ -90,6 +90,13 @@ export function sqliteJobStore(options: SqliteJobStoreOptions): JobStore {
         (rows) => toPage(query, rows),
       );
     },
+    count: async (query = {}, { signal } = {}) => {
+      signal?.throwIfAborted();
+      return thread.send(
+        () => countOperation(query),
+        (rows) => rows,
+      );
+    },
     countByState: () =>
       thread.send(
         () => ["count"],
@@ -132,6 +139,11 @@ export function sqliteJobStore(options: SqliteJobStoreOptions): JobStore {
         (rows) => rows.map(toRecord),
       ),
     prune: ({ finishedBeforeMs }) => prune(finishedBeforeMs),
+    wasPruned: (jobId) =>
+      thread.send(
+        () => ["wasPruned", jobId],
+        (wasPruned) => wasPruned,
+      ),
     [Symbol.asyncDispose]: () => thread.close(),
   };
 }

@@ -23,6 +23,9 @@ export interface Statements {
   readonly takenOverJob: StatementSync;
   readonly countByState: StatementSync;
   readonly pruneJobs: StatementSync;
+  readonly rememberJob: StatementSync;
+  readonly forgetJobs: StatementSync;
+  readonly wasPruned: StatementSync;
   readonly getKey: StatementSync;
   readonly putKey: StatementSync;
   readonly expireKey: StatementSync;
@@ -44,8 +47,8 @@ export function prepareStatements(database: DatabaseSync): Statements {
   return {
     insertJob: sql(`
       INSERT INTO jobs (state, finished_at, job_id, attempt, owner, lease_expires_at, accepted_at, operation, namespace,
-        source_transport, source_name, document_digest, idempotency_scope, next_sequence)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)
+        source_transport, source_name, document_digest, idempotency_scope, submitted_by, next_sequence)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)
       ON CONFLICT (job_id) DO NOTHING`),
     insertDocument: sql("INSERT OR REPLACE INTO documents (seq, document) VALUES (?, ?)"),
     insertResult: sql("INSERT OR REPLACE INTO results (seq, result) VALUES (?, ?)"),
@@ -87,7 +90,10 @@ export function prepareStatements(database: DatabaseSync): Statements {
       UNION ALL
       SELECT state, count(*) AS count FROM jobs INDEXED BY jobs_finished WHERE finished_at IS NOT NULL GROUP BY state`),
     pruneJobs: sql(`
-      DELETE FROM jobs WHERE seq IN (SELECT seq FROM jobs WHERE finished_at < ? LIMIT ?) RETURNING seq`),
+      DELETE FROM jobs WHERE seq IN (SELECT seq FROM jobs WHERE finished_at < ? LIMIT ?) RETURNING seq, job_id`),
+    rememberJob: sql("INSERT OR REPLACE INTO pruned (job_id) VALUES (?)"),
+    forgetJobs: sql("DELETE FROM pruned WHERE id <= (SELECT max(id) FROM pruned) - ?"),
+    wasPruned: sql("SELECT 1 FROM pruned WHERE job_id = ?"),
     getKey: sql(`
       SELECT idempotency.job_id, payload_digest, expires_at, state, result
       FROM idempotency JOIN jobs ON jobs.job_id = idempotency.job_id LEFT JOIN results USING (seq)

@@ -66,7 +66,7 @@ describe("opening a store", () => {
     expect(() => sqliteJobStore({ path })).toThrow(
       expect.objectContaining({
         code: "CONFIG_ERROR",
-        details: { path, version: 99, supported: 2 },
+        details: { path, version: 99, supported: 3 },
       }),
     );
     const after = new DatabaseSync(path);
@@ -74,6 +74,27 @@ describe("opening a store", () => {
       expect.objectContaining({ tables: 0 }),
     );
     after.close();
+  });
+
+  it("brings a file of an earlier release up to date, with the jobs in it", async () => {
+    await using directory = await createStoreDirectory();
+    const path = directory.file();
+    const job = sampleJob("w1");
+    {
+      await using store = sqliteJobStore({ path });
+      await store.insert(job);
+    }
+    const earlier = new DatabaseSync(path);
+    earlier.exec("ALTER TABLE jobs DROP COLUMN submitted_by");
+    earlier.exec("DROP TABLE pruned");
+    earlier.exec("PRAGMA user_version = 2");
+    earlier.close();
+    await using store = sqliteJobStore({ path });
+    const { jobId } = job.document;
+    expect(await store.get(jobId)).toMatchObject({ state: "queued", submittedBy: undefined });
+    expect(await store.wasPruned(jobId)).toBe(false);
+    await store.insert({ ...sampleJob("w1"), submittedBy: "token:ci" });
+    expect(await store.list()).toMatchObject({ records: [{ submittedBy: "token:ci" }, {}] });
   });
 
   it("says at once what cannot be opened", async () => {

@@ -83,6 +83,8 @@ export interface ApiRoute {
   /** Literal names and parameters, e.g. `"/jobs/{id}"`; a last `{name+}` takes the rest of the path */
   readonly path: string;
   readonly access: ApiAccess;
+  /** Larger bodies are refused, in bytes. @default what the server allows */
+  readonly maxBodyBytes?: number | undefined;
   readonly description: ApiDescription;
   handle(request: ApiRequest): Promise<ApiAnswer> | ApiAnswer;
 }

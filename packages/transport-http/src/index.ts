@@ -21,3 +21,13 @@ export { createToken, listTokens, revokeToken } from "./auth/token-file.ts";
 export type { CreateTokenOptions, TokenInfo } from "./auth/token-file.ts";
 export { HttpError, type HttpErrorOptions } from "./http-error.ts";
 export { prometheusMetrics, type PrometheusMetrics } from "./prometheus-metrics.ts";
+export { createMaster, type Master } from "./master/create-master.ts";
+export type { MasterOptions } from "./master/master-options.ts";
+export { httpPollingTransport } from "./polling/polling-transport.ts";
+export { pollingTransportOptions } from "./polling/polling-options.ts";
+export type {
+  PollingConfig,
+  PollingTransportOptions,
+  PollingWorker,
+} from "./polling/polling-options.ts";
+export { pollingMessages } from "./polling/messages.ts";

@@ -9,10 +9,7 @@ import { invalidFields } from "./invalid-fields.ts";
  *
  * @throws {LongshoreError} `INVALID_BODY`, `VALIDATION_ERROR` with `details.issues`
  */
-export async function parseBody<Schema extends z.ZodObject>(
-  schema: Schema,
-  request: ApiRequest,
-): Promise<z.infer<Schema>> {
+export async function parseBody<Body>(schema: z.ZodType<Body>, request: ApiRequest): Promise<Body> {
   const parsed = schema.safeParse((await readJson(request)) ?? {});
   if (parsed.success) return parsed.data;
   throw invalidFields(parsed.error);

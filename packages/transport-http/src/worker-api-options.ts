@@ -82,7 +82,9 @@ const defaults = {
 };
 
 /** @throws {RangeError} for a number that makes no sense */
-export function workerApiLimits(options: WorkerApiOptions): typeof defaults {
+export function workerApiLimits(
+  options: Pick<WorkerApiOptions, keyof typeof defaults>,
+): typeof defaults {
   const limits = { ...defaults };
   for (const name of Object.keys(defaults) as (keyof typeof defaults)[]) {
     const value = options[name];
@@ -112,7 +114,7 @@ export function checkDoors(
       { details: { host } },
     );
   }
-  const wantsCertificates = authenticators.some(({ name }) => name === "mtls");
+  const wantsCertificates = authenticators.some((one) => one.readsCertificates === true);
   if (wantsCertificates && tls?.clientCa === undefined) {
     throw new LongshoreError(
       "CONFIG_ERROR",

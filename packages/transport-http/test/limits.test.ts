@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { describe, expect, it, vi } from "vitest";
 import { post, serveWorker, wireJob } from "./fixtures/served-worker.ts";
 import { exchange, openSocket } from "./fixtures/sockets.ts";
@@ -40,6 +41,40 @@ describe("a client that sends too much", () => {
     expect(headers).toMatch(/^HTTP\/1\.1 431 /);
     const packed = await post(`${served.baseUrl}/jobs`, {}, { "content-encoding": "gzip" });
     expect(packed.status).toBe(415);
+  });
+});
+
+describe("a client whose request is not wanted", () => {
+  it("reads why, although it still sends", async () => {
+    await using served = await serveWorker();
+    const socket = openSocket(served.baseUrl);
+    const ended = once(socket, "close");
+    let received = "";
+    socket.on("data", (part: Buffer) => {
+      received += part.toString();
+    });
+    socket.write("POST /nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n");
+    const chunk = `10000\r\n${"x".repeat(65_536)}\r\n`;
+    for (let sent = 0; sent < 16; sent += 1) socket.write(chunk);
+    await once(socket, "end");
+    expect(received).toMatch(/^HTTP\/1\.1 404 [^]*"code":"NOT_FOUND"/);
+    socket.end();
+    await ended;
+  });
+
+  it("may go on with its connection when the body was short", async () => {
+    await using served = await serveWorker();
+    const answer = await exchange(
+      served.baseUrl,
+      "POST /nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 3\r\n\r\nabcGET /live HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
+    );
+    expect(answer).toMatch(/^HTTP\/1\.1 404 [^]*HTTP\/1\.1 200 /);
+  });
+
+  it("is answered like any other, also when it speaks no HTTP", async () => {
+    await using served = await serveWorker();
+    const answer = await exchange(served.baseUrl, "NONSENSE\r\n\r\n");
+    expect(answer).toMatch(/^HTTP\/1\.1 400 [^]*x-request-id: [^]*"code":"INVALID_BODY"/);
   });
 });
 

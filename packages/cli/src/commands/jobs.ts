@@ -14,6 +14,7 @@ import { requestCancel } from "@longshore/transport-file";
 import Table from "cli-table3";
 import { exitCodes } from "../exit-codes.ts";
 import { colourState, openTerminal } from "../terminal.ts";
+import { jobSummary } from "./job-summary.ts";
 import { toState } from "./to-state.ts";
 
 export interface HomeFlags {
@@ -116,16 +117,11 @@ function openStore({ home }: HomeFlags): JobStore {
   return sqliteJobStore({ path });
 }
 
-function summary(record: JobRecord) {
-  return {
-    job_id: record.jobId,
-    operation: record.document.operation,
-    state: record.state,
-    attempt: record.attempt,
-    owner: record.owner,
-    accepted_at: new Date(record.acceptedAtMs).toISOString(),
-    ...(record.finishedAtMs !== undefined && {
-      finished_at: new Date(record.finishedAtMs).toISOString(),
-    }),
-  };
+function summary({ document, acceptedAtMs, finishedAtMs, ...record }: JobRecord) {
+  return jobSummary({
+    ...record,
+    operation: document.operation,
+    acceptedAt: new Date(acceptedAtMs).toISOString(),
+    finishedAt: finishedAtMs === undefined ? undefined : new Date(finishedAtMs).toISOString(),
+  });
 }

@@ -62,11 +62,12 @@ export async function serveApi(
   }
 }
 
-function toAddress(listen: string): { readonly host: string; readonly port: number } {
+/** @throws {LongshoreError} `CONFIG_ERROR` */
+export function toAddress(listen: string): { readonly host: string; readonly port: number } {
   const colon = listen.lastIndexOf(":");
   const port = Number(listen.slice(colon + 1));
   if (port > 65_535) {
-    throw new LongshoreError("CONFIG_ERROR", `api.listen: there is no port ${port}.`);
+    throw new LongshoreError("CONFIG_ERROR", `${listen}: there is no port ${port}.`);
   }
   return { host: listen.slice(0, colon).replaceAll(/[[\]]/g, ""), port };
 }

@@ -21,6 +21,7 @@ import {
   type Logger,
   type Plugin,
   type SignatureVerifier,
+  type TransportConfig,
   type Worker,
   type WorkerConfig,
 } from "@longshore/core";
@@ -34,7 +35,9 @@ import { exitCodes } from "../exit-codes.ts";
 import { openTerminal } from "../terminal.ts";
 import { openLogger } from "../terminal-logger.ts";
 import { containerBackends, probeContainerRuntimes } from "./container/container-backends.ts";
+import { pollingPlugin } from "./polling-plugin.ts";
 import { readDoors, serveApi } from "./serve-api.ts";
+import { wantedTransports } from "./wanted-transports.ts";
 import { openWorkerContainers, wantsContainers } from "./container/worker-containers.ts";
 
 export interface WorkerFlags {
@@ -46,6 +49,8 @@ export interface WorkerFlags {
   readonly resultsDir?: string;
   readonly maxConcurrent?: number;
   readonly http?: string;
+  readonly poll?: string;
+  readonly pollTokenFile?: string;
   readonly logLevel?: string;
   readonly detectOnly?: boolean;
   readonly json?: boolean;
@@ -81,8 +86,8 @@ export async function runWorker(flags: WorkerFlags): Promise<number> {
     else terminal.print(JSON.stringify(report, null, 2));
     return exitCodes.ok;
   }
-  const { jobsDir } = flags;
-  return serve({ config, plugins, report, probes, logger, verifySignature, jobsDir });
+  const transports = wantedTransports(config, flags);
+  return serve({ config, plugins, report, probes, logger, verifySignature, transports });
 }
 
 async function serve(setup: {
@@ -92,9 +97,10 @@ async function serve(setup: {
   probes: readonly RuntimeProbe[];
   logger: Logger;
   verifySignature: SignatureVerifier | undefined;
-  jobsDir: string | undefined;
+  transports: readonly TransportConfig[];
 }): Promise<number> {
-  const { config, plugins, report, probes, logger, verifySignature, jobsDir = "jobs" } = setup;
+  const { config, report, probes, logger, verifySignature, transports } = setup;
+  const plugins = [...setup.plugins, pollingPlugin(config, report.capabilities, logger)];
   const { worker: settings, policy } = config;
   const doors = await readDoors(config);
   await using store = sqliteJobStore({
@@ -143,15 +149,7 @@ async function serve(setup: {
       taints: settings.taints,
       policy: audited,
       plugins: containers === undefined ? plugins : [...plugins, containers.plugin],
-      transports: config.transports ?? [
-        {
-          type: "file",
-          jobs_dir: jobsDir,
-          results_dir: settings.resultsDir,
-          lease_seconds: settings.leaseSeconds,
-          progress_file: true,
-        },
-      ],
+      transports,
       store,
       events,
       admission,

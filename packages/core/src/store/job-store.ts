@@ -32,6 +32,8 @@ export interface JobRecord {
   readonly source?: JobSource | undefined;
   /** sha256 of the document as it came in, hex */
   readonly documentDigest?: string | undefined;
+  /** Policy subject that submitted it, unless that is `anonymous` or a transport brought it */
+  readonly submittedBy?: string | undefined;
   /** Ended attempts, oldest first */
   readonly history: readonly AttemptRecord[];
   /** Next number for a `JobEvent` */
@@ -54,6 +56,7 @@ export interface NewJob {
   readonly documentDigest?: string | undefined;
   /** sha256 of the payload, hex; needed with an idempotency key */
   readonly payloadDigest?: string | undefined;
+  readonly submittedBy?: string | undefined;
 }
 
 export type InsertOutcome =
@@ -119,6 +122,13 @@ export interface JobPage {
   readonly nextCursor?: string | undefined;
 }
 
+/** How many jobs of one namespace and operation there are. */
+export interface JobCount {
+  readonly namespace: string;
+  readonly operation: string;
+  readonly count: number;
+}
+
 export interface RecoverOptions {
   /** Worker that takes the records over */
   readonly owner: string;
@@ -177,6 +187,15 @@ export interface JobStore extends AsyncDisposable {
    */
   list(query?: JobQuery, options?: Abortable): Promise<JobPage>;
 
+  /**
+   * How many jobs the query is about, whatever its page, by what a policy asks of a job. Looks at every job of the
+   * store.
+   */
+  count(
+    query?: Pick<JobQuery, "states" | "operation" | "namespace" | "labels">,
+    options?: Abortable,
+  ): Promise<readonly JobCount[]>;
+
   /** How many jobs are in each state; a state without jobs is 0. */
   countByState(): Promise<Readonly<Record<JobState, number>>>;
 
@@ -216,4 +235,7 @@ export interface JobStore extends AsyncDisposable {
 
   /** Deletes finished jobs and expired idempotency entries; returns how many jobs went. */
   prune(options: PruneOptions): Promise<number>;
+
+  /** Whether `prune` has deleted a job of that id: it tells of the last `storeRules.rememberedJobs` that went. */
+  wasPruned(jobId: string): Promise<boolean>;
 }

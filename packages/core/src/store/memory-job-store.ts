@@ -2,7 +2,7 @@ import { LongshoreError } from "../errors/longshore-error.ts";
 import { isTerminal, jobStates, type JobState } from "../job/job-state.ts";
 import { formatCursor, isMatch, pageLimit, parseCursor } from "./job-query.ts";
 import { memoryEvents } from "./memory-events.ts";
-import type { InsertOutcome, JobRecord, JobStore, NewJob } from "./job-store.ts";
+import type { InsertOutcome, JobCount, JobRecord, JobStore, NewJob } from "./job-store.ts";
 import {
   assertChange,
   assertFence,
@@ -10,6 +10,7 @@ import {
   decideIdempotency,
   idempotencyScope,
   jobExists,
+  rememberedJobs,
   storeClosed,
   type IdempotencyEntry,
 } from "./store-rules.ts";
@@ -28,12 +29,21 @@ export function memoryJobStore(options: MemoryJobStoreOptions = {}): JobStore {
   const records = new Map<string, JobRecord>();
   const events = memoryEvents();
   const keys = new Map<string, IdempotencyEntry>();
+  const pruned = new Set<string>();
   let isClosed = false;
 
   /** Runs a change at once, and reports it as a promise: callers see the order of their calls. */
   async function act<T>(change: () => T): Promise<T> {
     if (isClosed) throw storeClosed("memory");
     return change();
+  }
+
+  function remember(jobId: string): void {
+    pruned.delete(jobId);
+    pruned.add(jobId);
+    if (pruned.size <= rememberedJobs) return;
+    const [oldest] = pruned;
+    if (oldest !== undefined) pruned.delete(oldest);
   }
 
   function liveEntry(scope: string | undefined) {
@@ -123,6 +133,20 @@ export function memoryJobStore(options: MemoryJobStoreOptions = {}): JobStore {
             }),
         };
       }),
+    count: (query = {}, { signal } = {}) =>
+      act(() => {
+        signal?.throwIfAborted();
+        const counts = new Map<string, JobCount>();
+        for (const record of records.values()) {
+          if (!isMatch(record, query)) continue;
+          const { operation, metadata } = record.document;
+          const namespace = metadata?.namespace ?? "default";
+          const key = `${namespace}/${operation}`;
+          const { count } = counts.get(key) ?? { count: 0 };
+          counts.set(key, { namespace, operation, count: count + 1 });
+        }
+        return [...counts.values()];
+      }),
     countByState: () =>
       act(() => {
         const counts = emptyCounts();
@@ -200,6 +224,7 @@ export function memoryJobStore(options: MemoryJobStoreOptions = {}): JobStore {
           if ((record.finishedAtMs ?? Infinity) >= finishedBeforeMs) continue;
           records.delete(jobId);
           events.forget(jobId);
+          remember(jobId);
           count += 1;
         }
         for (const [scope, entry] of keys) {
@@ -207,6 +232,7 @@ export function memoryJobStore(options: MemoryJobStoreOptions = {}): JobStore {
         }
         return count;
       }),
+    wasPruned: (jobId) => act(() => pruned.has(jobId)),
     [Symbol.asyncDispose]() {
       isClosed = true;
       return Promise.resolve();
@@ -246,6 +272,7 @@ function newRecord(
     acceptedAtMs: job.acceptedAtMs,
     source: job.source,
     documentDigest: job.documentDigest,
+    submittedBy: job.submittedBy,
     history: earlier?.history ?? [],
     nextSequence: earlier?.nextSequence ?? 0,
     checkpoint: earlier?.checkpoint,

@@ -11,6 +11,9 @@ export interface IdempotencyEntry {
   readonly expiresAtMs: number;
 }
 
+/** Ids of pruned jobs that a store remembers at least. */
+export const rememberedJobs = 100_000;
+
 /** What decides whether a record may change. */
 export interface FencedRecord {
   readonly state: JobState;

@@ -48,8 +48,8 @@ interface AdmitOptions extends Abortable {
 
 /** Decides whether a valid document becomes a job of this worker. */
 export interface Intake {
-  /** Resolves when the job may be stored; throws what is wrong with it. */
-  admit(document: JobDocument, options: AdmitOptions): Promise<void>;
+  /** Resolves with the subject it is let in for when the job may be stored; throws what is wrong with it. */
+  admit(document: JobDocument, options: AdmitOptions): Promise<string>;
   /** The handler that runs a job, by its runtime mode and operation. */
   findHandler(document: JobDocument): Handler | undefined;
 }
@@ -136,6 +136,7 @@ export function createIntake(options: IntakeOptions): Intake {
       checkAdmission(document, rules);
       checkHandler(document);
       checkMatch(document);
+      return subject;
     },
   };
 

@@ -94,7 +94,7 @@ export function createSubmission(options: SubmissionOptions): Submission {
     { document, wire }: { document: JobDocument; wire?: WireDocument },
     { subject = options.localSubject, signal }: SubmitOptions = {},
   ): Promise<JobHandle> {
-    await intake.admit(document, { subject, wire, signal });
+    const submitter = await intake.admit(document, { subject, wire, signal });
     assertOpen();
     const { jobId } = document;
     arriving.add(jobId);
@@ -105,6 +105,7 @@ export function createSubmission(options: SubmissionOptions): Submission {
         owner: workerId,
         leaseExpiresAtMs: nowMs + leaseMs,
         acceptedAtMs: nowMs,
+        ...(submitter !== "anonymous" && { submittedBy: submitter }),
         ...(document.execution.idempotencyKey !== undefined && {
           payloadDigest: payloadDigest(document.operation, document.payload.data),
         }),

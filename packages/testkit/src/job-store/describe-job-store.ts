@@ -40,7 +40,10 @@ export function describeJobStoreConformance(name: string, options: JobStoreSuite
     };
 
     check("stores a job as queued and gives it back as it was", async (store) => {
-      const job = sampleJob(owner, { metadata: { namespace: "n", labels: { a: "b" } } });
+      const job = {
+        ...sampleJob(owner, { metadata: { namespace: "n", labels: { a: "b" } } }),
+        submittedBy: "token:ci",
+      };
       const outcome = await store.insert(job);
       expect(outcome.kind).toBe("accepted");
       const record = await store.get(job.document.jobId);
@@ -51,6 +54,7 @@ export function describeJobStoreConformance(name: string, options: JobStoreSuite
         owner,
         acceptedAtMs: job.acceptedAtMs,
         document: job.document,
+        submittedBy: "token:ci",
         history: [],
         nextSequence: 0,
       });

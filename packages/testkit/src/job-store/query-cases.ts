@@ -72,6 +72,28 @@ export function declareQueries(check: Check): void {
     });
   });
 
+  check("counts what was asked for, by namespace and operation", async (store) => {
+    const labels = { tier: "gold" };
+    for (const namespace of ["a", "a", "b"]) {
+      await store.insert(sampleJob(owner, { metadata: { namespace, labels } }));
+    }
+    await store.insert(sampleJob(owner, { operation: "test.odd" }));
+    await bring(store, sampleJob(owner), "failed");
+    const counts = async (query: Parameters<JobStore["count"]>[0]): Promise<readonly string[]> =>
+      (await store.count(query))
+        .map(({ namespace, operation, count }) => `${count} of ${namespace}/${operation}`)
+        .toSorted();
+    expect(await counts({})).toEqual([
+      "1 of b/test.sample",
+      "1 of default/test.odd",
+      "1 of default/test.sample",
+      "2 of a/test.sample",
+    ]);
+    expect(await counts({ states: ["failed"] })).toEqual(["1 of default/test.sample"]);
+    expect(await counts({ namespace: "a", labels })).toEqual(["2 of a/test.sample"]);
+    expect(await counts({ labels: { tier: "silver" } })).toEqual([]);
+  });
+
   check("prunes what ended before a time, and nothing else", async (store) => {
     const [old, recent, open] = [sampleJob(owner), sampleJob(owner), sampleJob(owner)];
     await store.insert(old);
@@ -82,7 +104,13 @@ export function declareQueries(check: Check): void {
     expect(await store.prune({ finishedBeforeMs: 2_000 })).toBe(1);
     expect(await store.get(old.document.jobId)).toBeUndefined();
     expect((await store.list()).records).toHaveLength(2);
+    const ids = [old, recent, open].map(({ document }) => document.jobId);
+    const wasPruned = await Promise.all([...ids, "nobody"].map((id) => store.wasPruned(id)));
+    expect(wasPruned).toEqual([true, false, false, false]);
     await store.insert(old);
+    await lead(store, old, { state: "completed", finishedAtMs: 1_000 });
+    expect(await store.prune({ finishedBeforeMs: 2_000 })).toBe(1);
+    expect(await store.wasPruned(old.document.jobId)).toBe(true);
   });
 }
 

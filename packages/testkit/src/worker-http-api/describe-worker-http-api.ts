@@ -5,7 +5,9 @@ import { declareEndings } from "./ending-cases.ts";
 import { declareErrors } from "./error-cases.ts";
 import { declareFiles } from "./file-cases.ts";
 import { declareJobs } from "./job-cases.ts";
+import { declareLists } from "./list-cases.ts";
 import { declareStreams } from "./stream-cases.ts";
+import { declareSubmits } from "./submit-cases.ts";
 import { declareWorker } from "./worker-cases.ts";
 
 /** Operations that the worker must have. Times of jobs are up to them. */
@@ -84,7 +86,9 @@ export function describeWorkerHttpApi(name: string, options: WorkerHttpApiSuiteO
         });
       };
       declareWorker(check);
+      declareSubmits(check);
       declareJobs(check);
+      declareLists(check);
       declareStreams(check);
       declareEndings(check);
       declareFiles(check);

@@ -14,7 +14,7 @@ export function declareEndings(check: DeclareApiCase): void {
     });
   });
 
-  check("cancelling a running job really ends it", async ({ api, operations, submit }) => {
+  check("cancelling a running job really ends it (F6)", async ({ api, operations, submit }) => {
     const jobId = await submit(operations.endless);
     await api.stream(`/jobs/${jobId}/events`, { count: 3 });
     const { status, json } = await api.call("POST", `/jobs/${jobId}/cancel`);
@@ -24,15 +24,40 @@ export function declareEndings(check: DeclareApiCase): void {
     expect(result.json).toMatchObject({ status: "cancelled", error: { code: "CANCELLED" } });
   });
 
-  check("cancelling a job that has ended tells its end", async ({ api, operations, submit }) => {
-    const jobId = await submit(operations.echo);
-    await api.call("GET", `/jobs/${jobId}/result?wait=30s`);
-    for (const method of ["DELETE", "DELETE"]) {
-      const { status, json } = await api.call(method, `/jobs/${jobId}`);
-      expect(status).toBe(200);
-      expect(json).toMatchObject({ state: "completed" });
-    }
-  });
+  check(
+    "cancelling a job that has ended tells its end, and changes nothing (F6)",
+    async ({ api, operations, submit }) => {
+      const jobId = await submit(operations.echo);
+      const before = await api.call("GET", `/jobs/${jobId}/result?wait=30s`);
+      for (const [method, path] of [
+        ["DELETE", ""],
+        ["DELETE", ""],
+        ["POST", "/cancel"],
+      ] as const) {
+        const { status, json } = await api.call(method, `/jobs/${jobId}${path}`);
+        expect(status).toBe(200);
+        expect(json).toMatchObject({ state: "completed" });
+        expect(json).not.toHaveProperty("note");
+      }
+      const after = await api.call("GET", `/jobs/${jobId}/result`);
+      expect(after.json).toEqual(before.json);
+    },
+  );
+
+  check(
+    "POST /jobs/{id}/cancel refuses a body that is not one",
+    async ({ api, operations, submit }) => {
+      const jobId = await submit(operations.endless);
+      const cancel = (body: unknown, headers = {}) =>
+        api.call("POST", `/jobs/${jobId}/cancel`, { body, headers });
+      expect((await cancel("{")).json).toMatchObject({ error: { code: "INVALID_BODY" } });
+      expect((await cancel({ reason: 7 })).status).toBe(400);
+      expect((await cancel({ force: "yes" })).status).toBe(400);
+      expect((await cancel("x", { "content-type": "text/plain" })).status).toBe(415);
+      expect((await api.call("GET", `/jobs/${jobId}`)).json["state"]).not.toMatch(/^cancel/);
+      expect([200, 202]).toContain((await api.call("DELETE", `/jobs/${jobId}`)).status);
+    },
+  );
 
   check(
     "a job that is not cancellable is 409, unless by force",

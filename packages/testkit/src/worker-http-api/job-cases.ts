@@ -1,130 +1,8 @@
 import { expect } from "vitest";
 import type { DeclareApiCase } from "./describe-worker-http-api.ts";
 
-/** Submitting, looking up and listing. */
+/** Looking up, results, and trying again. */
 export function declareJobs(check: DeclareApiCase): void {
-  check("POST /jobs takes a job in, which then runs", async ({ api, operations, newId }) => {
-    const jobId = newId();
-    const { status, json, headers } = await api.call("POST", "/jobs", {
-      body: {
-        version: "1.0",
-        job_id: jobId,
-        operation: operations.echo,
-        payload: { data: { n: 7 } },
-      },
-    });
-    expect(status).toBe(202);
-    expect(json).toMatchObject({ accepted: true, job_id: jobId, state: "queued" });
-    expect(headers.get("location")).toBe(`/jobs/${jobId}`);
-    expect(json["location"]).toBe(`/jobs/${jobId}`);
-    const result = await api.call("GET", `/jobs/${jobId}/result?wait=30s`);
-    expect(result.status).toBe(200);
-    expect(result.json).toMatchObject({
-      version: "1.0",
-      job_id: jobId,
-      status: "completed",
-      data: { echo: { n: 7 } },
-      execution_summary: { attempt: 1 },
-    });
-  });
-
-  check("POST /jobs takes YAML", async ({ api, operations, newId }) => {
-    const jobId = newId();
-    const { status } = await api.call("POST", "/api/v1/jobs", {
-      headers: { "content-type": "application/yaml" },
-      body: `version: "1.0"\njob_id: ${jobId}\noperation: ${operations.echo}\n`,
-    });
-    expect(status).toBe(202);
-  });
-
-  check("POST /jobs?wait answers with the result", async ({ api, operations, newId }) => {
-    const jobId = newId();
-    const { status, json } = await api.call("POST", "/jobs?wait=30s", {
-      body: { version: "1.0", job_id: jobId, operation: operations.echo, payload: { data: 1 } },
-    });
-    expect(status).toBe(200);
-    expect(json).toMatchObject({ job_id: jobId, status: "completed", data: { echo: 1 } });
-  });
-
-  check("POST /jobs?validate_only stores nothing", async ({ api, operations, newId }) => {
-    const jobId = newId();
-    const { status, json } = await api.call("POST", "/jobs?validate_only=true", {
-      body: { version: "1.0", job_id: jobId, operation: operations.echo, novel_field: 1 },
-    });
-    expect(status).toBe(200);
-    expect(json).toMatchObject({
-      job_id: jobId,
-      warnings: [expect.stringContaining("novel_field")],
-    });
-    expect((await api.call("GET", `/jobs/${jobId}`)).status).toBe(404);
-    const wrong = await api.call("POST", "/jobs?validate_only=true", {
-      body: { version: "1.0", job_id: jobId, operation: "nobody.does-this" },
-    });
-    expect(wrong.status).toBe(422);
-  });
-
-  check("an Idempotency-Key runs once", async ({ api, operations, newId }) => {
-    const key = `key-${newId()}`;
-    const submit = (operation: string, data: unknown) =>
-      api.call("POST", "/jobs", {
-        headers: { "idempotency-key": key },
-        body: { version: "1.0", job_id: newId(), operation, payload: { data } },
-      });
-    const first = await submit(operations.echo, 1);
-    expect(first.status).toBe(202);
-    const firstId = String(first.json["job_id"]);
-    expect((await api.call("GET", `/jobs/${firstId}/result?wait=30s`)).status).toBe(200);
-    const second = await submit(operations.echo, 1);
-    expect(second.status).toBe(200);
-    expect(second.json).toMatchObject({ accepted: true, deduplicated: true });
-    const copy = await api.call("GET", `/jobs/${String(second.json["job_id"])}/result`);
-    expect(copy.json).toMatchObject({ execution_summary: { deduplicated_from: firstId } });
-    const other = await submit(operations.echo, 2);
-    expect(other.status).toBe(422);
-    expect(other.json).toMatchObject({
-      accepted: false,
-      state: "rejected",
-      error: { code: "IDEMPOTENCY_KEY_REUSED" },
-    });
-  });
-
-  check("a key of a job that runs is 409 with that job", async ({ api, operations, newId }) => {
-    const key = `key-${newId()}`;
-    const submit = (jobId: string) =>
-      api.call("POST", "/jobs", {
-        headers: { "idempotency-key": key },
-        body: { version: "1.0", job_id: jobId, operation: operations.endless },
-      });
-    const jobId = newId();
-    expect((await submit(jobId)).status).toBe(202);
-    const second = await submit(newId());
-    expect(second.status).toBe(409);
-    expect(second.json).toMatchObject({ error: { code: "IDEMPOTENCY_IN_PROGRESS" } });
-    expect(second.text).toContain(jobId);
-    await api.call("DELETE", `/jobs/${jobId}`);
-  });
-
-  check("POST /jobs:batch answers for each job by itself", async ({ api, operations, newId }) => {
-    const [first, second] = [newId(), newId()];
-    const { status, json } = await api.call("POST", "/jobs:batch", {
-      body: {
-        jobs: [
-          { version: "1.0", job_id: first, operation: operations.echo },
-          { version: "1.0", job_id: newId(), operation: "NOT an operation" },
-          { version: "1.0", job_id: second, operation: operations.echo },
-          { version: "1.0", job_id: first, operation: operations.echo },
-        ],
-      },
-    });
-    expect(status).toBe(207);
-    expect(json["results"]).toMatchObject([
-      { status: 202, accepted: true, job_id: first },
-      { status: 400, accepted: false, error: { code: "VALIDATION_ERROR" } },
-      { status: 202, accepted: true, job_id: second },
-      { status: 409, accepted: false, error: { code: "JOB_ID_ALREADY_EXISTS" } },
-    ]);
-  });
-
   check("GET /jobs/{id} waits for the state to change", async ({ api, operations, submit }) => {
     const jobId = await submit(operations.endless);
     let etag = "";
@@ -147,38 +25,6 @@ export function declareJobs(check: DeclareApiCase): void {
       status: "cancelled",
       error: { code: "CANCELLED", message: "enough" },
     });
-  });
-
-  check("GET /jobs pages through what was asked for", async ({ api, operations, newId }) => {
-    const label = `l-${newId()}`;
-    const ids = [newId(), newId(), newId()];
-    for (const jobId of ids) {
-      await api.call("POST", "/jobs?wait=30s", {
-        body: {
-          version: "1.0",
-          job_id: jobId,
-          operation: operations.echo,
-          metadata: { labels: { run: label } },
-        },
-      });
-    }
-    const seen: string[] = [];
-    let cursor = "";
-    do {
-      const { status, json } = await api.call(
-        "GET",
-        `/jobs?label=${encodeURIComponent(`run=${label}`)}&state=completed&operation=${operations.echo}&order=oldest&limit=2${cursor}`,
-      );
-      expect(status).toBe(200);
-      const jobs = json["jobs"] as readonly Readonly<Record<string, unknown>>[];
-      for (const job of jobs) {
-        seen.push(String(job["job_id"]));
-        expect(job).not.toHaveProperty("stdout");
-      }
-      const next = json["next_cursor"];
-      cursor = typeof next === "string" ? `&cursor=${next}` : "";
-    } while (cursor !== "");
-    expect(seen).toEqual(ids);
   });
 
   check("GET /jobs/{id}/result is 409 while the job runs", async ({ api, operations, submit }) => {
@@ -215,6 +61,14 @@ export function declareJobs(check: DeclareApiCase): void {
     const retryId = String(json["job_id"]);
     expect(retryId).not.toBe(jobId);
     expect((await api.call("GET", `/jobs/${retryId}`)).json).toMatchObject({ retry_of: jobId });
+    const onwards = await api.call("POST", `/jobs/${jobId}/retry`, {
+      body: { reset_attempts: false },
+    });
+    expect(onwards.status).toBe(202);
+    const again = await api.call("GET", `/jobs/${String(onwards.json["job_id"])}`);
+    expect(again.json).toMatchObject({ attempt: 2, max_attempts: 2 });
+    const odd = await api.call("POST", `/jobs/${jobId}/retry`, { body: { reset_attempts: "no" } });
+    expect(odd.status).toBe(400);
     await api.call("DELETE", `/jobs/${runningId}`);
   });
 }

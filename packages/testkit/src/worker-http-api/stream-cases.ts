@@ -38,7 +38,34 @@ export function declareStreams(check: DeclareApiCase): void {
   });
 
   check(
-    "many readers see the same, and reading starts nothing",
+    "a job that nobody reads runs, and its whole story is there for who comes late (F21)",
+    async ({ api, operations, submit }) => {
+      const jobId = await submit(operations.echo);
+      expect((await api.call("GET", `/jobs/${jobId}/result?wait=30s`)).status).toBe(200);
+      const first = await api.stream(`/jobs/${jobId}/events`);
+      expect(await api.stream(`/jobs/${jobId}/events`)).toEqual(first);
+      expect(first.at(0)).toMatchObject({ id: "0", data: { phase: "queued" } });
+      const last = String(first.at(-2)?.id);
+      const rest = await api.stream(`/jobs/${jobId}/events`, {
+        headers: { "last-event-id": last },
+      });
+      expect(rest).toEqual(first.slice(-1));
+      const beyond = await api.stream(`/jobs/${jobId}/events?last_event_id=999999`);
+      expect(beyond).toEqual(first.slice(-1));
+    },
+  );
+
+  check("HEAD of a stream has its headers and ends", async ({ api, operations, submit }) => {
+    const jobId = await submit(operations.endless);
+    for (const path of ["events", "logs?follow=true"]) {
+      const head = await api.call("HEAD", `/jobs/${jobId}/${path}`);
+      expect(head).toMatchObject({ status: 200, text: "" });
+    }
+    await api.call("DELETE", `/jobs/${jobId}`);
+  });
+
+  check(
+    "many readers see the same, and reading starts nothing (F21)",
     async ({ api, operations, submit }) => {
       const jobId = await submit(operations.endless);
       const readers = Array.from({ length: 8 }, () => api.stream(`/jobs/${jobId}/events`));
@@ -61,8 +88,11 @@ export function declareStreams(check: DeclareApiCase): void {
       const text = await api.call("GET", `/jobs/${jobId}/logs?stream=stdout&tail=10`);
       expect(text.status).toBe(200);
       expect(text.headers.get("content-type")).toMatch(/^text\/plain/);
-      const lines = await api.stream(`/jobs/${jobId}/logs?follow=true`);
-      expect(lines.at(-1)).toMatchObject({ event: "done" });
+      for (const query of ["follow=true", "follow=true&stream=stderr&tail=1"]) {
+        const lines = await api.stream(`/jobs/${jobId}/logs?${query}`);
+        expect(lines.at(-1)).toMatchObject({ event: "done" });
+        expect(lines.slice(0, -1).filter(({ event }) => event !== "log")).toEqual([]);
+      }
     },
   );
 }

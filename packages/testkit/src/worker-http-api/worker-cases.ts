@@ -56,6 +56,17 @@ export function declareWorker(check: DeclareApiCase): void {
     }
   });
 
+  check("GET /health tells paths with ?verbose alone", async ({ api }) => {
+    expect((await api.call("GET", "/health")).json).toMatchObject({
+      jobs_path: null,
+      docker_root_dir: null,
+    });
+    const { status, json } = await api.call("GET", "/health?verbose=true");
+    expect(status).toBe(200);
+    expect(json["jobs_path"] === null || typeof json["jobs_path"] === "string").toBe(true);
+    expect((await api.call("GET", "/health?verbose=perhaps")).status).toBe(400);
+  });
+
   check("GET /live and GET /ready say yes", async ({ api }) => {
     expect((await api.call("GET", "/live")).status).toBe(200);
     expect((await api.call("GET", "/ready")).status).toBe(200);

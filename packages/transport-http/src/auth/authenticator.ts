@@ -16,6 +16,8 @@ export interface Credentials {
  */
 export interface Authenticator {
   readonly name: string;
+  /** Whether it looks at client certificates: then the server asks for them, and needs `tls.clientCa`. @default false */
+  readonly readsCertificates?: boolean | undefined;
   /** What `WWW-Authenticate` says of it */
   readonly challenge?: string | undefined;
   /** The policy subject; `undefined` when the request has no credentials of this kind */

@@ -8,6 +8,7 @@ const commonName = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$/;
 export function clientCertificates(): Authenticator {
   return {
     name: "mtls",
+    readsCertificates: true,
     async authenticate({ incoming: { socket } }) {
       if (!(socket instanceof TLSSocket)) return undefined;
       const certificate = socket.getPeerCertificate();

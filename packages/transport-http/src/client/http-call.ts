@@ -5,6 +5,8 @@ interface HttpCallOptions {
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Sent as JSON */
   readonly body?: unknown;
+  /** The same, as text */
+  readonly text?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Answers that are no errors besides those from 200 to 299 */
   readonly alsoGood?: readonly number[] | undefined;
@@ -32,17 +34,18 @@ export function httpCall(setup: HttpCallSetup): HttpCall {
 
   return async (target, options = {}) => {
     const { method = "GET", headers = {}, body, signal, alsoGood = [] } = options;
+    const text = options.text ?? (body === undefined ? undefined : JSON.stringify(body));
     signal?.throwIfAborted();
     let response: Response;
     try {
       response = await setup.fetch(`${root}${target}`, {
         method,
         headers: {
-          ...(body !== undefined && { "content-type": "application/json" }),
+          ...(text !== undefined && { "content-type": "application/json" }),
           ...(setup.token !== undefined && { authorization: `Bearer ${setup.token}` }),
           ...headers,
         },
-        ...(body !== undefined && { body: JSON.stringify(body) }),
+        ...(text !== undefined && { body: text }),
         ...(signal !== undefined && { signal }),
       });
     } catch (error) {
@@ -60,8 +63,8 @@ export function httpCall(setup: HttpCallSetup): HttpCall {
 /** The error that an answer carries, with its status in `details.status`. */
 async function toError(response: Response): Promise<LongshoreError> {
   const { status } = response;
-  const retryAfter = Number(response.headers.get("retry-after") ?? Number.NaN);
-  const retryAfterMs = Number.isFinite(retryAfter) ? { retryAfterMs: retryAfter * 1_000 } : {};
+  const waitMs = toWaitMs(response.headers.get("retry-after"));
+  const retryAfterMs = waitMs === undefined ? {} : { retryAfterMs: waitMs };
   try {
     const text = (await response.text()).slice(0, maxErrorLength);
     const value: unknown = JSON.parse(text);
@@ -82,4 +85,13 @@ async function toError(response: Response): Promise<LongshoreError> {
     retryable: status >= 500 || status === 429,
     ...retryAfterMs,
   });
+}
+
+/** `Retry-After` in milliseconds: seconds or a date, see RFC 9110 §10.2.3. */
+function toWaitMs(header: string | null): number | undefined {
+  if (header === null) return undefined;
+  const waitMs = /^\d{1,9}(\.\d+)?$/.test(header.trim())
+    ? Number(header) * 1_000
+    : Date.parse(header) - Date.now();
+  return Number.isFinite(waitMs) ? Math.max(0, waitMs) : undefined;
 }

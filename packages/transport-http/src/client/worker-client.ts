@@ -43,6 +43,16 @@ export interface ListJobsOptions extends Abortable {
   /** 1–500. @default 100 */
   readonly limit?: number | undefined;
   readonly cursor?: string | undefined;
+  /** Also count the jobs of all pages. @default false */
+  readonly total?: boolean | undefined;
+}
+
+export interface JobStatusPage {
+  readonly jobs: readonly JobStatus[];
+  /** Absent on the last page */
+  readonly nextCursor?: string | undefined;
+  /** Jobs of all pages, when it was asked for */
+  readonly total?: number | undefined;
 }
 
 export interface LogLine {
@@ -61,9 +71,7 @@ export interface WorkerClient {
   submitDocument(wire: object, options?: Abortable): Promise<SubmittedJob>;
   /** @throws {LongshoreError} `NOT_FOUND` */
   get(jobId: string, options?: Abortable): Promise<JobStatus>;
-  list(
-    options?: ListJobsOptions,
-  ): Promise<{ readonly jobs: readonly JobStatus[]; readonly nextCursor?: string | undefined }>;
+  list(options?: ListJobsOptions): Promise<JobStatusPage>;
   /** Waits until the job has ended, whatever its end. @throws {LongshoreError} `NOT_FOUND` */
   result(jobId: string, options?: Abortable): Promise<JobResult>;
   /** @throws {LongshoreError} `NOT_FOUND`, `NOT_CANCELLABLE` */
@@ -159,8 +167,13 @@ export function createWorkerClient(url: string, options: WorkerClientOptions = {
       const page = await json<{
         readonly jobs: readonly Readonly<Record<string, unknown>>[];
         readonly next_cursor?: string;
+        readonly total?: number;
       }>(`/jobs?${search.toString()}`, { signal });
-      return { jobs: page.jobs.map(toApiNames), nextCursor: page.next_cursor };
+      return {
+        jobs: page.jobs.map(toApiNames),
+        nextCursor: page.next_cursor,
+        total: page.total,
+      };
     },
     async result(jobId, { signal } = {}) {
       for (;;) {

@@ -1,5 +1,5 @@
 import { encodeJobEvent, type JobEvent, type JobRecord } from "@longshore/core";
-import type { ApiAnswer } from "../api-route.ts";
+import type { ApiAnswer, ApiBody } from "../api-route.ts";
 import { wireState } from "./wire-job.ts";
 
 /** One message of a server-sent event stream. */
@@ -10,13 +10,13 @@ export interface StreamMessage {
   readonly data: unknown;
 }
 
-/** How soon a client that lost its stream comes back */
-const reconnectMs = 1_000;
+/** First line of a stream: how soon a client that lost it comes back, in milliseconds. */
+export const streamStart = "retry: 1000\n\n";
 
 /** Nothing that a client sees, and a sign of life for everything between. */
 export const heartbeat = ": quiet\n\n";
 
-export function streamAnswer(body: AsyncIterable<string>): ApiAnswer {
+export function streamAnswer(body: ApiBody): ApiAnswer {
   return {
     status: 200,
     headers: {
@@ -24,13 +24,8 @@ export function streamAnswer(body: AsyncIterable<string>): ApiAnswer {
       // nginx holds streams back otherwise.
       "x-accel-buffering": "no",
     },
-    body: withRetry(body),
+    body,
   };
-}
-
-async function* withRetry(body: AsyncIterable<string>): AsyncGenerator<string, void, undefined> {
-  yield `retry: ${reconnectMs}\n\n`;
-  yield* body;
 }
 
 /** JSON has no line breaks of its own, so that each message's data is one line. */
@@ -39,21 +34,13 @@ export function streamMessage({ event, id, data }: StreamMessage): string {
   return `${idLine}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
 }
 
+/** An event of a job as a message. */
+export function eventMessage(event: JobEvent): string {
+  return streamMessage({ event: event.kind, id: event.sequence, data: encodeJobEvent(event) });
+}
+
 /** The last message: how the job stands, or that it is gone. */
 export function doneMessage(jobId: string, record: JobRecord | undefined): string {
   const state = record === undefined ? "not_found" : wireState(record);
   return streamMessage({ event: "done", data: { job_id: jobId, state } });
-}
-
-/** Events as messages; one that many readers are told is written once. */
-export function eventMessages(): (event: JobEvent) => string {
-  const written = new WeakMap<JobEvent, string>();
-  return (event) => {
-    const known = written.get(event);
-    if (known !== undefined) return known;
-    const { kind, sequence } = event;
-    const message = streamMessage({ event: kind, id: sequence, data: encodeJobEvent(event) });
-    written.set(event, message);
-    return message;
-  };
 }

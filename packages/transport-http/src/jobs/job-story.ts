@@ -1,24 +1,12 @@
-import {
-  isTerminal,
-  jobStates,
-  type JobEvent,
-  type JobRecord,
-  type JobStore,
-} from "@longshore/core";
+import { isTerminal, type JobEvent, type JobRecord } from "@longshore/core";
+import type { EventView } from "./event-page.ts";
+import { doneMessage, eventMessage, heartbeat, streamStart } from "./event-stream.ts";
 import type { JobFeed } from "./job-feed.ts";
-
-/** One thing that a reader of a job is told. */
-export type StoryPart =
-  | { readonly kind: "event"; readonly event: JobEvent }
-  /** Nothing has happened for a while */
-  | { readonly kind: "quiet" }
-  /** Nothing more will happen; without a record the job is gone */
-  | { readonly kind: "done"; readonly record: JobRecord | undefined };
 
 export interface StoryOptions {
   readonly jobId: string;
-  readonly store: JobStore;
   readonly feed: JobFeed;
+  readonly view: EventView;
   readonly afterSequence: number;
   /** How often a reader is told that nothing happens, in milliseconds */
   readonly quietMs: number;
@@ -29,53 +17,53 @@ export interface StoryOptions {
 const lastEventMs = 1_000;
 
 /**
- * Everything that happens to a job after a number, each event once and in order, until the job has ended or the signal
- * aborts. Nothing is buffered: a reader that takes its time reads the log later.
+ * Everything that happens to a job after a number as messages of a stream, each event once and in order, until the job
+ * has ended or the signal aborts. Nothing is buffered: a reader that takes its time is given the next page later.
  */
-export async function* jobStory(options: StoryOptions): AsyncGenerator<StoryPart, void, undefined> {
-  const { jobId, store, feed, quietMs, signal } = options;
+export async function* jobStory(
+  options: StoryOptions,
+): AsyncGenerator<Uint8Array | string, void, undefined> {
+  const { jobId, feed, view, quietMs, signal } = options;
+  using reader = feed.events.waiter(signal);
   let after = options.afterSequence;
-  /** Whether the job may have ended since it was last looked at */
-  let mayBeOver = true;
   let isLastAwaited = false;
-  let from: "shared" | "log" = "shared";
+  let toldAtMs = performance.now();
 
+  yield streamStart;
   while (!signal.aborted) {
-    const mark = feed.mark();
-    const events = await feed.read(after, from);
-    from = "shared";
-    for (const event of events) {
-      after = event.sequence;
-      mayBeOver = event.kind === "state" && isOver(event.phase);
-      yield { kind: "event", event };
+    const mark = reader.mark();
+    const page = await feed.page(after, view);
+    if (page !== undefined) {
+      after = page.lastSequence;
+      if (page.bytes.byteLength === 0) continue;
+      yield page.bytes;
+      toldAtMs = performance.now();
+      continue;
     }
-    if (events.length > 0) continue;
-    if (mayBeOver) {
-      const record = await store.get(jobId);
-      if (record === undefined) {
-        yield { kind: "done", record };
-        return;
+    const record = await feed.record();
+    if (record === undefined || isTerminal(record.state)) {
+      const isMissing = record !== undefined && record.nextSequence - 1 > after;
+      if (isMissing && !isLastAwaited) {
+        isLastAwaited = true;
+        const timer = setTimeout(reader.wake, lastEventMs);
+        await reader.wait(mark);
+        clearTimeout(timer);
+        await feed.refresh();
+        continue;
       }
-      if (isTerminal(record.state)) {
-        const isMissing = record.nextSequence - 1 > after;
-        if (isMissing && !isLastAwaited) {
-          isLastAwaited = true;
-          await feed.wait(mark, { timeoutMs: lastEventMs, signal });
-          from = "log";
-          continue;
-        }
-        if (isMissing) yield { kind: "event", event: lastEvent(record) };
-        yield { kind: "done", record };
-        return;
+      if (isMissing) {
+        const event = lastEvent(record);
+        yield view.message({ event, message: eventMessage(event) });
       }
-      mayBeOver = false;
+      yield doneMessage(jobId, record);
+      return;
     }
-    await feed.wait(mark, { timeoutMs: quietMs, signal });
-    if (signal.aborted || feed.mark() !== mark) continue;
-    // Another process may run the job: its events come by the log alone.
-    mayBeOver = true;
-    from = "log";
-    yield { kind: "quiet" };
+    // Half: the feed wakes its readers after that time, but counts it from its own last event.
+    if (performance.now() - toldAtMs > quietMs / 2) {
+      yield heartbeat;
+      toldAtMs = performance.now();
+    }
+    await reader.wait(mark);
   }
 }
 
@@ -94,8 +82,4 @@ function lastEvent(record: JobRecord): JobEvent {
     message: error?.message ?? `The job ${state}.`,
     details: error === undefined ? {} : { code: error.code },
   };
-}
-
-function isOver(phase: string): boolean {
-  return jobStates.some((state) => state === phase && isTerminal(state));
 }

@@ -8,6 +8,8 @@ export interface WaitForJobOptions {
   readonly until: "ended" | "changed";
   /** As {@link stateTag} gives it. @default the state at the beginning of the wait */
   readonly unlike?: string | undefined;
+  /** The job as it was just read; never is an older one given back */
+  readonly record?: JobRecord | undefined;
 }
 
 /** What changes whenever a job goes on to another state or attempt. */
@@ -17,22 +19,31 @@ export function stateTag({ state, attempt }: JobRecord): string {
 
 /** The job once it has come to what is waited for, or as it is when the time is up; `undefined` when it is gone. */
 export async function waitForJob(
-  { store, feeds, heartbeatMs }: ApiContext,
+  { feeds }: ApiContext,
   jobId: string,
-  { timeoutMs, signal, until, unlike }: WaitForJobOptions,
+  { timeoutMs, signal, until, unlike, record: given }: WaitForJobOptions,
 ): Promise<JobRecord | undefined> {
-  const deadlineMs = performance.now() + timeoutMs;
   using feed = feeds.open(jobId);
-  let tag = unlike;
-  for (;;) {
-    const mark = feed.mark();
-    const record = await store.get(jobId);
-    if (record === undefined || isTerminal(record.state)) return record;
-    tag ??= stateTag(record);
-    if (until === "changed" && stateTag(record) !== tag) return record;
-    const leftMs = deadlineMs - performance.now();
-    if (leftMs <= 0 || signal.aborted) return record;
-    // Another process may run the job: then only the store knows.
-    await feed.wait(mark, { timeoutMs: Math.min(leftMs, heartbeatMs), signal });
+  using waiter = feed.states.waiter(signal);
+  let isDue = timeoutMs <= 0;
+  const timer = setTimeout(() => {
+    isDue = true;
+    waiter.wake();
+  }, timeoutMs);
+  try {
+    let mark = waiter.mark();
+    let record = given ?? (await feed.record());
+    let tag = unlike;
+    for (;;) {
+      if (record === undefined || isTerminal(record.state)) return record;
+      tag ??= stateTag(record);
+      if (until === "changed" && stateTag(record) !== tag) return record;
+      if (isDue || signal.aborted) return record;
+      await waiter.wait(mark);
+      mark = waiter.mark();
+      record = await feed.record();
+    }
+  } finally {
+    clearTimeout(timer);
   }
 }

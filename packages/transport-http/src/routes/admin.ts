@@ -34,8 +34,8 @@ export function adminRoutes(worker: Worker, logger: Logger): readonly ApiRoute[]
         }),
       },
       responses: {
-        "202": { description: "It stops", content: json({ type: "object" }) },
-        ...errors(400),
+        "202": { description: "It stops", content: json("Stopping") },
+        ...errors(400, 413, 415),
       },
     },
     async handle(request) {

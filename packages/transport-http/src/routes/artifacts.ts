@@ -23,7 +23,7 @@ export function artifactRoutes(context: ApiContext): readonly ApiRoute[] {
         parameters: [jobIdParameter],
         responses: {
           "200": { description: "The files", content: json("ArtifactList") },
-          ...errors(400, 404),
+          ...errors(400, 404, 410),
         },
       },
       async handle(request) {
@@ -58,7 +58,7 @@ export function artifactRoutes(context: ApiContext): readonly ApiRoute[] {
         responses: {
           "200": { description: "The file", content: binary },
           "206": { description: "The range", content: binary },
-          ...errors(400, 404, 416),
+          ...errors(400, 404, 410, 416),
         },
       },
       handle: (request) => readArtifact(context, request),

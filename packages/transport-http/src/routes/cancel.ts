@@ -33,7 +33,7 @@ export function cancelRoutes(context: ApiContext): readonly ApiRoute[] {
   const responses = {
     "200": { description: "It has ended: now, or before", content: json("JobState") },
     "202": { description: "It runs and was told to stop", content: json("JobState") },
-    ...errors(400, 404, 409),
+    ...errors(400, 404, 409, 410, 413, 415),
   };
   return [
     {

@@ -20,11 +20,17 @@ export function json(schema: string | Readonly<Record<string, unknown>>): ApiCon
   return { "application/json": { schema } };
 }
 
+/** One of several schemas. */
+export function anyOf(...names: readonly string[]): Readonly<Record<string, unknown>> {
+  return { anyOf: names.map((name) => ({ $ref: `#/components/schemas/${name}` })) };
+}
+
 const meanings: Readonly<Record<number, string>> = {
   400: "The request is not valid",
   401: "Credentials are missing or not good",
   403: "The policy says no",
   404: "There is no such thing",
+  410: "The job ended so long ago that it was deleted",
   409: "The job is in a state that does not allow it",
   413: "The body is too large",
   415: "The content type is not read",

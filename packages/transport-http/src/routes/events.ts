@@ -2,7 +2,8 @@ import { LongshoreError } from "@longshore/core";
 import { z } from "zod";
 import { jobOf, type ApiContext } from "../api-context.ts";
 import type { ApiRequest, ApiRoute } from "../api-route.ts";
-import { doneMessage, heartbeat, streamAnswer } from "../jobs/event-stream.ts";
+import type { EventView } from "../jobs/event-page.ts";
+import { streamAnswer } from "../jobs/event-stream.ts";
 import { jobStory } from "../jobs/job-story.ts";
 import { parseQuery } from "../query.ts";
 import { errors, jobIdParameter } from "./descriptions.ts";
@@ -49,7 +50,7 @@ export function eventsRoute(context: ApiContext): ApiRoute {
             },
           },
         },
-        ...errors(400, 404, 429),
+        ...errors(400, 404, 410, 429),
       },
     },
     async handle(request) {
@@ -62,30 +63,17 @@ export function eventsRoute(context: ApiContext): ApiRoute {
   };
 }
 
+const everything: EventView = { name: "events", message: ({ message }) => message };
+
 async function* messages(
-  { store, feeds, heartbeatMs, eventMessage }: ApiContext,
+  { feeds, heartbeatMs: quietMs }: ApiContext,
   { signal }: ApiRequest,
   place: { readonly jobId: string; readonly afterSequence: number; readonly slot: Disposable },
-): AsyncGenerator<string, void, undefined> {
+): AsyncGenerator<Uint8Array | string, void, undefined> {
   const { jobId, afterSequence, slot } = place;
   using _slot = slot;
   using feed = feeds.open(jobId);
-  const story = jobStory({ jobId, store, feed, afterSequence, quietMs: heartbeatMs, signal });
-  for await (const part of story) {
-    switch (part.kind) {
-      case "event":
-        yield eventMessage(part.event);
-        break;
-      case "quiet":
-        yield heartbeat;
-        break;
-      case "done":
-        yield doneMessage(jobId, part.record);
-        break;
-      default:
-        part satisfies never;
-    }
-  }
+  yield* jobStory({ jobId, feed, view: everything, afterSequence, quietMs, signal });
 }
 
 // oxlint-disable-next-line require-yield -- a stream of which only the headers are wanted

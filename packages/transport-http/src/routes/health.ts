@@ -2,8 +2,9 @@ import { statfs } from "node:fs/promises";
 import { availableParallelism, freemem, loadavg, totalmem } from "node:os";
 import { workerObject, type WorkerHealth } from "@longshore/core";
 import { z } from "zod";
-import type { ApiContext } from "../api-context.ts";
+import type { WorkerApiContext } from "../api-context.ts";
 import { jsonAnswer, type ApiRoute } from "../api-route.ts";
+import { dockerRoot } from "../host/docker-root.ts";
 import { processorTemperature } from "../host/temperature.ts";
 import { flag, parseQuery } from "../query.ts";
 import { errors, json } from "./descriptions.ts";
@@ -13,7 +14,7 @@ const healthQuery = z.object({ verbose: flag.optional() });
 
 /** `GET /health`, `/live` and `/ready`: how this worker is. */
 export function healthRoutes(
-  context: ApiContext & { readonly jobsPath: string },
+  context: WorkerApiContext & { readonly jobsPath: string },
 ): readonly ApiRoute[] {
   const { worker, startedAt, jobsPath } = context;
 
@@ -21,6 +22,8 @@ export function healthRoutes(
     const { status, state, load, checks } = await worker.health();
     const isGoing = state === "draining" || state === "stopping" || state === "stopped";
     const disk = await diskOf(jobsPath);
+    const docker = await dockerRoot();
+    const dockerDisk = docker === undefined ? unknownDisk : await diskOf(docker);
     return {
       status: isGoing ? (state === "draining" ? "draining" : "stopping") : status,
       uptime_seconds: Math.floor((Date.now() - startedAt.getTime()) / 1_000),
@@ -39,9 +42,9 @@ export function healthRoutes(
       jobs_path: isVerbose ? jobsPath : null,
       jobs_disk_total_mb: disk.totalMb,
       jobs_disk_available_mb: disk.availableMb,
-      docker_root_dir: null,
-      docker_disk_total_mb: null,
-      docker_disk_available_mb: null,
+      docker_root_dir: isVerbose ? (docker ?? null) : null,
+      docker_disk_total_mb: dockerDisk.totalMb,
+      docker_disk_available_mb: dockerDisk.availableMb,
       state,
       queued_jobs: load.queuedJobs,
       draining: isGoing,
@@ -128,9 +131,14 @@ function shownCheck(
   return { status, ...(isVerbose && message !== undefined && { message }) };
 }
 
-async function diskOf(
-  path: string,
-): Promise<{ readonly totalMb: number | null; readonly availableMb: number | null }> {
+interface Disk {
+  readonly totalMb: number | null;
+  readonly availableMb: number | null;
+}
+
+const unknownDisk: Disk = { totalMb: null, availableMb: null };
+
+async function diskOf(path: string): Promise<Disk> {
   try {
     const { bsize, blocks, bavail } = await statfs(path);
     return {
@@ -139,6 +147,6 @@ async function diskOf(
     };
   } catch {
     // The directory is made with the first job that needs it.
-    return { totalMb: null, availableMb: null };
+    return unknownDisk;
   }
 }

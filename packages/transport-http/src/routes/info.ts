@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import { cpus, hostname, totalmem } from "node:os";
+import { availableParallelism, cpus, hostname, totalmem } from "node:os";
 import { encodeCapabilities, workerObject } from "@longshore/core";
-import type { ApiContext } from "../api-context.ts";
+import type { WorkerApiContext } from "../api-context.ts";
 import { jsonAnswer, type ApiRoute } from "../api-route.ts";
 import { coreCount } from "../host/core-count.ts";
 import { errors, json } from "./descriptions.ts";
@@ -9,7 +9,7 @@ import { errors, json } from "./descriptions.ts";
 const mebibyte = 1_048_576;
 
 /** `GET /info` and `GET /capabilities`: what this worker is, and what it can run. */
-export function infoRoutes({ worker, startedAt }: ApiContext): readonly ApiRoute[] {
+export function infoRoutes({ worker, startedAt }: WorkerApiContext): readonly ApiRoute[] {
   const access = { object: workerObject(worker.id), action: "query" } as const;
 
   /** They stay as they are, and to look at them takes milliseconds */
@@ -74,7 +74,7 @@ export function infoRoutes({ worker, startedAt }: ApiContext): readonly ApiRoute
         summary: "What this worker can run",
         tag: "worker",
         responses: {
-          "200": { description: "Capabilities", content: json({ type: "object" }) },
+          "200": { description: "Capabilities", content: json("Capabilities") },
           ...errors(),
         },
       },
@@ -85,6 +85,11 @@ export function infoRoutes({ worker, startedAt }: ApiContext): readonly ApiRoute
 }
 
 async function findProcessors() {
-  const threads = cpus();
-  return { model: threads[0]?.model ?? null, cores: await coreCount(), threads: threads.length };
+  const [first] = cpus();
+  // As in `/health`: those that this process may use, which a container or an affinity can make fewer than there are.
+  return {
+    model: first?.model ?? null,
+    cores: await coreCount(),
+    threads: availableParallelism(),
+  };
 }

@@ -1,13 +1,13 @@
-import { jobStates, type JobRecord } from "@longshore/core";
+import { jobObject, jobStates, type JobCount } from "@longshore/core";
 import { z } from "zod";
 import { jobOf, objectOf, type ApiContext } from "../api-context.ts";
 import { jsonAnswer, type ApiRequest, type ApiRoute } from "../api-route.ts";
 import { notFinished } from "../jobs/not-finished.ts";
 import { stateTag, waitForJob } from "../jobs/wait-for-job.ts";
 import { jobStatus, jobSummary, resultDocument, wireState } from "../jobs/wire-job.ts";
-import { count, parseQuery, waitTime } from "../query.ts";
+import { count, flag, parseQuery, waitTime } from "../query.ts";
 import { WithFields } from "../with-fields.ts";
-import { errors, jobIdParameter, json, waitParameter } from "./descriptions.ts";
+import { anyOf, errors, jobIdParameter, json, waitParameter } from "./descriptions.ts";
 
 const several = z
   .union([z.string(), z.array(z.string())])
@@ -25,6 +25,7 @@ const listQuery = z.object({
   limit: count(500).optional(),
   cursor: z.string().max(300).optional(),
   order: z.enum(["newest", "oldest"]).optional(),
+  total: flag.optional(),
 });
 const waitQuery = z.object({ wait: waitTime.optional() });
 
@@ -62,6 +63,12 @@ export function listRoute({ store }: ApiContext): ApiRoute {
           description: "By acceptance",
           schema: { enum: ["newest", "oldest"], default: "newest" },
         },
+        {
+          name: "total",
+          in: "query",
+          description: "Also count the jobs of all pages, which looks at every job of the store",
+          schema: { type: "boolean", default: false },
+        },
       ],
       responses: {
         "200": { description: "A page", content: json("JobPage") },
@@ -69,40 +76,48 @@ export function listRoute({ store }: ApiContext): ApiRoute {
       },
     },
     async handle(request) {
-      const { state, operation, namespace, label, limit, cursor, order } = parseQuery(
+      const { state, operation, namespace, label, limit, cursor, order, total } = parseQuery(
         listQuery,
         request.query,
       );
       const labels =
         label === undefined ? undefined : Object.fromEntries(label.map((pair) => split(pair)));
-      const page = await store.list(
-        { states: state, operation, namespace, labels, limit, cursor, order },
-        { signal: request.signal },
-      );
-      const visible = await shown(page.records, request);
+      const { signal } = request;
+      const query = { states: state, operation, namespace, labels };
+      const page = await store.list({ ...query, limit, cursor, order }, { signal });
+      const mayShow = visibility(request);
+      const isShown = await Promise.all(page.records.map((record) => mayShow(objectOf(record))));
+      const visible = page.records.filter((_, index) => isShown[index] === true);
       return jsonAnswer(200, {
         jobs: visible.map(jobSummary),
         ...(page.nextCursor !== undefined && { next_cursor: page.nextCursor }),
+        ...(total === true && {
+          total: await visibleCount(await store.count(query, { signal }), mayShow),
+        }),
       });
     },
   };
 }
 
-/** The records of which the policy lets the subject know. */
-async function shown(
-  records: readonly JobRecord[],
-  request: ApiRequest,
-): Promise<readonly JobRecord[]> {
+/** Whether the policy lets the subject know of jobs; each kind of job is asked about once. */
+function visibility(request: ApiRequest): (object: string) => Promise<boolean> {
   const answers = new Map<string, Promise<boolean>>();
-  const isShown = await Promise.all(
-    records.map((record) => {
-      const object = objectOf(record);
-      const answer = answers.get(object) ?? request.isAllowed(object, "query");
-      answers.set(object, answer);
-      return answer;
-    }),
-  );
-  return records.filter((_, index) => isShown[index] === true);
+  return (object) => {
+    const answer = answers.get(object) ?? request.isAllowed(object, "query");
+    answers.set(object, answer);
+    return answer;
+  };
+}
+
+async function visibleCount(
+  counts: readonly JobCount[],
+  mayShow: (object: string) => Promise<boolean>,
+): Promise<number> {
+  let total = 0;
+  for (const { namespace, operation, count: jobCount } of counts) {
+    if (await mayShow(jobObject(namespace, operation))) total += jobCount;
+  }
+  return total;
 }
 
 function split(pair: string): readonly [string, string] {
@@ -130,9 +145,9 @@ export function getRoute(context: ApiContext): ApiRoute {
         },
       ],
       responses: {
-        "200": { description: "The job", content: json("JobStatus") },
+        "200": { description: "The job", content: json(anyOf("JobStatus", "V0Job")) },
         "304": { description: "It is as it was" },
-        ...errors(400, 404),
+        ...errors(400, 404, 410),
       },
     },
     async handle(request) {
@@ -146,6 +161,7 @@ export function getRoute(context: ApiContext): ApiRoute {
             signal: request.signal,
             until: "changed",
             unlike: known,
+            record,
           })) ?? record;
       }
       const headers = { etag: `W/"${stateTag(record)}"`, "cache-control": "no-cache" };
@@ -167,8 +183,8 @@ export function resultRoute(context: ApiContext): ApiRoute {
       tag: "jobs",
       parameters: [jobIdParameter, waitParameter],
       responses: {
-        "200": { description: "The result", content: json("Result") },
-        ...errors(400, 404, 409),
+        "200": { description: "The result", content: json(anyOf("Result", "V0Job")) },
+        ...errors(400, 404, 409, 410),
       },
     },
     async handle(request) {
@@ -180,6 +196,7 @@ export function resultRoute(context: ApiContext): ApiRoute {
             timeoutMs: wait,
             signal: request.signal,
             until: "ended",
+            record,
           })) ?? record;
       }
       if (record.result !== undefined) return jsonAnswer(200, resultDocument(record));

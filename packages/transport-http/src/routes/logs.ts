@@ -2,7 +2,8 @@ import type { JobEvent, JobRecord } from "@longshore/core";
 import { z } from "zod";
 import { jobOf, type ApiContext } from "../api-context.ts";
 import type { ApiRequest, ApiRoute } from "../api-route.ts";
-import { doneMessage, heartbeat, streamAnswer, streamMessage } from "../jobs/event-stream.ts";
+import { streamAnswer, streamMessage } from "../jobs/event-stream.ts";
+import type { EventView } from "../jobs/event-page.ts";
 import { jobStory } from "../jobs/job-story.ts";
 import { keptEventsOf } from "../jobs/kept-events.ts";
 import { count, flag, parseQuery } from "../query.ts";
@@ -55,7 +56,7 @@ export function logsRoute(context: ApiContext): ApiRoute {
             "text/event-stream": { schema: { type: "string" } },
           },
         },
-        ...errors(400, 404, 429),
+        ...errors(400, 404, 410, 429),
       },
     },
     async handle(request) {
@@ -120,7 +121,7 @@ async function* follow(
     readonly afterSequence: number;
     readonly slot: Disposable;
   },
-): AsyncGenerator<string, void, undefined> {
+): AsyncGenerator<Uint8Array | string, void, undefined> {
   const { record, query, slot } = place;
   const { jobId } = record;
   let { afterSequence } = place;
@@ -132,15 +133,14 @@ async function* follow(
     }
   }
   using feed = context.feeds.open(jobId);
-  const { store, heartbeatMs: quietMs } = context;
-  for await (const part of jobStory({ jobId, store, feed, afterSequence, quietMs, signal })) {
-    if (part.kind === "quiet") yield heartbeat;
-    if (part.kind === "event") {
-      const line = toLine(part.event, query.stream);
-      if (line !== undefined) yield lineMessage(line);
-    }
-    if (part.kind === "done") yield doneMessage(jobId, part.record);
-  }
+  const view: EventView = {
+    name: `logs of ${query.stream}`,
+    message({ event }) {
+      const line = toLine(event, query.stream);
+      return line === undefined ? "" : lineMessage(line);
+    },
+  };
+  yield* jobStory({ jobId, feed, view, afterSequence, quietMs: context.heartbeatMs, signal });
 }
 
 /** A line that a process wrote, or that a handler logged. */

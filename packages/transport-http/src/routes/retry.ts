@@ -42,7 +42,7 @@ export function retryRoute(context: ApiContext): ApiRoute {
       },
       responses: {
         "202": { description: "The new job", content: json("Accepted") },
-        ...errors(400, 404, 409, 422, 429, 503),
+        ...errors(400, 404, 409, 410, 413, 415, 422, 429, 503),
       },
     },
     async handle(request) {

@@ -74,11 +74,7 @@ export function submitBatchRoute({ worker, maxBodyBytes }: ApiContext): ApiRoute
       responses: {
         "207": {
           description: "What became of each job, in their order",
-          content: json({
-            type: "object",
-            required: ["results"],
-            properties: { results: { type: "array", items: { type: "object" } } },
-          }),
+          content: json("BatchAnswer"),
         },
         ...errors(400, 413, 415, 503),
       },

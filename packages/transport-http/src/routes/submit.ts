@@ -7,7 +7,7 @@ import { waitForJob } from "../jobs/wait-for-job.ts";
 import { jobLocation, resultDocument, wireState } from "../jobs/wire-job.ts";
 import { flag, parseQuery, waitTime } from "../query.ts";
 import { WithFields } from "../with-fields.ts";
-import { errors, json, waitParameter } from "./descriptions.ts";
+import { anyOf, errors, json, waitParameter } from "./descriptions.ts";
 
 type ContentType = "application/json" | "application/yaml";
 
@@ -58,7 +58,7 @@ export function submitRoute(context: ApiContext): ApiRoute {
       responses: {
         "200": {
           description: "Ended within the wait, repeated a job that had succeeded, or only checked",
-          content: json({ anyOf: [{ $ref: "#/components/schemas/Result" }, { type: "object" }] }),
+          content: json(anyOf("Result", "V0Job", "Deduplicated", "Checked")),
         },
         "202": { description: "Accepted and stored", content: json("Accepted") },
         ...errors(400, 409, 413, 415, 422, 429, 503),

@@ -6,7 +6,9 @@ import type { Authenticator } from "../auth/authenticator.ts";
 import { WithFields } from "../with-fields.ts";
 import { checkOrigin, preflightHeaders } from "./cors.ts";
 import { errorAnswer, statusOf } from "./error-answer.ts";
+import { isTooLongToSkip, linger } from "./linger.ts";
 import { readBody } from "./read-body.ts";
+import { requestLives, type RequestLife } from "./request-lives.ts";
 import { isVersioned, type MatchedRoute, type RouteTable } from "./route-table.ts";
 import { writeAnswer } from "./write-answer.ts";
 
@@ -34,17 +36,15 @@ const headersOfAll = {
 export function requestHandler(
   options: RequestHandlerOptions,
 ): (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void> {
-  const { routes, policy, authenticators, closing, logger } = options;
+  const { routes, policy, authenticators, logger } = options;
+  const follow = requestLives(options.closing);
 
   return async (incoming, outgoing) => {
     const given = incoming.headers["x-request-id"];
     const requestId =
       typeof given === "string" && requestIdPattern.test(given) ? given : randomUUID();
-    const gone = new AbortController();
-    outgoing.once("close", () => {
-      gone.abort();
-    });
-    const call = { incoming, requestId, signal: AbortSignal.any([gone.signal, closing]) };
+    const life = follow(outgoing);
+    const call = { incoming, requestId, life };
     const { method = "GET" } = incoming;
     const [path = "/"] = targetOf(incoming).split("?", 1);
     let originHeaders: Readonly<Record<string, string>> = {};
@@ -56,7 +56,7 @@ export function requestHandler(
       });
       answer = method === "OPTIONS" ? allow(path) : await serve(call, routes.match(method, path));
     } catch (thrown) {
-      if (gone.signal.aborted) return;
+      if (life.isOver) return;
       const [error, fields] =
         thrown instanceof WithFields ? [thrown.reason, thrown.fields] : [thrown, {}];
       if (statusOf(error) >= 500 && !isExpected(error)) {
@@ -65,18 +65,19 @@ export function requestHandler(
       answer = withChallenge(errorAnswer(error, requestId, fields));
     }
     if (isVersioned(path)) answer = options.view(answer);
+    const isEnd = answer.headers?.["connection"] === "close" || isTooLongToSkip(incoming);
+    if (isEnd && !incoming.complete) linger(incoming);
     const headers = {
       ...headersOfAll,
       ...originHeaders,
       ...answer.headers,
       "x-request-id": requestId,
-      // A body that was not read would be taken for the next request.
-      ...(!incoming.complete && { connection: "close" }),
+      ...(isEnd && { connection: "close" }),
     };
     await writeAnswer(
       outgoing,
       { ...answer, headers },
-      { isHead: method === "HEAD", signal: call.signal, stallTimeoutMs: options.stallTimeoutMs },
+      { isHead: method === "HEAD", life, stallTimeoutMs: options.stallTimeoutMs },
     );
   };
 
@@ -98,15 +99,17 @@ export function requestHandler(
   }
 
   async function serve(call: Call, { route, params }: MatchedRoute): Promise<ApiAnswer> {
-    const { incoming, signal } = call;
+    const { incoming, life } = call;
     let body: Promise<Uint8Array> | undefined;
+    const { maxBodyBytes = options.maxBodyBytes } = route;
     const readOnce = (): Promise<Uint8Array> =>
-      (body ??= Promise.resolve().then(() => readBody(incoming, options.maxBodyBytes)));
+      (body ??= Promise.resolve().then(() => readBody(incoming, maxBodyBytes)));
     const subject = route.access === "public" ? "anonymous" : await whoIs(incoming, readOnce);
     let wasAsked = route.access === "public" || route.access === "inside";
     const isAllowed = async (object: string, action: string): Promise<boolean> => {
       wasAsked = true;
-      const decision = await policy.check({ subject, domain: "*", object, action }, { signal });
+      const asked = { subject, domain: "*", object, action };
+      const decision = await policy.check(asked, { signal: life.signal });
       return decision.allowed;
     };
     const authorize = async (object: string, action: string): Promise<void> => {
@@ -145,14 +148,14 @@ export function requestHandler(
 interface Call {
   readonly incoming: IncomingMessage;
   readonly requestId: string;
-  readonly signal: AbortSignal;
+  readonly life: RequestLife;
 }
 
 function toRequest(
   {
     incoming,
     requestId,
-    signal,
+    life,
     params,
     subject,
   }: Call & { readonly params: ApiRequest["params"]; readonly subject: string },
@@ -169,7 +172,9 @@ function toRequest(
     client: subject === "anonymous" ? (incoming.socket.remoteAddress ?? "unknown") : subject,
     params,
     query: new URLSearchParams(query),
-    signal,
+    get signal() {
+      return life.signal;
+    },
     header(name) {
       const value = incoming.headers[name];
       return Array.isArray(value) ? value[0] : value;

@@ -1,11 +1,11 @@
 import type { ServerResponse } from "node:http";
+import type { RequestLife } from "./request-lives.ts";
 import type { ApiAnswer, ApiBody } from "../api-route.ts";
 
 export interface WriteOptions {
   /** Whether the client wants no body */
   readonly isHead: boolean;
-  /** Aborts when the client is gone, or the server closes */
-  readonly signal: AbortSignal;
+  readonly life: RequestLife;
   /** How long a reader may take nothing before it is cut off, in milliseconds */
   readonly stallTimeoutMs: number;
 }
@@ -19,6 +19,7 @@ export async function writeAnswer(
   { status, headers = {}, body }: ApiAnswer,
   options: WriteOptions,
 ): Promise<void> {
+  const { life } = options;
   const hasBody = body !== undefined && !options.isHead && status !== 204 && status !== 304;
   if (body === undefined || isWhole(body)) {
     const length = body === undefined ? 0 : Buffer.byteLength(body);
@@ -40,7 +41,7 @@ export async function writeAnswer(
   outgoing.flushHeaders();
   try {
     for await (const part of body) {
-      if (options.signal.aborted) break;
+      if (life.signal.aborted) break;
       if (!outgoing.write(part)) await drained(outgoing, options);
     }
     outgoing.end();
@@ -57,7 +58,7 @@ function isWhole(body: ApiBody): body is string | Uint8Array {
 /** Resolves when the reader has taken what was written; rejects when it takes nothing, or is gone. */
 function drained(
   outgoing: ServerResponse,
-  { signal, stallTimeoutMs }: WriteOptions,
+  { life: { signal }, stallTimeoutMs }: WriteOptions,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const end = (settle: () => void): void => {

@@ -3,6 +3,7 @@ import Table from "cli-table3";
 import { exitCodes } from "../../exit-codes.ts";
 import { interruptible } from "../../interruptible.ts";
 import { colourState, openTerminal } from "../../terminal.ts";
+import { jobSummary } from "../job-summary.ts";
 import { toState } from "../to-state.ts";
 import { watchJob } from "../watch-job.ts";
 import { jobAtUrl } from "./job-at-url.ts";
@@ -26,16 +27,7 @@ export async function listJobsAtUrl(flags: ListAtUrlFlags): Promise<number> {
   const { operation, limit, cursor } = flags;
   const page = await client.list({ states: flags.state?.map(toState), operation, limit, cursor });
   if (terminal.isJson) {
-    for (const { jobId, ...job } of page.jobs) {
-      terminal.printJson({
-        job_id: jobId,
-        operation: job.operation,
-        state: job.state,
-        attempt: job.attempt,
-        accepted_at: job.acceptedAt,
-        finished_at: job.finishedAt,
-      });
-    }
+    for (const job of page.jobs) terminal.printJson(jobSummary({ ...job, owner: job.workerId }));
     return exitCodes.ok;
   }
   const table = new Table({ head: ["job", "operation", "state", "attempt", "accepted"] });
@@ -120,7 +112,7 @@ export async function showAtUrl(jobId: string, flags: Flags): Promise<number> {
   const client = await openClient(flags);
   const status = await client.get(jobId);
   const shown = {
-    ...status,
+    ...jobSummary({ ...status, owner: status.workerId }),
     ...(status.finishedAt !== undefined && {
       result: encodeJobResult(await client.result(jobId)),
     }),

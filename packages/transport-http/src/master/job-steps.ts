@@ -1,0 +1,129 @@
+import {
+  eventTopic,
+  type EventBus,
+  type JobError,
+  type JobEvent,
+  type JobEventLog,
+  type JobResult,
+  type JobState,
+  type JobStore,
+  type Logger,
+  type TerminalJobState,
+  type TransitionPatch,
+} from "@longshore/core";
+import { endResult } from "./end-result.ts";
+import type { JobEntry } from "./job-entry.ts";
+import { workerIdOf } from "./lease-id.ts";
+
+interface Step {
+  readonly to: Exclude<JobState, TerminalJobState>;
+  readonly message: string;
+  readonly patch?: TransitionPatch;
+  readonly details?: Readonly<Record<string, unknown>>;
+  /** When it was, RFC 3339. @default now */
+  readonly timestamp?: string;
+}
+
+/** Changes of jobs, each written to the store before it counts, and then told. */
+export interface JobSteps {
+  /** Moves a job on. */
+  step(entry: JobEntry, step: Step): Promise<void>;
+  /** Ends a job with what its worker says. */
+  finish(entry: JobEntry, result: JobResult): Promise<void>;
+  /** Ends a job that no worker answers. */
+  end(
+    entry: JobEntry,
+    end: { readonly status: TerminalJobState; readonly error: JobError },
+  ): Promise<void>;
+  /** Tells what happens to a job. */
+  tell(entry: JobEntry, event: Omit<JobEvent, "jobId" | "sequence" | "workerId">): void;
+}
+
+export interface JobStepsOptions {
+  readonly store: JobStore;
+  readonly log: JobEventLog;
+  readonly bus: EventBus;
+  readonly logger: Logger;
+  readonly now: () => number;
+  /** The job has ended */
+  onEnded(entry: JobEntry): void;
+}
+
+export function jobSteps(options: JobStepsOptions): JobSteps {
+  const { store, log, bus, logger, now, onEnded } = options;
+
+  const tell: JobSteps["tell"] = (entry, what) => {
+    const { jobId, owner, nextSequence: sequence } = entry;
+    const event: JobEvent = { ...what, jobId, sequence, workerId: workerIdOf(owner) };
+    entry.nextSequence += 1;
+    // Before it is told: whoever hears of the event finds it in the log.
+    log.append(event).catch((error: unknown) => {
+      logger.error({ jobId, err: error }, "event could not be kept");
+    });
+    const kind = event.kind === "state" ? event.phase : event.kind;
+    void bus.publish(eventTopic("job", jobId, kind), event, { entityType: "job" });
+  };
+
+  function tellState(
+    entry: JobEntry,
+    {
+      message,
+      details,
+      timestamp = new Date(now()).toISOString(),
+    }: Pick<Step, "message" | "details" | "timestamp">,
+  ): void {
+    tell(entry, {
+      kind: "state",
+      timestamp,
+      attempt: entry.attempt,
+      phase: entry.state,
+      message,
+      details,
+    });
+  }
+
+  const finish: JobSteps["finish"] = async (entry, result) => {
+    const { jobId, state, owner, attempt, nextSequence } = entry;
+    await store.finish({
+      jobId,
+      from: state,
+      fence: { owner, attempt },
+      result,
+      finishedAtMs: now(),
+      nextSequence: nextSequence + 1,
+    });
+    entry.state = result.status;
+    const { error } = result;
+    tellState(entry, {
+      message: error?.message ?? `The job ${result.status}.`,
+      details: error === undefined ? {} : { code: error.code },
+    });
+    onEnded(entry);
+  };
+
+  return {
+    tell,
+    finish,
+    async step(entry, { to, patch = {}, ...told }) {
+      const { jobId, state, owner, attempt, nextSequence } = entry;
+      await store.transition({
+        jobId,
+        from: state,
+        to,
+        fence: { owner, attempt },
+        patch: { ...patch, nextSequence: nextSequence + 1 },
+      });
+      entry.state = to;
+      entry.owner = patch.owner ?? owner;
+      entry.attempt = patch.attempt ?? attempt;
+      entry.history = patch.history ?? entry.history;
+      entry.startedAtMs = patch.startedAtMs ?? entry.startedAtMs;
+      tellState(entry, told);
+    },
+    async end(entry, end) {
+      const record = await store.get(entry.jobId);
+      const document = record?.document ?? entry.placement;
+      await finish(entry, endResult(entry, end, { nowMs: now(), document }));
+    },
+  };
+}
