@@ -40,6 +40,7 @@ const systemPackages = {
   "redis-server": ["redis-server"],
   crun: ["crun"],
   runc: ["runc"],
+  runsc: ["runsc"],
   skopeo: ["skopeo"],
   umoci: ["umoci"],
   "util-linux": ["nsenter", "prlimit", "setpriv", "unshare"],

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { longshore, longshoreWorker } from "./fixtures/longshore.ts";
 
-const containerChecks = ["runc", "crun", "cgroups", "seccomp", "network"];
+const containerChecks = ["runc", "crun", "runsc", "cgroups", "seccomp", "network"];
 let cwd = "";
 beforeEach(async () => {
   cwd = await mkdtemp(join(tmpdir(), "longshore-cli-"));

@@ -18,6 +18,7 @@ for (const binary of isFull ? (["runc", "crun"] as const) : (["runc"] as const))
     (place) => {
       describeRuntimeConformance(`the engine over ${binary}, a bridge and a Nydus store`, {
         create: () => realHarness(place(), { binary }),
+        patience: Number(process.env["LONGSHORE_TEST_PATIENCE"] ?? "1"),
         // Looking after every case takes as long as the cases; otherwise there is one look at the end.
         ...(isFull && { leaks: () => place().leaks() }),
         ...(binary === "crun" && { skip: lacksOfCrun }),

@@ -6,6 +6,7 @@ import { driverLife } from "./runtime/driver-life.ts";
 import { findRuntime, openRuntime } from "./runtime/find-runtime.ts";
 import { probeRuntime } from "./runtime/probe-runtime.ts";
 import type { RuntimeContext } from "./runtime/runtime-context.ts";
+import type { RuntimeKind } from "./runtime/runtime-kind.ts";
 import { prepareSandbox } from "./sandbox/prepare-sandbox.ts";
 import { recoverSandboxes } from "./sandbox/recover-sandboxes.ts";
 
@@ -22,14 +23,15 @@ export interface OciDriverOptions {
   readonly stateDirectory?: string | undefined;
 }
 
-/** Limits and pausing need cgroups, which only root may use here. */
-function driverCapabilities(): ReadonlySet<DriverCapability> {
+/** Limits and pausing need cgroups, which only root may use here. A kernel of a container's own keeps the size it was made with. */
+function driverCapabilities({ hasOwnKernel }: RuntimeKind): ReadonlySet<DriverCapability> {
   if (process.geteuid?.() !== 0) return new Set(["survivesRestart"]);
+  if (hasOwnKernel) return new Set(["pause", "loopback", "survivesRestart"]);
   return new Set(["updateResources", "pause", "loopback", "survivesRestart"]);
 }
 
 /**
- * Runs containers on the host's kernel through an OCI runtime. Needs Linux and Perl (`perl-base`).
+ * Runs containers through an OCI runtime: on the host's kernel, or with runsc each on its own. Needs Linux and Perl (`perl-base`).
  *
  * Disposing only lets go of the sandboxes, whose ends are then no longer learned here: tear them down, or take them over later by `recover`.
  */
@@ -57,7 +59,7 @@ export function ociDriver(options: OciDriverOptions = {}): SandboxDriver {
   };
   return {
     name,
-    capabilities: driverCapabilities(),
+    capabilities: driverCapabilities(kind),
     async probe(probeOptions) {
       const found = await probeRuntime(binary, probeOptions);
       const { available, version = "", reason, fix } = found;

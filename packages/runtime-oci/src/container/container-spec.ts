@@ -6,6 +6,7 @@ import type { NamespacePaths } from "../spec/namespaces.ts";
 import type { OciProcess, OciSpec } from "../spec/oci-spec.ts";
 import type { Accounts } from "../spec/resolve-user.ts";
 import { isRootless, sandboxNamespaces } from "../sandbox/sandbox-context.ts";
+import { checkKernelContainer, kernelSpec } from "../sandbox/check-own-kernel.ts";
 import { rootlessProcess, rootlessSpec } from "../sandbox/check-rootless.ts";
 import { sandboxUsers } from "../sandbox/user-namespace.ts";
 import type { ContainerContext } from "./container-context.ts";
@@ -28,6 +29,8 @@ export async function containerSpec(
 ): Promise<OciSpec> {
   const { sandbox, spec, config, cgroup } = context;
   const { directory } = sandbox.spec;
+  const { hasOwnKernel } = sandbox.runtime.kind;
+  if (hasOwnKernel) checkKernelContainer(config);
   const hasHostIpc = config.linux?.securityContext?.namespaceOptions?.ipc === "node";
   const built = await buildContainerSpec({
     sandbox: sandbox.spec.config,
@@ -44,10 +47,11 @@ export async function containerSpec(
       hosts: join(directory, "etc", "hosts"),
       resolvConf: join(directory, "etc", "resolv.conf"),
       hostname: join(directory, "etc", "hostname"),
-      ...(!hasHostIpc && { shm: join(directory, "shm") }),
+      ...(!hasHostIpc && !hasOwnKernel && { shm: join(directory, "shm") }),
     },
   });
-  const allowed = isRootless(sandbox.runtime) ? rootlessSpec(built, config) : built;
+  const fitting = hasOwnKernel ? kernelSpec(built) : built;
+  const allowed = isRootless(sandbox.runtime) ? rootlessSpec(fitting, config) : fitting;
   return {
     ...allowed,
     root: { path: context.rootPath, readonly: built.root.readonly || isReadonly(context) },
@@ -101,6 +105,8 @@ function namespacePaths({ sandbox, config }: ContainerContext): NamespacePaths {
     );
   }
   const file = (name: string): string => join(directory, "ns", name);
+  // Of the host's namespaces there is only the network that its kernel takes over.
+  if (sandbox.runtime.kind.hasOwnKernel) return { network: networkNamespace };
   return {
     ...(sandboxUsers(sandbox.spec) && { user: file("user") }),
     ...(network !== "node" && { network: networkNamespace ?? file("net"), uts: file("uts") }),

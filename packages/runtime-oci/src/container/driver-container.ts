@@ -78,7 +78,8 @@ export function driverContainer(
       checkRunning();
       return execInContainer(context, process, { ...options, orders: connection });
     },
-    files: containerFileAccess(context, connection),
+    // Whoever enters the mounts of a kernel's process does not see what that kernel shows.
+    ...(!runtime.kind.hasOwnKernel && { files: containerFileAccess(context, connection) }),
     async reopenLog(options) {
       options?.signal?.throwIfAborted();
       checkRunning();
@@ -90,7 +91,8 @@ export function driverContainer(
         throw new LongshoreError("SANDBOX_INVALID_STATE", "The container has ended.", { cause });
       }
     },
-    ...(runtime.hierarchies !== undefined && changes()),
+    ...(runtime.hierarchies !== undefined && pauses()),
+    ...(runtime.hierarchies !== undefined && !runtime.kind.hasOwnKernel && changes()),
     async stats(options) {
       options?.signal?.throwIfAborted();
       return containerStats(context);
@@ -108,13 +110,18 @@ export function driverContainer(
   };
 
   /** What is done by cgroups. */
-  function changes(): Pick<DriverContainer, "updateResources" | "pause" | "resume"> {
+  function changes(): Pick<DriverContainer, "updateResources"> {
     return {
       async updateResources(resources, options) {
         options?.signal?.throwIfAborted();
         checkRunning();
         await updateResources(context, resources);
       },
+    };
+  }
+
+  function pauses(): Pick<DriverContainer, "pause" | "resume"> {
+    return {
       async pause(options) {
         options?.signal?.throwIfAborted();
         checkRunning();

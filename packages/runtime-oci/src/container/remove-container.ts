@@ -1,4 +1,4 @@
-import { rmdirSync, rmSync } from "node:fs";
+import { readdirSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { release } from "../cgroup/release.ts";
 import { hasCode } from "../has-code.ts";
@@ -24,9 +24,23 @@ export async function removeContainer(context: ContainerContext): Promise<void> 
   await endUnwatched(context);
   if (!isRootless(runtime)) removeSharedRoot(id);
   // The OCI runtime's own `delete` does no more, as there are no hooks, and would take tens of milliseconds.
-  rmSync(join(runtimeState(sandbox), id), { recursive: true, force: true });
+  removeNotes(runtimeState(sandbox), id);
   sandbox.pids.delete(id);
   removeContainerRecord(sandbox.spec.directory, id);
+}
+
+/** runc and crun have a directory for each container; runsc has files that begin with its id. */
+function removeNotes(directory: string, id: string): void {
+  let names: readonly string[] = [];
+  try {
+    names = readdirSync(directory);
+  } catch {
+    // No container was started here yet.
+    return;
+  }
+  for (const name of names.filter((each) => each === id || each.startsWith(`${id}_`))) {
+    rmSync(join(directory, name), { recursive: true, force: true });
+  }
 }
 
 /** Whether a root filesystem may be mounted there: the kernel lets no mount point go, and looks for no other one then. */

@@ -5,6 +5,7 @@ import type { Abortable, AttachSession, DriverContainer } from "@longshore/core"
 import { cgroupDirectories } from "../cgroup/hierarchies.ts";
 import { connectMonitor, launchMonitor, monitorSocket } from "../monitor/launch-monitor.ts";
 import { runtimeCommand, runtimeError } from "../runtime/run-runtime.ts";
+import { lendNetwork, networkOptions } from "../sandbox/lend-network.ts";
 import { isRootless, runtimeState, type SandboxContext } from "../sandbox/sandbox-context.ts";
 import type { OciSpec } from "../spec/oci-spec.ts";
 import { checkRootfs } from "./check-container.ts";
@@ -42,10 +43,14 @@ export async function startContainer(
       await makeSharedRoot(spec.id, context.users);
       await showCgroups(sandbox);
     }
+    if (sandbox.runtime.kind.hasOwnKernel) await lendNetwork(sandbox);
     const orders = await launchMonitor(sandbox.runtime.helper, {
       directory,
       settings: monitorSettings(context),
-      runtime: runtimeCommand(sandbox.runtime, runtimeState(sandbox)),
+      runtime: [
+        ...runtimeCommand(sandbox.runtime, runtimeState(sandbox)),
+        ...networkOptions(sandbox),
+      ],
       sessions: wanted.length,
     });
     const monitor = controlMonitor(orders, directory);
@@ -108,7 +113,7 @@ export function processUser({ process: { user } }: Pick<OciSpec, "process">): {
 
 function monitorSettings(context: ContainerContext): Record<string, string | number | undefined> {
   const { sandbox, spec, cgroup } = context;
-  const { hierarchies, hidesUnified } = sandbox.runtime;
+  const { hierarchies, hidesUnified, kind } = sandbox.runtime;
   const { log } = spec;
   const oomFile = hierarchies?.version === 2 ? "memory.events" : "memory.oom_control";
   const memory = containerCgroup(context, "memory");
@@ -128,6 +133,7 @@ function monitorSettings(context: ContainerContext): Record<string, string | num
     oom: memory && join(memory, oomFile),
     ...execSettings(context),
     hideUnified: hidesUnified ? 1 : 0,
+    ownKernel: kind.hasOwnKernel ? 1 : undefined,
     ...(isRootless(sandbox.runtime) && { users: join(sandbox.spec.directory, "ns", "user") }),
     ...(context.isMounted && rootMount(context)),
   };
@@ -159,7 +165,7 @@ function rootMount({ spec: { rootfs }, rootPath }: ContainerContext): Record<str
 /** How an executed process gets a cgroup of its own, by which it is killed with all that it started. */
 function execSettings(context: ContainerContext): Record<string, string | number | undefined> {
   const { hierarchies, kind } = context.sandbox.runtime;
-  if (hierarchies === undefined) return {};
+  if (hierarchies === undefined || kind.execCgroups === "none") return {};
   if (hierarchies.version === 2) {
     return { execTree: containerCgroup(context, "freezer"), execCgroup: "/" };
   }

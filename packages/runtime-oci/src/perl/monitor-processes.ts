@@ -68,6 +68,7 @@ sub execute { my ($c, $body) = @_;
     for my $part (split m{/}, $setting{execTree}) { $path .= $part; mkdir $path, 0755 if length $path; $path .= "/"; }
     mkdir $tree, 0755 or return failed($p, "$tree: $!"); }
   start_process($p, $wants & 1, @runtime, "exec", "--detach", "--pid-file", "$name.pid", "--process", "$name.json",
+    $setting{ownKernel} ? ("--internal-pid-file", "$name.inside") : (),
     length($setting{execCgroup} // "") ? ("--cgroup", "$setting{execCgroup}$name") : (), $tty ? ("--console-socket", "$name.sock") : (), $setting{id}); }
 
 # A program of this side's, at the container's files: it gets the container's mounts, opened while its process is surely there.
@@ -89,6 +90,7 @@ sub reap {
     my $status = $?;
     if (my $p = delete $starting{$pid}) { started($p, $status); }
     elsif ($p = delete $by_pid{$pid}) { ended($p, $status); }
+    elsif (my $done = delete $order{$pid}) { $done->(); }
     elsif (%starting) { $unclaimed{$pid} = $status; } }
   %unclaimed = () unless %starting; }
 
@@ -96,8 +98,9 @@ sub started { my ($p, $status) = @_;
   my $name = $p->{name};
   delete $p->{starter};
   my $pid = $status == 0 ? (slurp("$name.pid") // 0) + 0 : 0;
-  if ($pid && $p->{tty}) { receive_terminal($p) or do { kill 9, $pid; $pid = 0; }; }
-  unlink "$name.pid", $p == $main ? () : "$name.json", $p->{tty} ? "$name.sock" : ();
+  if ($pid && $p->{tty}) { $p->{accepted} or receive_terminal($p); $p->{terminal} or do { kill 9, $pid; $pid = 0; }; }
+  $p->{inside} = (slurp("$name.inside") // 0) + 0 if $setting{ownKernel};
+  unlink "$name.pid", $p == $main ? () : ("$name.json", "$name.inside"), $p->{tty} ? "$name.sock" : ();
   if (!$pid) {
     my $message = "";
     sysread($p->{messages} // $p->{out}{2}, $message, 8_192);
@@ -111,13 +114,14 @@ sub started { my ($p, $status) = @_;
   inform($p, "p", $pid);
   if ($p->{tty}) { frame($_, "z", 2) for grep { $_->{wants}{2} } values %{$p->{clients}}; }
   my $known = delete $unclaimed{$pid};
-  if (defined $known) { ended($p, $known); } else { $by_pid{$pid} = $p; } }
+  if (defined $known) { ended($p, $known); } else { $by_pid{$pid} = $p; }
+  settle_doomed($p); }
 # As long as it is open, no other namespace gets its number and is taken for it.
 sub hold_mounts { my ($p) = @_;
   sysopen($p->{mounts}, "/proc/$p->{pid}/ns/mnt", 0) or return;
   $p->{tree} = readlink("/proc/self/fd/" . fileno $p->{mounts}); }
 sub receive_terminal { my ($p) = @_;
-  accept(my $peer, $p->{console}) or return 0;
+  $p->{accepted} = accept(my $peer, $p->{console}) or return 0;
   # recvmsg(2): the kernel writes into these strings, so none may share its bytes with another.
   my ($data, $control) = ("", ""); vec($data, 4_095, 8) = 0; vec($control, 63, 8) = 0;
   my $vector = pack("P Q", $data, length $data);
@@ -134,9 +138,10 @@ sub receive_terminal { my ($p) = @_;
   return 1; }
 sub failed { my ($p, $message) = @_;
   inform($p, "f", substr($message, 0, 8_192));
-  unlink map { "$p->{name}.$_" } qw(pid sock), $p == $main ? () : "json";
+  unlink map { "$p->{name}.$_" } qw(pid sock), $p == $main ? () : qw(json inside);
   delete $process{$p->{name}};
   rmdir $p->{tree} if $p->{tree} && $p != $main;
+  $_->() for @{delete $p->{doomed} // []};
   if ($p->{owner}) { delete $p->{owner}{process}; }
   finish() if $p == $main; }
 # To who asked for the process, and for the container's to all who watch it.
@@ -146,6 +151,7 @@ sub inform { my ($p, $type, $body) = @_;
 
 sub ended { my ($p, $status) = @_;
   $p->{ended} = 1;
+  $status = 9 if died_with_kernel($p, $status);
   my ($code, $signal) = ($status >> 8, $status & 127);
   my $oom = oom_kills() > $p->{oom_before} ? 1 : 0;
   $p->{result} = sprintf('{"exitCode":%d,"signal":%d,"isOomKilled":%s,"finishedAt":"%d%09d"}',
@@ -207,6 +213,7 @@ sub settle_watches { my ($read) = @_;
   @watches = grep { %{$_->{files}} } @watches;
   $_->{again}->() for @over; }
 sub kill_process { my ($p, $done) = @_;
+  return kill_inside($p, $done) if $setting{ownKernel} && $p != $main && !$p->{direct};
   kill 9, $p->{starter} if $p->{starter};
   kill 9, $p->{pid} if $p->{pid} && !$p->{ended};
   kill_tree($p->{tree}, sub { forget($p) if $p != $main && $p->{ended} && !%{$p->{out}}; $done->(); }); }
@@ -234,6 +241,7 @@ sub ask { my ($c, $type, $body) = @_;
   my $ok = sub { frame($c, "y", pack("N", $number)); };
   my $refuse = sub { frame($c, "n", pack("N N", $number, $! + 0) . $_[0]); };
   if ($type eq "s") {
+    return signal_inside($p, $words[0], $ok) if $setting{ownKernel};
     if ($p->{pid} && !$p->{ended}) { kill $words[0], $p->{pid}; }
     $ok->(); }
   elsif ($type eq "k") {

@@ -1,5 +1,6 @@
 import { cgroupFunctions } from "./cgroup-functions.ts";
 import { monitorLog } from "./monitor-log.ts";
+import { monitorOrders } from "./monitor-orders.ts";
 import { monitorProcesses } from "./monitor-processes.ts";
 import { monitorStreams } from "./monitor-streams.ts";
 import { mountFunctions } from "./mount-functions.ts";
@@ -30,7 +31,7 @@ call("prctl", $set_child_subreaper, 1, 0, 0, 0) == 0 or fail("become a subreaper
 my ($quit, $finish_by, $main);
 my @watches;
 sub now { my $time = "\0" x 16; call("clock_gettime", 0, $time); return unpack("q q", $time); }
-${cgroupFunctions}${mountFunctions}${monitorLog}${monitorStreams}${monitorProcesses}
+${cgroupFunctions}${mountFunctions}${monitorLog}${monitorStreams}${monitorOrders}${monitorProcesses}
 
 # A handler of Perl's runs between its own steps: for a signal that comes right before select(2) it would wait for the next one.
 my ($child_ended, $signal_bytes) = (pack("Q", 1 << 16), 8);
@@ -63,6 +64,7 @@ until ($quit) {
     vec($write, fileno $c->{handle}, 1) = 1 if length $c->{out}; }
   my @processes = values %process;
   for my $p (@processes) {
+    vec($read, fileno $p->{console}, 1) = 1 if $p->{console} && !$p->{accepted};
     next unless $p->{running};
     for my $stream (keys %{$p->{out}}) { vec($read, fileno $p->{out}{$stream}, 1) = 1 if room($p, $stream) > 0; }
     vec($write, fileno $p->{input}, 1) = 1 if $p->{input} && @{$p->{queue}}; }
@@ -76,6 +78,8 @@ until ($quit) {
     flush_client($c) if vec($write, $fd, 1);
     read_client($c) if !$c->{gone} && vec($read, $fd, 1); }
   for my $p (@processes) {
+    # Before the process is there, so that it finds its terminal with the right size.
+    receive_terminal($p) if $p->{console} && !$p->{accepted} && vec($read, fileno $p->{console}, 1);
     next unless $p->{running};
     for my $stream (keys %{$p->{out}}) {
       read_stream($p, $stream) if $p->{out}{$stream} && vec($read, fileno $p->{out}{$stream}, 1); }

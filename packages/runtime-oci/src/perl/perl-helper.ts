@@ -35,7 +35,7 @@ export interface PerlHelper {
 
 export interface PerlHelperOptions {
   readonly perl: string;
-  /** Path of the OCI runtime */
+  /** Path of the OCI runtime of which it keeps a copy; none when empty */
   readonly runtime: string;
   /** Exists, and is for this user alone */
   readonly stateDirectory: string;

@@ -1,13 +1,14 @@
 import { execFile } from "node:child_process";
 import { basename } from "node:path";
 import { promisify } from "node:util";
-import { findCommand, LongshoreError } from "@longshore/core";
+import { findCommand, LongshoreError, type Abortable } from "@longshore/core";
 import { findHierarchies } from "../cgroup/hierarchies.ts";
 import { readHostFacts } from "../spec/host-facts.ts";
 import { parseRuntimeFeatures } from "../spec/runtime-features.ts";
 import { perlHelper } from "../perl/perl-helper.ts";
 import { findPerl } from "../perl/perl-program.ts";
 import type { DriverLife } from "./driver-life.ts";
+import { networkLack, ownKernelFacts } from "./own-kernel-facts.ts";
 import type { RuntimeContext } from "./runtime-context.ts";
 import { runtimeKinds, type RuntimeKind } from "./runtime-kind.ts";
 
@@ -58,25 +59,41 @@ export async function openRuntime(options: OpenRuntimeOptions): Promise<RuntimeC
       { details: { fix: "use runc, or boot with version 2 of cgroups" } },
     );
   }
-  const features = await run(binary, ["features"]).then(
-    ({ stdout }) => stdout,
-    () => "",
-  );
+  const features = kind.hasOwnKernel
+    ? ""
+    : await run(binary, ["features"]).then(
+        ({ stdout }) => stdout,
+        () => "",
+      );
+  const host = await readHostFacts(parseRuntimeFeatures(features));
   return {
     life,
     perl,
-    helper: perlHelper({ perl, runtime: binary, stateDirectory, life }),
+    helper: perlHelper({
+      perl,
+      // Nothing enters what has a kernel of its own, and runsc starts itself again by the path it was found at.
+      runtime: kind.hasOwnKernel ? "" : binary,
+      stateDirectory,
+      life,
+    }),
     name,
     kind,
     binary,
     stateDirectory,
     hierarchies,
-    host: await readHostFacts(parseRuntimeFeatures(features)),
+    host: kind.hasOwnKernel ? ownKernelFacts(host) : host,
     hidesUnified:
       kind.refusesHybridCgroups &&
       hierarchies?.version === 1 &&
       hierarchies.mountPoints.has("unified"),
+    networkLack: kind.hasOwnKernel ? networkLack(await readVersion(binary), host) : undefined,
   };
+}
+
+/** What an OCI runtime says of itself, e.g. `1.1.5+ds1`. */
+export async function readVersion(binary: string, options: Abortable = {}): Promise<string> {
+  const { stdout } = await run(binary, ["--version"], { signal: options.signal });
+  return /version (\S+)/.exec(stdout)?.[1] ?? "unknown";
 }
 
 async function locate(binary: string, kind: RuntimeKind): Promise<string> {

@@ -1,18 +1,14 @@
-import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { chmod, chown, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { isLongshoreError, type Abortable } from "@longshore/core";
 import { driverLife } from "./driver-life.ts";
-import { openRuntime } from "./find-runtime.ts";
+import { openRuntime, readVersion } from "./find-runtime.ts";
 import { runRuntime } from "./run-runtime.ts";
 import type { RuntimeContext } from "./runtime-context.ts";
 import type { OciLinux } from "../spec/oci-spec.ts";
-
-const run = promisify(execFile);
 
 /** What an OCI runtime can do on this machine, tried out. */
 export interface RuntimeProbe {
@@ -46,8 +42,7 @@ export async function probeRuntime(
       stateDirectory: directory,
       life: driverLife(),
     });
-    const { stdout } = await run(context.binary, ["--version"], { signal });
-    const version = /version (\S+)/.exec(stdout)?.[1] ?? "unknown";
+    const version = await readVersion(context.binary, { signal });
     if (!context.host.isRoot) {
       await tryContainer(context, directory, callersUser());
       const reason = `${version}, without root: one user, no limits, no network, no pausing`;
@@ -63,13 +58,14 @@ export async function probeRuntime(
       };
     }
     await tryContainer(context, directory);
-    const userNamespaces = await tryUserNamespace(context, directory);
+    const { hasOwnKernel } = context.kind;
+    const userNamespaces = !hasOwnKernel && (await tryUserNamespace(context, directory));
     const users = userNamespaces ? "user namespaces" : "no user namespaces";
     return {
       binary,
       available: true,
       version,
-      reason: `${version}, ${offers(context)}, ${users}`,
+      reason: `${version}, ${offers(context)}, ${hasOwnKernel ? kernelOffers : users}`,
       userNamespaces,
       recursiveReadOnlyMounts: context.host.runtime.recursiveReadOnly,
     };
@@ -87,12 +83,16 @@ export async function probeRuntime(
   }
 }
 
-function offers({ host, hidesUnified }: RuntimeContext): string {
-  const limits = [...host.controllers].filter((name) =>
-    /^(cpu|memory|pids|cpuset|hugetlb)$/.test(name),
-  );
+const kernelOffers = "a kernel of its own for each container, one container in a sandbox";
+
+function offers({ host, hidesUnified, kind, networkLack }: RuntimeContext): string {
+  const known = kind.hasOwnKernel ? /^(cpu|memory|cpuset)$/ : /^(cpu|memory|pids|cpuset|hugetlb)$/;
+  const limits = [...host.controllers].filter((name) => known.test(name));
+  const cgroups = `cgroups ${host.cgroupVersion} with ${limits.toSorted().join(", ") || "no limits"}`;
+  if (kind.hasOwnKernel)
+    return [cgroups, ...(networkLack === undefined ? [] : ["no networks"])].join(", ");
   return [
-    `cgroups ${host.cgroupVersion} with ${limits.toSorted().join(", ") || "no limits"}`,
+    cgroups,
     host.hasSeccomp ? "seccomp" : "no seccomp",
     host.appArmorProfiles === undefined ? "no AppArmor" : "AppArmor",
     ...(hidesUnified ? ["hidden from the second cgroup mount"] : []),
@@ -168,5 +168,6 @@ async function tryContainer(
     }),
   );
   const args = ["run", "--bundle", bundle, id];
-  await runRuntime(context, { args, state: join(directory, "state") });
+  const options = context.networkLack === undefined ? [] : ["--network=none"];
+  await runRuntime(context, { args, state: join(directory, "state"), options });
 }

@@ -22,6 +22,8 @@ export interface RuntimeRun {
   readonly args: readonly string[];
   /** Directory of its notes */
   readonly state: string;
+  /** More options before the command. @default none */
+  readonly options?: readonly string[] | undefined;
 }
 
 /**
@@ -31,9 +33,9 @@ export interface RuntimeRun {
  */
 export async function runRuntime(
   context: RuntimeContext,
-  { args, state }: RuntimeRun,
+  { args, state, options: more = [] }: RuntimeRun,
 ): Promise<string> {
-  const [program = "", ...options] = runtimeCommand(context, state);
+  const [program = "", ...options] = [...runtimeCommand(context, state), ...more];
   const [command, commandArgs] = context.hidesUnified
     ? [context.perl, perlArguments(launcherProgram, [program, ...options, ...args])]
     : [program, [...options, ...args]];

@@ -22,4 +22,6 @@ export interface RuntimeContext {
   readonly host: HostFacts;
   /** Whether the OCI runtime must not see the mount of version 2 beside that of version 1 */
   readonly hidesUnified: boolean;
+  /** Why a kernel of a container's own cannot take over a network here; absent when it can */
+  readonly networkLack?: string | undefined;
 }

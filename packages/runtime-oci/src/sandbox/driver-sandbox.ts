@@ -37,15 +37,18 @@ export function driverSandbox(context: SandboxContext, init: Socket | undefined)
     ended: ended.promise,
     async check(spec, options) {
       options?.signal?.throwIfAborted();
+      checkRoom(context, spec);
       await checkContainer(containerContext(context, spec));
     },
     async start(spec, options) {
       checkUp();
       checkId(spec);
+      checkRoom(context, spec);
       return startContainer(containerContext(context, spec), options);
     },
     async connect(port, options) {
       checkUp();
+      if (context.runtime.kind.hasOwnKernel) throw noPorts(port);
       return connectPort({ perl: context.runtime.perl, ...networkPaths(context) }, port, options);
     },
     async stats(options) {
@@ -73,6 +76,30 @@ function networkPaths({ runtime, spec }: SandboxContext): NetworkPaths {
   if (!hasOwnLoopback(spec)) return { network: spec.networkNamespace };
   const file = (name: string): string => join(spec.directory, "ns", name);
   return { network: file("net"), ...(isRootless(runtime) && { users: file("user") }) };
+}
+
+/**
+ * Containers of a sandbox share at least their network, which two kernels cannot.
+ *
+ * @throws {LongshoreError} `RUNTIME_NOT_SUPPORTED` while another container runs
+ */
+function checkRoom({ runtime, pids }: SandboxContext, { id }: DriverContainerSpec): void {
+  if (!runtime.kind.hasOwnKernel) return;
+  const other = [...pids.keys()].find((each) => each !== id);
+  if (other === undefined) return;
+  throw new LongshoreError(
+    "RUNTIME_NOT_SUPPORTED",
+    `A sandbox of ${runtime.kind.name} runs one container at a time, and ${other} runs; make a sandbox for each.`,
+    { details: { field: "podSandboxId", containerId: other } },
+  );
+}
+
+function noPorts(port: number): LongshoreError {
+  return new LongshoreError(
+    "RUNTIME_NOT_SUPPORTED",
+    `Port ${port} is in the container's own kernel, which the host cannot connect to; publish the port instead.`,
+    { details: { field: "port" } },
+  );
 }
 
 /** It becomes a file's name, and a word on command lines. */

@@ -14,7 +14,7 @@ export async function makeNamespaces(
   spec: DriverSandboxSpec,
   cgroup: string | undefined,
 ): Promise<void> {
-  const { hierarchies } = runtime;
+  const { hierarchies, kind } = runtime;
   const rootless = isRootless(runtime);
   const options = sandboxNamespaces(spec);
   const hasHostNetwork = options.network === "node";
@@ -25,20 +25,25 @@ export async function makeNamespaces(
       : cgroupDirectory(hierarchies, join(cgroup, "init"), "freezer");
   const files = await sandboxFiles(spec);
   const users = rootless ? callersUser() : sandboxUsers(spec);
+  // What containers share is in their kernel then, or they share nothing.
+  const isHosts = {
+    ipc: options.ipc === "node" || kind.hasOwnKernel,
+    uts: hasHostNetwork || kind.hasOwnKernel,
+  };
   const settings = {
     uids: toHex(users?.uidMap),
     gids: toHex(users?.gidMap),
-    ipc: options.ipc === "node" ? "" : "1",
-    uts: hasHostNetwork ? "" : "1",
+    ipc: isHosts.ipc ? "" : "1",
+    uts: isHosts.uts ? "" : "1",
     pid: hasInit(runtime, spec) ? "1" : "",
-    loopback: hasOwnLoopback(spec) ? "1" : "",
+    loopback: hasOwnLoopback(spec) && !kind.hasOwnKernel ? "1" : "",
     rootless: rootless ? "1" : "",
-    name: hasHostNetwork ? "" : (hostname ?? ""),
+    name: isHosts.uts ? "" : (hostname ?? ""),
     hosts: toHex(files.hosts),
     "resolv.conf": toHex(files["resolv.conf"]),
     hostname: toHex(files.hostname),
     network: spec.networkNamespace ?? "",
-    shm: options.ipc === "node" ? "" : String(shmBytes),
+    shm: isHosts.ipc ? "" : String(shmBytes),
     cgroup: leaf ?? "",
   };
   const words = Object.entries(settings).map(([key, value]) => `${key}=${value}`);

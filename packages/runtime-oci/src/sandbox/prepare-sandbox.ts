@@ -9,6 +9,7 @@ import type { RuntimeContext } from "../runtime/runtime-context.ts";
 import { checkSysctls } from "../spec/sysctls.ts";
 import { driverSandbox } from "./driver-sandbox.ts";
 import { makeNamespaces } from "./make-namespaces.ts";
+import { checkKernelSandbox } from "./check-own-kernel.ts";
 import { checkRootlessSandbox } from "./check-rootless.ts";
 import {
   hasInit,
@@ -77,8 +78,15 @@ function check(
   const options = sandboxNamespaces({ id, ...spec });
   const { network, pid } = options;
   sandboxUsers({ id, ...spec });
+  const sysctls = spec.config.linux?.sysctls ?? {};
   // Each container gets them; a sandbox that could have none is refused at once.
-  checkSysctls(spec.config.linux?.sysctls ?? {}, options);
+  checkSysctls(sysctls, options);
+  if (runtime.kind.hasOwnKernel) {
+    checkKernelSandbox(options, sysctls, runtime.networkLack);
+    // It takes words of its command line that hold this one for that option of its own.
+    if (spec.directory.includes("detach"))
+      throw invalid("directory", 'Its path has "detach" in it.');
+  }
   if (isRootless(runtime)) {
     checkRootlessSandbox(options);
     if (networkNamespace !== undefined) {

@@ -93,6 +93,10 @@ async function findInit(
   if (hasInit(runtime, spec)) {
     return connectMonitor(spec.directory, initSocket).catch(() => "gone" as const);
   }
+  if (runtime.kind.hasOwnKernel) {
+    // Its own files in memory, which it has instead of namespaces.
+    return mountedPaths([spec.directory]).length > 0 ? "none" : "gone";
+  }
   const held = ipc !== "node" ? "ipc" : network !== "node" ? "uts" : undefined;
   if (held === undefined) return "none";
   const mounts = mountedPaths([join(spec.directory, "ns")]);

@@ -27,7 +27,8 @@ export function isRootless({ host }: Pick<RuntimeContext, "host">): boolean {
 
 /** Whether a sandbox has a process 1: for its process namespace, or to hold what cannot be mounted on files. */
 export function hasInit(runtime: RuntimeContext, spec: DriverSandboxSpec): boolean {
-  return isRootless(runtime) || (sandboxNamespaces(spec).pid ?? "pod") === "pod";
+  if (isRootless(runtime)) return true;
+  return !runtime.kind.hasOwnKernel && (sandboxNamespaces(spec).pid ?? "pod") === "pod";
 }
 
 /** Whether a sandbox has a network namespace with loopback only that the driver makes: `ns/net` of its directory. */

@@ -2,7 +2,7 @@ import type { LinuxContainerSecurityContext } from "@longshore/core";
 import { parseContainerPath } from "./container-path.ts";
 
 /** What tells of, or reaches into, the whole machine: an empty file or directory lies over each. */
-const defaultMaskedPaths: readonly string[] = [
+export const defaultMaskedPaths: readonly string[] = [
   "/proc/acpi",
   "/proc/asound",
   "/proc/interrupts",
@@ -18,7 +18,7 @@ const defaultMaskedPaths: readonly string[] = [
 ];
 
 /** What changes the whole machine when written to. */
-const defaultReadonlyPaths: readonly string[] = [
+export const defaultReadonlyPaths: readonly string[] = [
   "/proc/bus",
   "/proc/fs",
   "/proc/irq",

@@ -63,7 +63,11 @@ export const confinementCases: CaseGroup = (check) => {
     },
   );
 
-  needing(check, "read-only root")("keeps the root from being written", async (tools) => {
+  needing(
+    check,
+    "read-only root",
+    "several containers",
+  )("keeps the root from being written", async (tools) => {
     const container = await tools.launch({ security: { readonlyRootfs: true } });
     for (const path of ["/new", "/etc/new", "/tmp/new"]) {
       expect(await tools.trySh(container, `: > ${path}`), path).not.toMatchObject({ exitCode: 0 });

@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import type { CaseGroup } from "./case-group.ts";
+import { needing, type CaseGroup } from "./case-group.ts";
 import { countSleeps, randomSeconds } from "./marked-sleep.ts";
 import type { CaseContainer, RuntimeCase } from "./runtime-case.ts";
 
@@ -160,21 +160,26 @@ export const containerCases: CaseGroup = (check) => {
     expect(await tools.status(container)).toMatchObject({ state: "exited", reason: "StartError" });
   });
 
-  check("removes a container that runs, and one that does not, again and again", async (tools) => {
-    const { runtime } = tools;
-    const running = await tools.launch();
-    const created = await tools.create(running);
-    const exited = await tools.launch({ command: ["true"] }, running);
-    await tools.ended(exited);
-    for (const container of [running, created, exited]) {
-      await Promise.all([runtime.removeContainer(container), runtime.removeContainer(container)]);
-      await runtime.removeContainer(container);
-      await runtime.stopContainer(container);
-      await expect(runtime.containerStatus(container)).rejects.toMatchObject({ code: "NOT_FOUND" });
-    }
-    expect(await runtime.listContainers({ podSandboxId: running.podSandboxId })).toEqual([]);
-    expect((await runtime.podSandboxStatus(running)).status.state).toBe("ready");
-  });
+  needing(check, "several containers")(
+    "removes a container that runs, and one that does not, again and again",
+    async (tools) => {
+      const { runtime } = tools;
+      const running = await tools.launch();
+      const created = await tools.create(running);
+      const exited = await tools.launch({ command: ["true"] }, running);
+      await tools.ended(exited);
+      for (const container of [running, created, exited]) {
+        await Promise.all([runtime.removeContainer(container), runtime.removeContainer(container)]);
+        await runtime.removeContainer(container);
+        await runtime.stopContainer(container);
+        await expect(runtime.containerStatus(container)).rejects.toMatchObject({
+          code: "NOT_FOUND",
+        });
+      }
+      expect(await runtime.listContainers({ podSandboxId: running.podSandboxId })).toEqual([]);
+      expect((await runtime.podSandboxStatus(running)).status.state).toBe("ready");
+    },
+  );
 
   check("stops and removes a container that never was", async ({ runtime }) => {
     const containerId = "no-such-container";
@@ -183,24 +188,30 @@ export const containerCases: CaseGroup = (check) => {
     expect(await runtime.listContainers({ id: containerId })).toEqual([]);
   });
 
-  check("leaves no process of a container that is removed", async (tools) => {
-    const mark = randomSeconds();
-    const watcher = await tools.launch();
-    const script = `sleep ${mark} & (sleep ${mark} &) ; : > ready; wait`;
-    const container = await tools.launch({ command: ["sh", "-c", script] }, watcher);
-    await tools.sh(container, "until [ -e ready ]; do sleep 0.02; done");
-    // Every process of the pod is in view from its other container.
-    expect(Number(await tools.sh(watcher, countSleeps(mark)))).toBeGreaterThanOrEqual(2);
-    await tools.runtime.removeContainer(container);
-    expect(await tools.sh(watcher, countSleeps(mark))).toBe("0");
-  });
+  needing(check, "several containers")(
+    "leaves no process of a container that is removed",
+    async (tools) => {
+      const mark = randomSeconds();
+      const watcher = await tools.launch();
+      const script = `sleep ${mark} & (sleep ${mark} &) ; : > ready; wait`;
+      const container = await tools.launch({ command: ["sh", "-c", script] }, watcher);
+      await tools.sh(container, "until [ -e ready ]; do sleep 0.02; done");
+      // Every process of the pod is in view from its other container.
+      expect(Number(await tools.sh(watcher, countSleeps(mark)))).toBeGreaterThanOrEqual(2);
+      await tools.runtime.removeContainer(container);
+      expect(await tools.sh(watcher, countSleeps(mark))).toBe("0");
+    },
+  );
 
-  check("runs several containers in one sandbox, each with its own end", async (tools) => {
-    const pod = await tools.pod();
-    const containers = await Promise.all(
-      [0, 1, 2, 3, 4].map((code) => tools.launch({ command: ["sh", "-c", `exit ${code}`] }, pod)),
-    );
-    const ends = await Promise.all(containers.map((container) => tools.ended(container)));
-    expect(ends.map(({ exitCode }) => exitCode)).toEqual([0, 1, 2, 3, 4]);
-  });
+  needing(check, "several containers")(
+    "runs several containers in one sandbox, each with its own end",
+    async (tools) => {
+      const pod = await tools.pod();
+      const containers = await Promise.all(
+        [0, 1, 2, 3, 4].map((code) => tools.launch({ command: ["sh", "-c", `exit ${code}`] }, pod)),
+      );
+      const ends = await Promise.all(containers.map((container) => tools.ended(container)));
+      expect(ends.map(({ exitCode }) => exitCode)).toEqual([0, 1, 2, 3, 4]);
+    },
+  );
 };

@@ -83,30 +83,33 @@ export const containerIdentityCases: CaseGroup = (check) => {
     }
   });
 
-  check("filters containers by every field that is set", async (tools) => {
-    const { runtime, labels } = tools;
-    const one = await tools.launch({ labels: { tier: "a" } });
-    const two = await tools.create(one, { labels: { tier: "b" } });
-    const other = await tools.create(await tools.pod(), { labels: { tier: "a" } });
-    const ids = async (filter: ContainerFilter): Promise<readonly string[]> =>
-      (await runtime.listContainers(filter)).map(({ id }) => id).toSorted();
-    const all = [one, two, other].map(({ containerId }) => containerId).toSorted();
-    expect(await ids({ labelSelector: labels })).toEqual(all);
-    expect(await ids({ podSandboxId: one.podSandboxId })).toEqual(
-      [one.containerId, two.containerId].toSorted(),
-    );
-    expect(await ids({ podSandboxId: one.podSandboxId, state: "running" })).toEqual([
-      one.containerId,
-    ]);
-    expect(
-      await ids({ labelSelector: { ...labels, tier: "a" }, podSandboxId: other.podSandboxId }),
-    ).toEqual([other.containerId]);
-    expect(await ids({ id: one.containerId, state: "created" })).toEqual([]);
-    expect(await ids({ id: "", podSandboxId: "", labelSelector: labels })).toEqual(all);
-    expect(await ids({ podSandboxId: "no-such-sandbox" })).toEqual([]);
-    const [listed] = await runtime.listContainers({ id: two.containerId });
-    expect(listed).toMatchObject({ podSandboxId: one.podSandboxId, state: "created" });
-  });
+  needing(check, "several containers")(
+    "filters containers by every field that is set",
+    async (tools) => {
+      const { runtime, labels } = tools;
+      const one = await tools.launch({ labels: { tier: "a" } });
+      const two = await tools.create(one, { labels: { tier: "b" } });
+      const other = await tools.create(await tools.pod(), { labels: { tier: "a" } });
+      const ids = async (filter: ContainerFilter): Promise<readonly string[]> =>
+        (await runtime.listContainers(filter)).map(({ id }) => id).toSorted();
+      const all = [one, two, other].map(({ containerId }) => containerId).toSorted();
+      expect(await ids({ labelSelector: labels })).toEqual(all);
+      expect(await ids({ podSandboxId: one.podSandboxId })).toEqual(
+        [one.containerId, two.containerId].toSorted(),
+      );
+      expect(await ids({ podSandboxId: one.podSandboxId, state: "running" })).toEqual([
+        one.containerId,
+      ]);
+      expect(
+        await ids({ labelSelector: { ...labels, tier: "a" }, podSandboxId: other.podSandboxId }),
+      ).toEqual([other.containerId]);
+      expect(await ids({ id: one.containerId, state: "created" })).toEqual([]);
+      expect(await ids({ id: "", podSandboxId: "", labelSelector: labels })).toEqual(all);
+      expect(await ids({ podSandboxId: "no-such-sandbox" })).toEqual([]);
+      const [listed] = await runtime.listContainers({ id: two.containerId });
+      expect(listed).toMatchObject({ podSandboxId: one.podSandboxId, state: "created" });
+    },
+  );
 
   needing(check, "id prefixes")("takes a container's id by a prefix", async (tools) => {
     const { runtime } = tools;

@@ -71,7 +71,7 @@ export function runtimeCaseNames(): readonly string[] {
  */
 export function describeRuntimeConformance(name: string, options: RuntimeSuiteOptions): void {
   const { create, runtimeHandler = "", lacks = {}, skip = {}, leaks } = options;
-  const { parts = runtimeSuiteParts } = options;
+  const { parts = runtimeSuiteParts, patience = 1 } = options;
 
   suite(`RuntimeClient: ${name}`, skip, (test) => {
     let harness: RuntimeHarness | undefined;
@@ -89,12 +89,15 @@ export function describeRuntimeConformance(name: string, options: RuntimeSuiteOp
             if (harness === undefined) throw new Error("the runtime was not made");
             const checker = await leaks?.();
             {
-              await using tools = await openCase(harness, runtimeHandler);
+              await using tools = await openCase(harness, { runtimeHandler, patience });
               await run(tools);
             }
             await checker?.check();
           },
-          { timeoutMs, skipReason: missing === undefined ? undefined : lacks[missing] },
+          {
+            timeoutMs: timeoutMs * patience,
+            skipReason: missing === undefined ? undefined : lacks[missing],
+          },
         );
       });
     }

@@ -79,16 +79,17 @@ export const imageConfigCases: CaseGroup = (check) => {
     },
   );
 
-  needing(check, "image files")(
-    "shows the image's files, and changes none of it",
-    async (tools) => {
-      const one = await tools.launch();
-      const two = await tools.launch({}, one);
-      expect(await tools.sh(one, "grep ^worker: /etc/passwd")).toContain("worker:x:1000:");
-      await tools.sh(one, "echo changed > /etc/passwd; rm /etc/group; echo new > /new-file");
-      expect(
-        await tools.sh(two, "grep -c ^worker: /etc/passwd; cat /new-file 2>&1 || true"),
-      ).toMatch(/^1\n.*No such file/);
-    },
-  );
+  needing(
+    check,
+    "image files",
+    "several containers",
+  )("shows the image's files, and changes none of it", async (tools) => {
+    const one = await tools.launch();
+    const two = await tools.launch({}, one);
+    expect(await tools.sh(one, "grep ^worker: /etc/passwd")).toContain("worker:x:1000:");
+    await tools.sh(one, "echo changed > /etc/passwd; rm /etc/group; echo new > /new-file");
+    expect(await tools.sh(two, "grep -c ^worker: /etc/passwd; cat /new-file 2>&1 || true")).toMatch(
+      /^1\n.*No such file/,
+    );
+  });
 };

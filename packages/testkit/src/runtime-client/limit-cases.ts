@@ -47,6 +47,7 @@ export const limitCases: CaseGroup = (check) => {
     check,
     "cpu limit",
     "stats",
+    "several containers",
   )("gives a container no more processor time than it may have", async (tools) => {
     const container = await tools.launch({
       command: ["sh", "-c", "while :; do :; done"],

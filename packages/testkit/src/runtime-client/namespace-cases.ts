@@ -125,7 +125,7 @@ export const namespaceCases: CaseGroup = (check) => {
     }
   });
 
-  check("keeps files of a container to itself", async (tools) => {
+  needing(check, "several containers")("keeps files of a container to itself", async (tools) => {
     const one = await tools.launch();
     const two = await tools.launch({}, one);
     await tools.sh(one, "echo mine > note");

@@ -28,17 +28,20 @@ export const networkCases: CaseGroup = (check) => {
     expect(status.network).toBeUndefined();
   });
 
-  spaced("gives a pod's containers one network, and other pods another", async (tools) => {
-    const one = await tools.launch();
-    const two = await tools.launch({}, one);
-    const other = await tools.launch();
-    const [a, b, c] = await Promise.all(
-      [one, two, other].map((container) => tools.sh(container, "readlink /proc/self/ns/net")),
-    );
-    expect(a).toBe(b);
-    expect(a).not.toBe(c);
-    expect(a).not.toBe(await readlink("/proc/self/ns/net"));
-  });
+  needing(spaced, "several containers")(
+    "gives a pod's containers one network, and other pods another",
+    async (tools) => {
+      const one = await tools.launch();
+      const two = await tools.launch({}, one);
+      const other = await tools.launch();
+      const [a, b, c] = await Promise.all(
+        [one, two, other].map((container) => tools.sh(container, "readlink /proc/self/ns/net")),
+      );
+      expect(a).toBe(b);
+      expect(a).not.toBe(c);
+      expect(a).not.toBe(await readlink("/proc/self/ns/net"));
+    },
+  );
 
   const forwarded = needing(check, "port forwarding");
   forwarded("connects to a port inside of a pod, several times", async (tools) => {

@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import type { CaseGroup } from "./case-group.ts";
+import { needing, type CaseGroup } from "./case-group.ts";
 import type { CaseContainer, RuntimeCase } from "./runtime-case.ts";
 
 /** Longest a list may take while something else is stuck. It comes from memory. */
@@ -42,19 +42,22 @@ export const overlapCases: CaseGroup = (check) => {
     expect(await tools.status(container)).toMatchObject({ exitCode: 137 });
   });
 
-  check("works on other containers while one is being stopped", async (tools) => {
-    const { runtime } = tools;
-    const container = await launchStubborn(tools);
-    let isStopped = false;
-    const stopping = runtime.stopContainer({ ...container, timeout: 6 }).then(() => {
-      isStopped = true;
-    });
-    const other = await tools.launch({}, container);
-    await tools.sh(other, "true");
-    await runtime.removeContainer(other);
-    expect(isStopped).toBe(false);
-    await stopping;
-  });
+  needing(check, "several containers")(
+    "works on other containers while one is being stopped",
+    async (tools) => {
+      const { runtime } = tools;
+      const container = await launchStubborn(tools);
+      let isStopped = false;
+      const stopping = runtime.stopContainer({ ...container, timeout: 6 }).then(() => {
+        isStopped = true;
+      });
+      const other = await tools.launch({}, container);
+      await tools.sh(other, "true");
+      await runtime.removeContainer(other);
+      expect(isStopped).toBe(false);
+      await stopping;
+    },
+  );
 
   check("stops, kills and removes one container from several sides", async (tools) => {
     const { runtime } = tools;

@@ -12,29 +12,32 @@ export const pauseCases: CaseGroup = (check) => {
   const resumeOf = ({ runtime }: RuntimeCase, container: CaseContainer): Promise<void> =>
     method(runtime.resumeContainer, "resumeContainer").call(runtime, container);
 
-  paused("freezes a container's processes, and lets them go on", async (tools) => {
-    const watcher = await tools.launch();
-    const container = await tools.launch(
-      {
-        command: [
-          "sh",
-          "-c",
-          "i=0; while :; do i=$((i+1)); echo $i > /dev/shm/count; sleep 0.01; done",
-        ],
-      },
-      watcher,
-    );
-    const count = "cat /dev/shm/count";
-    await tools.sh(watcher, "until [ -s /dev/shm/count ]; do sleep 0.02; done");
-    await pauseOf(tools, container);
-    await pauseOf(tools, container);
-    const before = await tools.sh(watcher, count);
-    expect(await tools.sh(watcher, `sleep 0.5; ${count}`)).toBe(before);
-    expect(await tools.status(container)).toMatchObject({ state: "running" });
-    await resumeOf(tools, container);
-    await resumeOf(tools, container);
-    await tools.sh(watcher, `until [ "$(${count})" != "${before}" ]; do sleep 0.02; done`);
-  });
+  needing(paused, "several containers")(
+    "freezes a container's processes, and lets them go on",
+    async (tools) => {
+      const watcher = await tools.launch();
+      const container = await tools.launch(
+        {
+          command: [
+            "sh",
+            "-c",
+            "i=0; while :; do i=$((i+1)); echo $i > /dev/shm/count; sleep 0.01; done",
+          ],
+        },
+        watcher,
+      );
+      const count = "cat /dev/shm/count";
+      await tools.sh(watcher, "until [ -s /dev/shm/count ]; do sleep 0.02; done");
+      await pauseOf(tools, container);
+      await pauseOf(tools, container);
+      const before = await tools.sh(watcher, count);
+      expect(await tools.sh(watcher, `sleep 0.5; ${count}`)).toBe(before);
+      expect(await tools.status(container)).toMatchObject({ state: "running" });
+      await resumeOf(tools, container);
+      await resumeOf(tools, container);
+      await tools.sh(watcher, `until [ "$(${count})" != "${before}" ]; do sleep 0.02; done`);
+    },
+  );
 
   paused("stops and removes a container that is paused", async (tools) => {
     const stopped = await tools.launch();

@@ -62,12 +62,19 @@ export interface TextOutput {
   readonly stderr: string;
 }
 
-/** Longest a case waits for a container to end. */
+interface CaseSettings {
+  /** Handler of the sandboxes */
+  readonly runtimeHandler: string;
+  /** How many times longer waiting may take */
+  readonly patience: number;
+}
+
+/** Longest a case waits for a container to end, where all goes at its usual pace. */
 const endMs = 30_000;
 
 export async function openCase(
   harness: RuntimeHarness,
-  runtimeHandler: string,
+  { runtimeHandler, patience }: CaseSettings,
 ): Promise<RuntimeCase & AsyncDisposable> {
   const { runtime, images } = harness;
   const mark = randomUUID();
@@ -144,7 +151,7 @@ export async function openCase(
           expect(status.state).toBe("exited");
           return status;
         },
-        { timeout: endMs, interval: 20 },
+        { timeout: endMs * patience, interval: 20 },
       ),
   };
 

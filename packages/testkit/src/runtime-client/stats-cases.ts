@@ -82,39 +82,45 @@ export const statsCases: CaseGroup = (check) => {
     });
   });
 
-  measured("lists running containers only, filtered", async (tools) => {
-    const { runtime, labels } = tools;
-    const one = await tools.launch({ labels: { tier: "a" } });
-    const two = await tools.launch({ labels: { tier: "b" } }, one);
-    await tools.create(one);
-    const list = method(runtime.listContainerStats, "listContainerStats").bind(runtime);
-    const ids = async (filter: Parameters<typeof list>[0]): Promise<readonly string[]> =>
-      (await list(filter)).map(({ attributes }) => attributes.id).toSorted();
-    const both = [one.containerId, two.containerId].toSorted();
-    expect(await ids({ labelSelector: labels })).toEqual(both);
-    expect(await ids({ podSandboxId: one.podSandboxId })).toEqual(both);
-    expect(await ids({ labelSelector: { ...labels, tier: "b" } })).toEqual([two.containerId]);
-    expect(await ids({ id: one.containerId })).toEqual([one.containerId]);
-  });
+  needing(measured, "several containers")(
+    "lists running containers only, filtered",
+    async (tools) => {
+      const { runtime, labels } = tools;
+      const one = await tools.launch({ labels: { tier: "a" } });
+      const two = await tools.launch({ labels: { tier: "b" } }, one);
+      await tools.create(one);
+      const list = method(runtime.listContainerStats, "listContainerStats").bind(runtime);
+      const ids = async (filter: Parameters<typeof list>[0]): Promise<readonly string[]> =>
+        (await list(filter)).map(({ attributes }) => attributes.id).toSorted();
+      const both = [one.containerId, two.containerId].toSorted();
+      expect(await ids({ labelSelector: labels })).toEqual(both);
+      expect(await ids({ podSandboxId: one.podSandboxId })).toEqual(both);
+      expect(await ids({ labelSelector: { ...labels, tier: "b" } })).toEqual([two.containerId]);
+      expect(await ids({ id: one.containerId })).toEqual([one.containerId]);
+    },
+  );
 
-  measured("tells what a pod uses, and each of its containers", async (tools) => {
-    const { runtime, labels } = tools;
-    const one = await tools.launch();
-    const two = await tools.launch({}, one);
-    const stats = await method(runtime.podSandboxStats, "podSandboxStats").call(runtime, one);
-    expect(stats.attributes).toMatchObject({
-      id: one.podSandboxId,
-      metadata: one.sandboxConfig.metadata,
-    });
-    expect(stats.linux?.containers.map(({ attributes }) => attributes.id).toSorted()).toEqual(
-      [one.containerId, two.containerId].toSorted(),
-    );
-    expect(stats.linux?.memory?.usageBytes).toBeGreaterThan(0);
-    expect(stats.linux?.process?.processCount).toBeGreaterThanOrEqual(2);
-    const list = method(runtime.listPodSandboxStats, "listPodSandboxStats").bind(runtime);
-    const listed = await list({ labelSelector: labels });
-    expect(listed.map(({ attributes }) => attributes.id)).toEqual([one.podSandboxId]);
-  });
+  needing(measured, "several containers")(
+    "tells what a pod uses, and each of its containers",
+    async (tools) => {
+      const { runtime, labels } = tools;
+      const one = await tools.launch();
+      const two = await tools.launch({}, one);
+      const stats = await method(runtime.podSandboxStats, "podSandboxStats").call(runtime, one);
+      expect(stats.attributes).toMatchObject({
+        id: one.podSandboxId,
+        metadata: one.sandboxConfig.metadata,
+      });
+      expect(stats.linux?.containers.map(({ attributes }) => attributes.id).toSorted()).toEqual(
+        [one.containerId, two.containerId].toSorted(),
+      );
+      expect(stats.linux?.memory?.usageBytes).toBeGreaterThan(0);
+      expect(stats.linux?.process?.processCount).toBeGreaterThanOrEqual(2);
+      const list = method(runtime.listPodSandboxStats, "listPodSandboxStats").bind(runtime);
+      const listed = await list({ labelSelector: labels });
+      expect(listed.map(({ attributes }) => attributes.id)).toEqual([one.podSandboxId]);
+    },
+  );
 
   needing(check, "writable layer stats")(
     "counts what a container wrote over its image",

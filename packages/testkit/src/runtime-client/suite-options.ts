@@ -23,6 +23,7 @@ export const runtimeAbilities = {
   mounts: "host directories in a container",
   "mount propagation": "mounts of the host that show in a container, or not",
   "recursive read-only mounts": "mounts that are read-only with all below",
+  "several containers": "more than one container at a time in a sandbox",
   "pid namespaces": "processes that see those of their pod, or only their own",
   "host namespaces": "the network and PID namespaces of the host",
   "ipc namespaces": "an IPC namespace for each pod",
@@ -127,6 +128,8 @@ export interface RuntimeSuiteOptions {
   /** What the runtime does not have, and why: the cases that need it are skipped with that reason */
   readonly lacks?: Readonly<Partial<Record<RuntimeAbility, string>>> | undefined;
   readonly skip?: SkippedCases | undefined;
+  /** How many times longer a case may take, e.g. where processors are emulated. @default 1 */
+  readonly patience?: number | undefined;
   /** Takes note of the machine before each case; what is new after it fails the case */
   readonly leaks?: (() => Promise<LeakChecker>) | undefined;
 }

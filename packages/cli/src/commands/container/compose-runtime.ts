@@ -14,7 +14,7 @@ import { ociDriver } from "@longshore/runtime-oci";
 import { openImageStore, type ImageFlags } from "../image/image-store.ts";
 
 /** OCI runtimes that are offered, the default first among those that work here. */
-export const ociRuntimes = ["runc", "crun"] as const;
+export const ociRuntimes = ["runc", "crun", "runsc"] as const;
 
 const logMaxBytes = 16_777_216;
 const logMaxFiles = 5;

@@ -7,7 +7,10 @@ export function probeContainerRuntimes(): Promise<readonly RuntimeProbe[]> {
   return Promise.all(ociRuntimes.map((binary) => probeRuntime(binary)));
 }
 
-/** What a worker says of them. All share the host's kernel, so the choice between them may be left open. */
+/**
+ * What a worker says of them. None is weaker than the first, so the choice between them may be left open; runsc is last, because it
+ * refuses what others keep.
+ */
 export function containerBackends(probes: readonly RuntimeProbe[]): readonly SandboxBackend[] {
   return probes.map(({ binary, available, reason }, index) => ({
     name: binary,
