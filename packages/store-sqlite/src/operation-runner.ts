@@ -44,7 +44,7 @@ export function operationRunner(database: DatabaseSync): OperationRunner {
 
   function finish(operation: FinishOperation): Mismatch | undefined {
     const [, jobId, owner, attempt, from, to, finishedAtMs, nextSequence] = operation;
-    const [, , , , , , , , result, keyExpiresAtMs] = operation;
+    const [, , , , , , , , result, keyExpiresAtMs, event] = operation;
     const { finish: update } = statements;
     const found = locations.change(jobId, (seq) =>
       Number(update.run(to, finishedAtMs, nextSequence, seq, jobId, owner, attempt, from).changes),
@@ -52,6 +52,7 @@ export function operationRunner(database: DatabaseSync): OperationRunner {
     if (found === undefined) return mismatch(jobId);
     locations.forget(jobId);
     statements.insertResult.run(found.seq, result);
+    if (event !== null) keepEvent(statements, event);
     if (found.scope === null) return undefined;
     if (keyExpiresAtMs === null) statements.deleteKey.run(found.scope, jobId);
     else statements.expireKey.run(keyExpiresAtMs, found.scope, jobId);

@@ -70,6 +70,7 @@ export type FinishOperation = readonly [
   result: string,
   /** When the idempotency key of a completed job expires; `null` releases the key at once */
   keyExpiresAtMs: number | null,
+  event: EventOperation | null,
 ];
 
 type CheckpointOperation = readonly [

@@ -17,7 +17,12 @@ import { countOperation, listOperation, toPage } from "./list-jobs.ts";
 import { openDatabase } from "./open-database.ts";
 import type { ThreadData } from "./operation.ts";
 import { migrate, schemaVersion } from "./schema.ts";
-import { assertMatched, finishOperation, transitionOperation } from "./transition-call.ts";
+import {
+  assertMatched,
+  eventOperation,
+  finishOperation,
+  transitionOperation,
+} from "./transition-call.ts";
 
 export interface SqliteJobStoreOptions {
   /** The database file; directories are made. `":memory:"` keeps it in memory */
@@ -47,6 +52,7 @@ const pruneChunk = 500;
  */
 export function sqliteJobStore(options: SqliteJobStoreOptions): JobStore {
   const { idempotencyTtlMs = 86_400_000, now = Date.now, synchronous = "full" } = options;
+  const { keepEvents = false } = options;
   const isFile = options.path !== ":memory:";
   const data: ThreadData = {
     // The thread opens it a moment later, when the working directory may be another one.
@@ -72,7 +78,7 @@ export function sqliteJobStore(options: SqliteJobStoreOptions): JobStore {
 
   return {
     name: "sqlite",
-    ...(options.keepEvents === true && { events: eventLog(thread) }),
+    ...(keepEvents && { events: eventLog(thread) }),
     insert: (job) =>
       thread.send(
         () => insertOperation(job, now()),
@@ -115,7 +121,7 @@ export function sqliteJobStore(options: SqliteJobStoreOptions): JobStore {
       ),
     finish: (change) =>
       thread.send(
-        () => finishOperation(change, idempotencyTtlMs),
+        () => finishOperation(change, { idempotencyTtlMs, keepEvents }),
         (mismatch) => {
           const { jobId, from, fence, result } = change;
           assertMatched(mismatch, { jobId, from, fence, to: result.status });
@@ -150,8 +156,7 @@ export function sqliteJobStore(options: SqliteJobStoreOptions): JobStore {
 
 function eventLog(thread: CommitThread): JobEventLog {
   return {
-    append: (event) =>
-      thread.send(() => ["event", event.jobId, event.sequence, JSON.stringify(event)], ignore),
+    append: (event) => thread.send(() => eventOperation(event), ignore),
     read: async (jobId, { afterSequence = -1, limit = 500, signal } = {}) => {
       signal?.throwIfAborted();
       return thread.send(

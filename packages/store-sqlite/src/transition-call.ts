@@ -2,10 +2,17 @@ import {
   LongshoreError,
   storeRules,
   type Finish,
+  type JobEvent,
   type JobState,
   type Transition,
 } from "@longshore/core";
-import type { FinishOperation, Mismatch, PatchOperation, StepOperation } from "./operation.ts";
+import type {
+  EventOperation,
+  FinishOperation,
+  Mismatch,
+  PatchOperation,
+  StepOperation,
+} from "./operation.ts";
 
 /** @throws {LongshoreError} `INVALID_STATE_TRANSITION` */
 export function transitionOperation(change: Transition): StepOperation | PatchOperation {
@@ -41,9 +48,17 @@ export function transitionOperation(change: Transition): StepOperation | PatchOp
   ];
 }
 
+interface FinishRules {
+  readonly idempotencyTtlMs: number;
+  readonly keepEvents: boolean;
+}
+
 /** @throws {LongshoreError} `INVALID_STATE_TRANSITION` */
-export function finishOperation(change: Finish, idempotencyTtlMs: number): FinishOperation {
-  const { jobId, from, fence, result, finishedAtMs, nextSequence } = change;
+export function finishOperation(
+  change: Finish,
+  { idempotencyTtlMs, keepEvents }: FinishRules,
+): FinishOperation {
+  const { jobId, from, fence, result, finishedAtMs, nextSequence, event } = change;
   const to = result.status;
   storeRules.assertStep(from, to);
   return [
@@ -57,7 +72,13 @@ export function finishOperation(change: Finish, idempotencyTtlMs: number): Finis
     nextSequence ?? null,
     JSON.stringify(result),
     to === "completed" ? finishedAtMs + idempotencyTtlMs : null,
+    keepEvents && event !== undefined ? eventOperation(event) : null,
   ];
+}
+
+/** @returns what keeps an event of a known job */
+export function eventOperation(event: JobEvent): EventOperation {
+  return ["event", event.jobId, event.sequence, JSON.stringify(event)];
 }
 
 /** @throws {LongshoreError} `NOT_FOUND`, `STATE_CONFLICT` */

@@ -273,6 +273,10 @@ export function createExecutor(options: ExecutorOptions): Executor {
       workerVersion: options.workerVersion,
       finishedAtMs,
     });
+    const { status, error } = jobEnd;
+    const told = job.events.end(status, error?.message ?? `The job ${status}.`, {
+      ...(error !== undefined && { code: error.code }),
+    });
     await persist(job, () =>
       store.finish({
         jobId: job.jobId,
@@ -280,15 +284,14 @@ export function createExecutor(options: ExecutorOptions): Executor {
         fence: { owner: workerId, attempt: job.attempt },
         result,
         finishedAtMs,
-        nextSequence: job.events.nextSequence + 1,
+        nextSequence: told.event.sequence + 1,
+        event: told.event,
       }),
     );
-    job.state = jobEnd.status;
-    job.events.state(jobEnd.status, jobEnd.error?.message ?? `The job ${jobEnd.status}.`, {
-      ...(jobEnd.error !== undefined && { code: jobEnd.error.code }),
-    });
+    job.state = status;
+    told.tell();
     options.onEnded(job, result);
-    return jobEnd.status;
+    return status;
   }
 
   async function endSafely(job: ActiveJob, jobEnd: JobEnd): Promise<void> {

@@ -28,10 +28,18 @@ export interface JobEventEmitter extends Disposable {
   log(message: string, details?: Readonly<Record<string, unknown>>): void;
   artifact(artifact: Artifact): void;
   state(state: JobState, message: string, details?: Readonly<Record<string, unknown>>): void;
+  /** Makes the last event, that of an end which is still to be written: it leaves when it is told. Disposes. */
+  end(state: JobState, message: string, details?: Readonly<Record<string, unknown>>): PreparedEvent;
   /** A new attempt begins: its progress starts over. */
   startAttempt(attempt: number): void;
   /** Number that the next state event gets: what is held back leaves before it and is counted */
   readonly nextSequence: number;
+}
+
+/** An event that has its number. */
+export interface PreparedEvent {
+  readonly event: JobEvent;
+  tell(): void;
 }
 
 const maxPhaseLength = 200;
@@ -58,6 +66,10 @@ export function jobEventEmitter(options: JobEventEmitterOptions): JobEventEmitte
   let isDisposed = false;
 
   function send(kind: Kind, phase: string, what: { message: string; details: Details }): void {
+    emit(next(kind, phase, what));
+  }
+
+  function next(kind: Kind, phase: string, what: { message: string; details: Details }): JobEvent {
     const event: Writable<JobEvent> = {
       jobId,
       kind,
@@ -71,7 +83,7 @@ export function jobEventEmitter(options: JobEventEmitterOptions): JobEventEmitte
     if (kind === "progress" && percent !== undefined) event.progressPercent = percent;
     if (what.details !== undefined) event.details = what.details;
     sequence += 1;
-    emit(event);
+    return event;
   }
 
   /** Time until one more event may leave, in milliseconds: 0 for now. */
@@ -164,6 +176,17 @@ export function jobEventEmitter(options: JobEventEmitterOptions): JobEventEmitte
     state(state, message, details) {
       release();
       send("state", state, { message, details });
+    },
+    end(state, message, details) {
+      release();
+      isDisposed = true;
+      const event = next("state", state, { message, details });
+      return {
+        event,
+        tell: () => {
+          emit(event);
+        },
+      };
     },
     startAttempt(number) {
       release();

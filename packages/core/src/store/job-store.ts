@@ -1,5 +1,6 @@
 import type { Abortable } from "../abortable.ts";
 import type { JobDocument } from "../job/job-document.ts";
+import type { JobEvent } from "../job/job-event.ts";
 import type { AttemptRecord, JobResult } from "../job/job-result.ts";
 import type { JobState, TerminalJobState } from "../job/job-state.ts";
 import type { JobEventLog } from "./job-event-log.ts";
@@ -100,6 +101,8 @@ export interface Finish {
   readonly result: JobResult;
   readonly finishedAtMs: number;
   readonly nextSequence?: number;
+  /** What tells of the end; kept in the same step where the store keeps events, so that no job ends untold */
+  readonly event?: JobEvent | undefined;
 }
 
 export interface JobQuery {
@@ -208,7 +211,7 @@ export interface JobStore extends AsyncDisposable {
   transition(change: Transition): Promise<void>;
 
   /**
-   * Ends a job: state, result and idempotency entry in one step. A completed job keeps its key for the store's
+   * Ends a job: state, result, idempotency entry and event in one step. A completed job keeps its key for the store's
    * idempotency time; any other end releases it.
    *
    * @throws {LongshoreError} as `transition`

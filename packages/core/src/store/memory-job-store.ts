@@ -1,4 +1,5 @@
 import { LongshoreError } from "../errors/longshore-error.ts";
+import type { JobEvent } from "../job/job-event.ts";
 import { isTerminal, jobStates, type JobState } from "../job/job-state.ts";
 import { formatCursor, isMatch, pageLimit, parseCursor } from "./job-query.ts";
 import { memoryEvents } from "./memory-events.ts";
@@ -44,6 +45,13 @@ export function memoryJobStore(options: MemoryJobStoreOptions = {}): JobStore {
     if (pruned.size <= rememberedJobs) return;
     const [oldest] = pruned;
     if (oldest !== undefined) pruned.delete(oldest);
+  }
+
+  function keep(event: JobEvent): void {
+    const record = records.get(event.jobId);
+    if (record === undefined || !events.add(event)) return;
+    const nextSequence = Math.max(record.nextSequence, event.sequence + 1);
+    records.set(event.jobId, { ...record, nextSequence });
   }
 
   function liveEntry(scope: string | undefined) {
@@ -97,10 +105,7 @@ export function memoryJobStore(options: MemoryJobStoreOptions = {}): JobStore {
       events: {
         append: (event) =>
           act(() => {
-            const record = records.get(event.jobId);
-            if (record === undefined || !events.add(event)) return;
-            const nextSequence = Math.max(record.nextSequence, event.sequence + 1);
-            records.set(event.jobId, { ...record, nextSequence });
+            keep(event);
           }),
         read: (jobId, readOptions = {}) =>
           act(() => {
@@ -166,7 +171,7 @@ export function memoryJobStore(options: MemoryJobStoreOptions = {}): JobStore {
           state: change.to,
         });
       }),
-    finish: ({ jobId, from, fence, result, finishedAtMs, nextSequence }) =>
+    finish: ({ jobId, from, fence, result, finishedAtMs, nextSequence, event }) =>
       act(() => {
         const record = records.get(jobId);
         assertChange(record, { jobId, from, to: result.status, fence });
@@ -179,6 +184,7 @@ export function memoryJobStore(options: MemoryJobStoreOptions = {}): JobStore {
           history: result.history,
           nextSequence: Math.max(record.nextSequence, nextSequence ?? 0),
         });
+        if (keepEvents && event !== undefined) keep(event);
         const scope = idempotencyScope(record.document);
         const entry = scope === undefined ? undefined : keys.get(scope);
         if (scope === undefined || entry?.jobId !== jobId) return;

@@ -6,6 +6,7 @@ import { createExecutor } from "../executor/executor.ts";
 import { createScheduler, type QueueEntry } from "../executor/scheduler.ts";
 import type { JobEvent } from "../job/job-event.ts";
 import type { JobResult } from "../job/job-result.ts";
+import { isTerminal, jobStates } from "../job/job-state.ts";
 import { logJobEvent } from "../telemetry/log-job-event.ts";
 import type { JobTransport } from "../transport/job-transport.ts";
 import { createAdoption } from "./adoption.ts";
@@ -177,10 +178,12 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
 
   function publishJobEvent(job: ActiveJob, event: JobEvent): void {
     const kind = event.kind === "state" ? event.phase : event.kind;
-    // Before it is told: whoever hears of the event finds it in the log.
-    store.events?.append(event).catch((error: unknown) => {
-      logger.error({ jobId: job.jobId, err: error }, "event could not be kept");
-    });
+    // Before it is told: whoever hears of the event finds it in the log. That of the end was kept with the end.
+    if (!isEnd(event)) {
+      store.events?.append(event).catch((error: unknown) => {
+        logger.error({ jobId: job.jobId, err: error }, "event could not be kept");
+      });
+    }
     void events.publish(eventTopic("job", job.jobId, kind), event, { entityType: "job" });
     job.lease?.transport.publishEvent?.(job.lease.leaseId, event);
     logJobEvent(logger, event);
@@ -407,4 +410,8 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
 
 function toMs(time: string | undefined): number {
   return time === undefined ? 0 : Date.parse(time);
+}
+
+function isEnd({ kind, phase }: JobEvent): boolean {
+  return kind === "state" && jobStates.some((state) => state === phase && isTerminal(state));
 }

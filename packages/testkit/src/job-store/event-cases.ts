@@ -1,7 +1,7 @@
 import type { JobEvent, JobStore } from "@longshore/core";
 import { expect } from "vitest";
-import { sampleJob } from "../sample-job.ts";
-import { fence, lead, owner, type Check } from "./job-steps.ts";
+import { sampleJob, sampleResult } from "../sample-job.ts";
+import { bring, fence, lead, owner, type Check } from "./job-steps.ts";
 
 /** What a store that keeps events does with them; a store that keeps none passes by not offering it. */
 export function declareEvents(check: Check): void {
@@ -49,6 +49,22 @@ export function declareEvents(check: Check): void {
     await log.append({ ...sampleEvent(jobId, 5), message: "late" });
     expect((await log.read(jobId)).map(({ sequence }) => sequence)).toEqual([0, 4, 5]);
     expect((await log.read(jobId)).at(-1)?.message).toBe("event 5");
+  });
+
+  checkEvents("keeps what tells of an end with the end, or neither", async (store, log) => {
+    const job = sampleJob(owner);
+    const { jobId } = job.document;
+    await bring(store, job, "running");
+    const result = sampleResult(job.document);
+    const end = { jobId, from: "running", result, finishedAtMs: 9, nextSequence: 8 } as const;
+    const event = { ...sampleEvent(jobId, 7), phase: "completed" };
+    await expect(
+      store.finish({ ...end, fence: { owner: "another", attempt: 1 }, event }),
+    ).rejects.toMatchObject({ code: "STATE_CONFLICT" });
+    expect(await log.read(jobId)).toEqual([]);
+    const [, read] = await Promise.all([store.finish({ ...end, fence, event }), log.read(jobId)]);
+    expect(read).toEqual([event]);
+    expect(await store.get(jobId)).toMatchObject({ state: "completed", nextSequence: 8 });
   });
 
   checkEvents("keeps no events of a job that is not known, or is pruned", async (store, log) => {

@@ -24,6 +24,8 @@ interface Step {
   readonly timestamp?: string;
 }
 
+type Told = Omit<JobEvent, "jobId" | "sequence" | "workerId">;
+
 /** Changes of jobs, each written to the store before it counts, and then told. */
 export interface JobSteps {
   /** Moves a job on. */
@@ -36,7 +38,7 @@ export interface JobSteps {
     end: { readonly status: TerminalJobState; readonly error: JobError },
   ): Promise<void>;
   /** Tells what happens to a job. */
-  tell(entry: JobEntry, event: Omit<JobEvent, "jobId" | "sequence" | "workerId">): void;
+  tell(entry: JobEntry, event: Told): void;
 }
 
 export interface JobStepsOptions {
@@ -52,16 +54,24 @@ export interface JobStepsOptions {
 export function jobSteps(options: JobStepsOptions): JobSteps {
   const { store, log, bus, logger, now, onEnded } = options;
 
-  const tell: JobSteps["tell"] = (entry, what) => {
+  function nextEvent(entry: JobEntry, what: Told): JobEvent {
     const { jobId, owner, nextSequence: sequence } = entry;
-    const event: JobEvent = { ...what, jobId, sequence, workerId: workerIdOf(owner) };
     entry.nextSequence += 1;
+    return { ...what, jobId, sequence, workerId: workerIdOf(owner) };
+  }
+
+  function publish(event: JobEvent): void {
+    const kind = event.kind === "state" ? event.phase : event.kind;
+    void bus.publish(eventTopic("job", event.jobId, kind), event, { entityType: "job" });
+  }
+
+  const tell: JobSteps["tell"] = (entry, what) => {
+    const event = nextEvent(entry, what);
     // Before it is told: whoever hears of the event finds it in the log.
     log.append(event).catch((error: unknown) => {
-      logger.error({ jobId, err: error }, "event could not be kept");
+      logger.error({ jobId: entry.jobId, err: error }, "event could not be kept");
     });
-    const kind = event.kind === "state" ? event.phase : event.kind;
-    void bus.publish(eventTopic("job", jobId, kind), event, { entityType: "job" });
+    publish(event);
   };
 
   function tellState(
@@ -83,21 +93,28 @@ export function jobSteps(options: JobStepsOptions): JobSteps {
   }
 
   const finish: JobSteps["finish"] = async (entry, result) => {
-    const { jobId, state, owner, attempt, nextSequence } = entry;
+    const { jobId, state, owner, attempt } = entry;
+    const { status, error } = result;
+    const finishedAtMs = now();
+    const event = nextEvent(entry, {
+      kind: "state",
+      timestamp: new Date(finishedAtMs).toISOString(),
+      attempt,
+      phase: status,
+      message: error?.message ?? `The job ${status}.`,
+      details: error === undefined ? {} : { code: error.code },
+    });
     await store.finish({
       jobId,
       from: state,
       fence: { owner, attempt },
       result,
-      finishedAtMs: now(),
-      nextSequence: nextSequence + 1,
+      finishedAtMs,
+      nextSequence: entry.nextSequence,
+      event,
     });
-    entry.state = result.status;
-    const { error } = result;
-    tellState(entry, {
-      message: error?.message ?? `The job ${result.status}.`,
-      details: error === undefined ? {} : { code: error.code },
-    });
+    entry.state = status;
+    publish(event);
     onEnded(entry);
   };
 
