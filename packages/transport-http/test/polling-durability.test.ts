@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { encodeJobDocument } from "@longshore/core";
+import { encodeJobDocument, type JobDelivery } from "@longshore/core";
 import { sqliteJobStore } from "@longshore/store-sqlite";
 import { recordingSink, sampleDocument, sampleResult } from "@longshore/testkit";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -81,6 +81,24 @@ describe("a result", () => {
     });
     const story = await collect(master.client.events(document.jobId));
     expect(story.filter(({ phase }) => phase === "completed")).toHaveLength(1);
+  });
+
+  it("of a job that ended before its worker did goes out while the next one starts", async () => {
+    await using master = await serveMaster({ graceMs: 60_000 });
+    const document = sampleDocument();
+    const place = { directory: join(directory, "w1") };
+    {
+      await using transport = master.open(place);
+      const sink = recordingSink();
+      await transport.start(sink, { workerId: "w1" });
+      await master.client.submitDocument(encodeJobDocument(document));
+      await sink.nth(1);
+    }
+    await using transport = master.open(place);
+    const deliver = ({ leaseId }: JobDelivery): Promise<void> =>
+      transport.ack(leaseId, sampleResult(document));
+    await transport.start({ ...recordingSink(), deliver }, { workerId: "w1" });
+    expect(await master.client.result(document.jobId)).toMatchObject({ status: "completed" });
   });
 
   it("survives kill -9 of the worker before the master has it, without a second run", async () => {

@@ -106,10 +106,12 @@ export function httpPollingTransport(transportOptions: PollingTransportOptions):
           backoff: newBackoff(),
         }),
       };
+      // What comes in while it starts may be answered at once: a job that ended before the worker was killed.
+      started = parts;
       try {
         await parts.loop.start(signal);
-        started = parts;
       } catch (error) {
+        started = undefined;
         await close(parts);
         throw error;
       }
