@@ -15,6 +15,7 @@ const has: ReadonlySet<RuntimeAbility> = new Set([
   "metrics",
   "events",
   "runtime config",
+  "several containers",
   "stdin",
 ]);
 const lacks = Object.fromEntries(

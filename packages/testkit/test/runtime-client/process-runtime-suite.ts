@@ -13,7 +13,7 @@ export async function processRuntimeHarness(): Promise<RuntimeHarness> {
   };
 }
 
-const offered: ReadonlySet<string> = new Set(["attach", "stdin"]);
+const offered: ReadonlySet<string> = new Set(["attach", "several containers", "stdin"]);
 
 /** It isolates nothing. */
 export const processRuntimeLacks: Readonly<Partial<Record<RuntimeAbility, string>>> =
