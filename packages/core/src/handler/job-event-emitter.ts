@@ -37,7 +37,7 @@ export interface JobEventEmitter extends Disposable {
 }
 
 /** An event that has its number. */
-export interface PreparedEvent {
+interface PreparedEvent {
   readonly event: JobEvent;
   tell(): void;
 }
