@@ -5,7 +5,7 @@
 // remembers where it found that Node: scripts of package.json that go on with the pinned one say `hash -r` in between.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -62,7 +62,17 @@ function installNpmPackages() {
   // For programs that use the packages as they are published, like the examples run by plain `node`.
   console.log("setup: npm run build");
   run("npm", ["run", "--silent", "build"]);
+  linkCommand();
   writeFileSync(stampFile, stamp);
+}
+
+// npm makes no link to a command that is still to be built: `npx longshore` would look for it elsewhere.
+function linkCommand() {
+  const link = join(root, "node_modules", ".bin", "longshore");
+  const program = join("..", "@longshore", "cli", "dist", "main.js");
+  chmodSync(join(dirname(link), program), 0o755);
+  rmSync(link, { force: true });
+  symlinkSync(program, link);
 }
 
 function installSystemPackages() {

@@ -37,4 +37,13 @@ describe("a checkout where nothing is installed yet", () => {
       expect(stdout).toMatch(/^pinned .*\.ts/);
     },
   );
+
+  it("has the command when it is set up", async () => {
+    const root = dirname(manifest);
+    const command = join(root, "node_modules", ".bin", "longshore");
+    const { stdout } = await execute(command, ["--version"], {
+      env: { PATH: `${dirname(process.execPath)}:/usr/bin:/bin` },
+    });
+    expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
 });
