@@ -1,6 +1,7 @@
 export type { Abortable } from "./abortable.ts";
 export { errorCodes, errorCodeInfo } from "./errors/error-codes.ts";
 export type { ErrorCode, ErrorCodeInfo } from "./errors/error-codes.ts";
+export { hasCode } from "./errors/has-code.ts";
 export { LongshoreError, isLongshoreError } from "./errors/longshore-error.ts";
 export type { LongshoreErrorOptions } from "./errors/longshore-error.ts";
 export { toJobError, type JobError } from "./errors/job-error.ts";

@@ -1,5 +1,6 @@
 import { readdir, readFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
+import { hasCode } from "@longshore/core";
 import { attemptVariable, isOrphanToken } from "./attempt-token.ts";
 
 const batchSize = 32;
@@ -25,7 +26,7 @@ export async function isGroupRunning(groupId: number): Promise<boolean> {
     process.kill(-groupId, 0);
   } catch (error) {
     // EPERM: a member that runs as somebody else.
-    return error instanceof Error && "code" in error && error.code === "EPERM";
+    return hasCode(error, "EPERM");
   }
   if (process.platform !== "linux") return true;
   const running = await findProcesses(async (pid) => {

@@ -1,7 +1,6 @@
 import { lstat, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { isJobId } from "@longshore/core";
-import { hasCode } from "./fs-error.ts";
+import { hasCode, isJobId } from "@longshore/core";
 import { namesIn } from "./inbox-watch.ts";
 
 /** A request that nobody took is removed after this time */

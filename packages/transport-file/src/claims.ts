@@ -1,8 +1,7 @@
 import { join } from "node:path";
-import { LongshoreError } from "@longshore/core";
+import { hasCode, LongshoreError } from "@longshore/core";
 import { formatClaimName, parseClaimName, type ClaimName } from "./claim-name.ts";
 import type { FileCalls } from "./file-calls.ts";
-import { hasCode } from "./fs-error.ts";
 import { namesIn } from "./inbox-watch.ts";
 import { claimDirectory, type Layout } from "./layout.ts";
 import { isOwnerAlive, removeDeadOwner } from "./owner-lock.ts";

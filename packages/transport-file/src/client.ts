@@ -6,6 +6,7 @@ import {
   decodeJobEvent,
   decodeJobResult,
   encodeJobDocument,
+  hasCode,
   LongshoreError,
   type Abortable,
   type JobDocument,
@@ -13,7 +14,6 @@ import {
   type JobResult,
 } from "@longshore/core";
 import { writeFileAtomically } from "./atomic-file.ts";
-import { hasCode } from "./fs-error.ts";
 import { checkedJobId, progressPath, resultPath } from "./layout.ts";
 
 /** Puts a job into an inbox, whole or not at all. Returns the path of the file. */

@@ -1,8 +1,8 @@
 import { fsync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
+import { hasCode } from "@longshore/core";
 import type { FileCalls } from "./file-calls.ts";
-import { hasCode } from "./fs-error.ts";
 
 /** Brings the names in a directory to the disk; all that ask at about the same time share one fsync. */
 export type DirectorySync = () => Promise<void>;

@@ -3,9 +3,9 @@ import { fsync } from "node:fs";
 import { lstat, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
+import { hasCode } from "@longshore/core";
 import { directorySync, type DirectorySync } from "./directory-sync.ts";
 import type { FileCalls } from "./file-calls.ts";
-import { hasCode } from "./fs-error.ts";
 import { namesIn } from "./inbox-watch.ts";
 
 /** Writes files that outlive a power cut. Many that are written at a time share the cost of their directory. */

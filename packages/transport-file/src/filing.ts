@@ -1,9 +1,14 @@
 import { join, parse } from "node:path";
-import { encodeJobError, encodeJobResult, type JobError, type JobResult } from "@longshore/core";
+import {
+  encodeJobError,
+  encodeJobResult,
+  hasCode,
+  type JobError,
+  type JobResult,
+} from "@longshore/core";
 import { leaseLost, type Claim } from "./claims.ts";
 import type { DurableFiles } from "./durable-files.ts";
 import type { FileCalls } from "./file-calls.ts";
-import { hasCode } from "./fs-error.ts";
 import { resultPath, type Layout } from "./layout.ts";
 import { placeFile, type Placed } from "./place-file.ts";
 

@@ -1,6 +1,7 @@
 import { watch as watchNative, type FSWatcher } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { basename } from "node:path";
+import { hasCode } from "@longshore/core";
 import { watch as watchPolling } from "chokidar";
 
 export interface InboxWatchOptions {
@@ -66,7 +67,7 @@ export async function namesIn(directory: string): Promise<readonly string[]> {
   try {
     return await readdir(directory);
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return [];
+    if (hasCode(error, "ENOENT")) return [];
     throw error;
   }
 }

@@ -1,7 +1,6 @@
 import { constants } from "node:fs";
-import { LongshoreError } from "@longshore/core";
+import { hasCode, LongshoreError } from "@longshore/core";
 import type { FileCalls } from "./file-calls.ts";
-import { hasCode } from "./fs-error.ts";
 
 const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 

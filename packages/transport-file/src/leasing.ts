@@ -1,11 +1,10 @@
 import { mkdir } from "node:fs/promises";
-import type { JobError, LeaseSink } from "@longshore/core";
+import { hasCode, type JobError, type LeaseSink } from "@longshore/core";
 import { cancelRequests } from "./cancel-requests.ts";
 import { openClaims, type Claim, type Claims } from "./claims.ts";
 import { removeAbandoned, type DurableFiles } from "./durable-files.ts";
 import type { FileCalls } from "./file-calls.ts";
 import type { ResolvedOptions } from "./file-transport-options.ts";
-import { hasCode } from "./fs-error.ts";
 import type { HeldClaims } from "./held-claims.ts";
 import { watchDirectory } from "./inbox-watch.ts";
 import { openInbox } from "./inbox.ts";

@@ -2,9 +2,8 @@ import { randomUUID } from "node:crypto";
 import { link, readFile, rename, rm, rmdir, stat, utimes, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { isLongshoreError, LongshoreError } from "@longshore/core";
+import { hasCode, isLongshoreError, LongshoreError } from "@longshore/core";
 import { z } from "zod";
-import { hasCode } from "./fs-error.ts";
 
 const ownerSchema = z.object({
   pid: z.int().min(1),

@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
 import { join, parse } from "node:path";
+import { hasCode } from "@longshore/core";
 import type { FileCalls } from "./file-calls.ts";
-import { hasCode } from "./fs-error.ts";
 
 export interface Placement {
   readonly calls: FileCalls;

@@ -2,6 +2,7 @@ import { readdir, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { partialArtifactsDir } from "../handler/artifact-writer.ts";
 import type { WorkerSetup } from "./worker-setup.ts";
+import { hasCode } from "../errors/has-code.ts";
 
 /** Removes what earlier processes of this worker left: work directories and artifacts that are not complete. */
 export async function removeLeftovers(
@@ -18,7 +19,7 @@ async function removeNeighbours(workRoot: string): Promise<void> {
   try {
     names = await readdir(workerDir);
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return;
+    if (hasCode(error, "ENOENT")) return;
     throw error;
   }
   for (const name of names) {

@@ -1,6 +1,6 @@
 import { constants } from "node:fs";
 import { open, rm } from "node:fs/promises";
-import { isLongshoreError, LongshoreError, type Abortable } from "@longshore/core";
+import { hasCode, isLongshoreError, LongshoreError, type Abortable } from "@longshore/core";
 import { alignUp } from "../erofs/align-up.ts";
 import { blobMetaHeaderSize } from "../rafs/blob-meta-header.ts";
 import { readBlobMeta, type BlobMeta } from "../rafs/blob-meta.ts";
@@ -78,7 +78,7 @@ async function readFileOfSize(path: string, size: number): Promise<Buffer | unde
       await file.close();
     }
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    if (hasCode(error, "ENOENT")) return undefined;
     // A link or anything else that is no file is in the way of the one that is about to be written.
     await rm(path, { force: true });
     return undefined;

@@ -1,6 +1,6 @@
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
-import { LongshoreError } from "@longshore/core";
+import { hasCode, LongshoreError } from "@longshore/core";
 import { z } from "zod";
 import { writeAtomically } from "./write-atomically.ts";
 
@@ -84,7 +84,7 @@ async function readBounded(path: string): Promise<string | undefined> {
       await file.close();
     }
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    if (hasCode(error, "ENOENT")) return undefined;
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { resolve } from "node:path";
-import { LongshoreError, type Abortable, type RootfsIdMappings } from "@longshore/core";
+import { hasCode, LongshoreError, type Abortable, type RootfsIdMappings } from "@longshore/core";
 import PQueue from "p-queue";
 import type { FileStat, ReadableFilesystem } from "../rafs/readable-filesystem.ts";
 import { fromByteString, type ByteString, type FileKind } from "../tree/inode.ts";
@@ -97,7 +97,7 @@ async function makeRoot(directory: string): Promise<void> {
   try {
     await mkdir(directory, { mode: 0o700 });
   } catch (cause) {
-    const isThere = cause instanceof Error && "code" in cause && cause.code === "EEXIST";
+    const isThere = hasCode(cause, "EEXIST");
     throw new LongshoreError(
       isThere ? "STATE_CONFLICT" : "IO_ERROR",
       isThere ? `${directory} exists already.` : `${directory} cannot be made.`,

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { link, mkdir, open, readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import type { ProcessIdentity } from "@longshore/core";
+import { hasCode, type ProcessIdentity } from "@longshore/core";
 import { z } from "zod";
 import { isAlive } from "../store/process-identity.ts";
 
@@ -57,7 +57,7 @@ export function mountRecordFiles(directory: string): MountRecordFiles {
         // Unlike a rename, it does not replace the record of somebody else.
         await link(draft, file);
       } catch (error) {
-        if (error instanceof Error && "code" in error && error.code === "EEXIST") return false;
+        if (hasCode(error, "EEXIST")) return false;
         throw error;
       } finally {
         await rm(draft, { force: true });

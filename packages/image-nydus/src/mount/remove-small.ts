@@ -1,6 +1,7 @@
 import type { Dirent } from "node:fs";
 import { opendir, rmdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
+import { hasCode } from "@longshore/core";
 
 /** What is larger is removed by those who are made for it. */
 const maxEntries = 64;
@@ -53,9 +54,8 @@ async function isRemoved(directory: string): Promise<boolean> {
     await rmdir(directory);
     return true;
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : undefined;
-    if (code === "ENOENT") return true;
-    if (code === "ENOTEMPTY" || code === "EEXIST") return false;
+    if (hasCode(error, "ENOENT")) return true;
+    if (hasCode(error, "ENOTEMPTY", "EEXIST")) return false;
     throw error;
   }
 }

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { hasCode } from "@longshore/core";
 
 /** A process, told apart from later ones with the same number. */
 export interface ProcessIdentity {
@@ -16,7 +17,7 @@ export function isAlive({ pid, started }: ProcessIdentity): boolean {
   try {
     process.kill(pid, 0);
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ESRCH") return false;
+    if (hasCode(error, "ESRCH")) return false;
   }
   return started === "" || startOf(pid) === started;
 }

@@ -1,5 +1,5 @@
 import type { Worker } from "node:worker_threads";
-import { LongshoreError } from "@longshore/core";
+import { hasCode, LongshoreError } from "@longshore/core";
 import { startThread } from "../thread/start-thread.ts";
 import type { ConvertOrder, ConvertReport, ConvertThreadData } from "./convert-thread.ts";
 import type { StoredFiles, StoredLayer, StoreLayersOptions } from "./store-layers.ts";
@@ -148,7 +148,7 @@ function startWorker(workerData: ConvertThreadData): Worker {
 }
 
 function isOutOfMemory(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ERR_WORKER_OUT_OF_MEMORY";
+  return hasCode(error, "ERR_WORKER_OUT_OF_MEMORY");
 }
 
 function outOfMemory(cause: unknown): LongshoreError {

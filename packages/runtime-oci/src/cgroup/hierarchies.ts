@@ -1,7 +1,7 @@
 import { readdirSync, rmdirSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { hasCode } from "../has-code.ts";
+import { hasCode } from "@longshore/core";
 import { parseMountInfo } from "../spec/mount-info.ts";
 
 /** Where cgroups lie on this machine. */

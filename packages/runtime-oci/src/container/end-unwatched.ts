@@ -1,7 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { startTimeOf } from "@longshore/core";
-import { hasCode } from "../has-code.ts";
+import { hasCode, startTimeOf } from "@longshore/core";
 import { runtimeState } from "../sandbox/sandbox-context.ts";
 import type { ContainerContext } from "./container-context.ts";
 

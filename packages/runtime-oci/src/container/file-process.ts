@@ -2,12 +2,12 @@ import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import {
+  hasCode,
   LongshoreError,
   type Abortable,
   type DriverProcess,
   type ErrorCode,
 } from "@longshore/core";
-import { hasCode } from "../has-code.ts";
 import type { Connection } from "../monitor/connection.ts";
 import { perlScript } from "../perl/perl-program.ts";
 import { collectText, perlError } from "../perl/perl-report.ts";

@@ -1,7 +1,7 @@
 import { readdirSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { hasCode } from "@longshore/core";
 import { release } from "../cgroup/release.ts";
-import { hasCode } from "../has-code.ts";
 import { isRootless, runtimeState } from "../sandbox/sandbox-context.ts";
 import { endUnwatched } from "./end-unwatched.ts";
 import type { ContainerContext } from "./container-context.ts";

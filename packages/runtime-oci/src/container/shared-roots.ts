@@ -1,7 +1,7 @@
 import { rmdirSync } from "node:fs";
 import { chmod, chown, mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { hasCode } from "../has-code.ts";
+import { hasCode } from "@longshore/core";
 import type { SandboxUsers } from "../sandbox/user-namespace.ts";
 
 /** Where root filesystems of user namespaces are mounted. */

@@ -2,7 +2,7 @@ import { closeSync, constants, fstat, open as openFile, type Stats } from "node:
 import { lstat, open, readlink, type FileHandle } from "node:fs/promises";
 import { posix } from "node:path";
 import { promisify } from "node:util";
-import { hasCode } from "../has-code.ts";
+import { hasCode } from "@longshore/core";
 import { invalid } from "./spec-error.ts";
 
 /** Linux' O_PATH, which Node does not name. It opens a FIFO or device without touching it. */

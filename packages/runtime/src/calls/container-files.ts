@@ -2,6 +2,7 @@ import type { Stats } from "node:fs";
 import { lstat, mkdir, realpath } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import {
+  hasCode,
   LongshoreError,
   type ContainerLog,
   type ImageConfig,
@@ -15,7 +16,6 @@ import { invalid } from "../engine/check-fields.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { SandboxEntry } from "../engine/entries.ts";
 import type { ContainerRecord } from "../records/container-record.ts";
-import { hasCode } from "../records/fs-error.ts";
 
 /** What a container's files are made of. */
 export interface ContainerFiles {

@@ -1,6 +1,7 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { rootCertificates } from "node:tls";
+import { hasCode } from "@longshore/core";
 
 /** Where sandboxes see the files. */
 const insideDirectory = "/run/longshore/egress";
@@ -49,7 +50,7 @@ async function hostAuthorities(): Promise<string> {
     try {
       return await readFile(path, "utf8");
     } catch (error) {
-      const isThere = !(error instanceof Error && "code" in error && error.code === "ENOENT");
+      const isThere = !hasCode(error, "ENOENT");
       if (isThere) throw error;
     }
   }

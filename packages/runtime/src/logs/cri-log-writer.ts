@@ -1,8 +1,7 @@
 import { constants } from "node:fs";
 import { mkdir, open, rename, rm, type FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
-import type { ContainerLog } from "@longshore/core";
-import { hasCode } from "../records/fs-error.ts";
+import { hasCode, type ContainerLog } from "@longshore/core";
 import { turnQueue } from "../engine/turn-queue.ts";
 import { logClock } from "./clock.ts";
 import { formatLogLine, type LogEntry } from "./log-line.ts";

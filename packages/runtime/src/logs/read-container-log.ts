@@ -1,5 +1,4 @@
-import { LongshoreError, type Abortable, type Nanoseconds } from "@longshore/core";
-import { hasCode } from "../records/fs-error.ts";
+import { hasCode, LongshoreError, type Abortable, type Nanoseconds } from "@longshore/core";
 import { watchDirectory, type DirectoryChanges } from "./directory-changes.ts";
 import { findTail } from "./find-tail.ts";
 import { lookAt, openLogFiles, type LogFile } from "./log-files.ts";

@@ -1,7 +1,6 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { LongshoreError } from "@longshore/core";
-import { hasCode } from "../records/fs-error.ts";
+import { hasCode, LongshoreError } from "@longshore/core";
 
 /** What was changed so that the host forwards packets, and how it was before. */
 export interface ForwardingState {

@@ -1,6 +1,6 @@
 import { access, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { hasCode } from "../records/fs-error.ts";
+import { hasCode } from "@longshore/core";
 import type { NetworkLease } from "./lease-store.ts";
 import { aliasPrefix, type NetworkPlan } from "./network-plan.ts";
 import { parseSubnet, type Subnet } from "./subnet.ts";

@@ -2,8 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, rm, statfs, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import { LongshoreError, type IdMapping, type UserNamespace } from "@longshore/core";
-import { hasCode } from "../records/fs-error.ts";
+import { hasCode, LongshoreError, type IdMapping, type UserNamespace } from "@longshore/core";
 import { runSystemCommand } from "./system-command.ts";
 
 /** `NSFS_MAGIC` of linux/magic.h: the filesystem in which namespaces are files. */

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
-import { LongshoreError } from "@longshore/core";
+import { hasCode, LongshoreError } from "@longshore/core";
 
 /**
  * Keeps a second program out of a network's directory. The lock is a socket in the kernel's abstract namespace, which goes
@@ -47,7 +47,7 @@ async function tryLock(name: string): Promise<(() => Promise<void>) | undefined>
     server.listen({ path: lockPath(name) });
     await once(server, "listening");
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "EADDRINUSE") return undefined;
+    if (hasCode(error, "EADDRINUSE")) return undefined;
     throw error;
   }
   server.unref();

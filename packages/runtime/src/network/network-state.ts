@@ -1,8 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, open, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
-import { LongshoreError } from "@longshore/core";
-import { hasCode } from "../records/fs-error.ts";
+import { hasCode, LongshoreError } from "@longshore/core";
 import { parseSubnet, subnetsOverlap, type Subnet } from "./subnet.ts";
 
 /** What a network must know again after a crash, beside its leases. */

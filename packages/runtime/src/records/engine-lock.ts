@@ -2,12 +2,12 @@ import { randomUUID } from "node:crypto";
 import { link, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
+  hasCode,
   isProcessAlive,
   LongshoreError,
   ownProcessIdentity,
   type ProcessIdentity,
 } from "@longshore/core";
-import { hasCode } from "./fs-error.ts";
 
 /**
  * Makes this process the only engine of a directory, until the answer is disposed. The lock of a process that is gone is

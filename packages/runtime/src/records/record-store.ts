@@ -1,9 +1,8 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { readdir, readFile, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { LongshoreError, type Logger } from "@longshore/core";
+import { hasCode, LongshoreError, type Logger } from "@longshore/core";
 import { decodeContainer, encodeContainer, type ContainerRecord } from "./container-record.ts";
-import { hasCode } from "./fs-error.ts";
 import { removeKnown, removeTree, type KnownContent } from "./remove-tree.ts";
 import { decodeSandbox, encodeSandbox, type SandboxRecord } from "./sandbox-record.ts";
 import { syncDirectory, writeDurably } from "./write-durably.ts";

@@ -1,8 +1,7 @@
 import { readFileSync } from "node:fs";
 import { realpath, rm, rmdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { LongshoreError } from "@longshore/core";
-import { hasCode } from "./fs-error.ts";
+import { hasCode, LongshoreError } from "@longshore/core";
 
 /**
  * Removes a directory with all that is in it. No error when it is not there.

@@ -1,7 +1,7 @@
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { chmod, mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import { LongshoreError } from "@longshore/core";
+import { hasCode, LongshoreError } from "@longshore/core";
 import { z } from "zod";
 
 const tokenEntry = z.strictObject({
@@ -137,7 +137,7 @@ async function readTokens(file: string): Promise<readonly TokenEntry[]> {
   try {
     text = await readFile(file, "utf8");
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return [];
+    if (hasCode(error, "ENOENT")) return [];
     throw error;
   }
   try {

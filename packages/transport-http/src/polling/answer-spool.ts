@@ -1,11 +1,10 @@
 import { createHash, randomUUID } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { LongshoreError, type Logger } from "@longshore/core";
+import { hasCode, LongshoreError, type Logger } from "@longshore/core";
 import { z } from "zod";
 import { lockDirectory } from "./directory-lock.ts";
 import { removeUnfinished, writeDurably } from "./durable-file.ts";
-import { hasCode } from "./fs-error.ts";
 import { leaseIdSchema } from "./messages.ts";
 
 /** What a worker has to tell its master of a job, for good. */

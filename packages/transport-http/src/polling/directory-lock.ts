@@ -1,9 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { link, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { isProcessAlive, LongshoreError, ownProcessIdentity } from "@longshore/core";
+import { hasCode, isProcessAlive, LongshoreError, ownProcessIdentity } from "@longshore/core";
 import { z } from "zod";
-import { hasCode } from "./fs-error.ts";
 
 const ownerSchema = z.object({
   pid: z.int().min(1),

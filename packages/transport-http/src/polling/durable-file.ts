@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { open, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { hasCode } from "./fs-error.ts";
+import { hasCode } from "@longshore/core";
 
 const temporaryName = /^\.[0-9a-f-]{36}\.tmp$/;
 

@@ -1,7 +1,13 @@
 import { constants } from "node:fs";
 import { open, realpath, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
-import { LongshoreError, assertArtifactPath, type Artifact, type JobRecord } from "@longshore/core";
+import {
+  hasCode,
+  LongshoreError,
+  assertArtifactPath,
+  type Artifact,
+  type JobRecord,
+} from "@longshore/core";
 import { jobOf, type ApiContext } from "../api-context.ts";
 import { jsonAnswer, type ApiRequest, type ApiRoute } from "../api-route.ts";
 import { keptEventsOf } from "../jobs/kept-events.ts";
@@ -168,9 +174,5 @@ async function openArtifact(
 }
 
 function isAbsent(error: unknown): boolean {
-  return (
-    error instanceof Error &&
-    "code" in error &&
-    ["ENOENT", "ENOTDIR", "ELOOP", "EISDIR", "ENXIO", "ENAMETOOLONG"].includes(String(error.code))
-  );
+  return hasCode(error, "ENOENT", "ENOTDIR", "ELOOP", "EISDIR", "ENXIO", "ENAMETOOLONG");
 }

@@ -1,3 +1,4 @@
+import { hasCode } from "@longshore/core";
 import { Option, type Command } from "commander";
 import { containerExitCodes, exitCodes } from "../../exit-codes.ts";
 
@@ -199,7 +200,7 @@ async function asRun(task: () => Promise<number>): Promise<number> {
   } catch (error) {
     const code = error instanceof Error && "exitCode" in error ? Number(error.exitCode) : undefined;
     process.stderr.write(`longshore: ${error instanceof Error ? error.message : String(error)}\n`);
-    if (error instanceof Error && "code" in error && error.code === "CANCELLED") {
+    if (hasCode(error, "CANCELLED")) {
       return exitCodes.interrupted;
     }
     return code ?? containerExitCodes.failed;

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import type { AuthConfig } from "@longshore/core";
+import { hasCode, type AuthConfig } from "@longshore/core";
 import { z } from "zod";
 import { authFailed } from "../registry-errors.ts";
 import { askCredentialHelper } from "./credential-helper.ts";
@@ -71,7 +71,7 @@ async function readConfig(env: NodeJS.ProcessEnv): Promise<DockerConfig | undefi
   try {
     text = await readFile(file, "utf8");
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    if (hasCode(error, "ENOENT")) return undefined;
     throw authFailed(`${file} cannot be read.`, { cause: error });
   }
   if (text.length > maxConfigBytes) throw authFailed(`${file} is too large.`);

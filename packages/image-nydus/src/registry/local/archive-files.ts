@@ -2,7 +2,7 @@ import { constants } from "node:fs";
 import { mkdtemp, open, rm, type FileHandle } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Abortable } from "@longshore/core";
+import { hasCode, type Abortable } from "@longshore/core";
 import { layerDecompressor, sniffCompression } from "../layer-decompressor.ts";
 import { imageNotFound, invalid } from "../registry-errors.ts";
 import { readFileRange } from "./file-range.ts";
@@ -81,7 +81,7 @@ async function openRegular(path: string): Promise<FileHandle> {
   try {
     handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
-    const isMissing = error instanceof Error && "code" in error && error.code === "ENOENT";
+    const isMissing = hasCode(error, "ENOENT");
     throw isMissing ? imageNotFound(`There is no archive ${path}.`, { cause: error }) : error;
   }
   if ((await handle.stat()).isFile()) return handle;

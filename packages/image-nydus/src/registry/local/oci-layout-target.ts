@@ -1,6 +1,6 @@
 import { mkdir, readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { Abortable } from "@longshore/core";
+import { hasCode, type Abortable } from "@longshore/core";
 import { parseBoundedJson } from "../bounded-json.ts";
 import type { BlobOutcome, ImageTarget } from "../image-target.ts";
 import { checked, indexSchema, parseManifest, type Descriptor } from "../manifest.ts";
@@ -92,5 +92,5 @@ async function fileSize(path: string): Promise<number | undefined> {
 }
 
 function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
+  return hasCode(error, "ENOENT");
 }

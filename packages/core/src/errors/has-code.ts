@@ -1,4 +1,4 @@
-/** Whether a failed file system call says one of these codes. */
+/** Whether an error has one of these codes, as those of the system have, e.g. `ENOENT`. */
 export function hasCode(error: unknown, ...codes: readonly string[]): boolean {
   return (
     error instanceof Error &&
