@@ -71,6 +71,8 @@ export { parseOutput } from "./command-job/parse-output.ts";
 export { isProcessGone, processIdentity } from "./command-job/process-identity.ts";
 export { isProcessAlive, ownProcessIdentity, startTimeOf } from "./process/process-identity.ts";
 export type { ProcessIdentity } from "./process/process-identity.ts";
+export { ownerFile } from "./process/owner-file.ts";
+export type { OwnerFile, OwnerFileOptions } from "./process/owner-file.ts";
 
 export type * from "./plugin/plugin.ts";
 export { definePlugin, pluginApiVersion } from "./plugin/define-plugin.ts";

@@ -1,8 +1,14 @@
 import { randomUUID } from "node:crypto";
-import { link, readFile, rename, rm, rmdir, stat, utimes, writeFile } from "node:fs/promises";
+import { readFile, rmdir, stat, utimes } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { hasCode, isLongshoreError, LongshoreError } from "@longshore/core";
+import {
+  hasCode,
+  isLongshoreError,
+  LongshoreError,
+  ownerFile,
+  type OwnerFile,
+} from "@longshore/core";
 import { z } from "zod";
 
 const ownerSchema = z.object({
@@ -21,8 +27,6 @@ export interface OwnerLock extends AsyncDisposable {
   touch(): Promise<void>;
 }
 
-const fileName = ".owner";
-
 /**
  * Takes the worker id for this process.
  *
@@ -33,34 +37,20 @@ export async function lockOwner(
   workerId: string,
   leaseMs: number,
 ): Promise<OwnerLock> {
-  const path = join(directory, fileName);
-  const owner: Owner = {
+  const path = pathIn(directory);
+  const taken = await ownerIn(directory, workerId, leaseMs).take({
     pid: process.pid,
     started: (await startOf(process.pid)) ?? "",
     host: hostname(),
     boot: await bootId(),
     instance: randomUUID(),
-  };
-  const temporary = join(directory, `${fileName}.${owner.instance}`);
-  await writeFile(temporary, JSON.stringify(owner), { flag: "wx" });
-  try {
-    while (!(await tryLink(temporary, path))) {
-      const seen = await readOwner(path);
-      if (await isAlive(seen, path, leaseMs)) throw inUse(workerId);
-      await setAside(path, seen, workerId);
-    }
-  } finally {
-    await rm(temporary, { force: true });
-  }
+  });
   return {
     async touch() {
       const now = new Date();
       await utimes(path, now, now);
     },
-    async [Symbol.asyncDispose]() {
-      const current = await readOwner(path);
-      if (current?.instance === owner.instance) await rm(path, { force: true });
-    },
+    [Symbol.asyncDispose]: () => taken[Symbol.asyncDispose](),
   };
 }
 
@@ -69,12 +59,40 @@ export async function lockOwner(
  * believed to live while it touches its file.
  */
 export async function isOwnerAlive(directory: string, leaseMs: number): Promise<boolean> {
-  const path = join(directory, fileName);
-  return isAlive(await readOwner(path), path, leaseMs);
+  return ownerIn(directory, "", leaseMs).isTaken();
 }
 
-async function isAlive(owner: Owner | undefined, path: string, leaseMs: number): Promise<boolean> {
-  if (owner === undefined) return false;
+/** Takes a claim directory away whose owner is dead, when nothing else is in it. */
+export async function removeDeadOwner(
+  directory: string,
+  workerId: string,
+  leaseMs: number,
+): Promise<void> {
+  try {
+    if (await ownerIn(directory, workerId, leaseMs).removeDead()) await rmdir(directory);
+  } catch (error) {
+    // Somebody came to life under this id, or tidies up as well.
+    const isUsed = hasCode(error, "ENOTEMPTY", "ENOENT") || isLongshoreError(error);
+    if (!isUsed) throw error;
+  }
+}
+
+function pathIn(directory: string): string {
+  return join(directory, ".owner");
+}
+
+function ownerIn(directory: string, workerId: string, leaseMs: number): OwnerFile<Owner> {
+  const path = pathIn(directory);
+  return ownerFile({
+    path,
+    schema: ownerSchema,
+    mode: 0o666,
+    isAlive: (owner) => isAlive(owner, path, leaseMs),
+    inUse: () => inUse(workerId),
+  });
+}
+
+async function isAlive(owner: Owner, path: string, leaseMs: number): Promise<boolean> {
   if (owner.host === hostname() && owner.boot === (await bootId())) {
     const started = await startOf(owner.pid);
     return started !== undefined && started === owner.started;
@@ -84,61 +102,6 @@ async function isAlive(owner: Owner | undefined, path: string, leaseMs: number):
   } catch (error) {
     if (hasCode(error, "ENOENT")) return false;
     throw error;
-  }
-}
-
-/** Takes a claim directory away whose owner is dead, when nothing else is in it. */
-export async function removeDeadOwner(
-  directory: string,
-  workerId: string,
-  leaseMs: number,
-): Promise<void> {
-  const path = join(directory, fileName);
-  try {
-    const seen = await readOwner(path);
-    if (await isAlive(seen, path, leaseMs)) return;
-    await setAside(path, seen, workerId);
-    await rmdir(directory);
-  } catch (error) {
-    // Somebody came to life under this id, or tidies up as well.
-    const isUsed = hasCode(error, "ENOTEMPTY", "ENOENT") || isLongshoreError(error);
-    if (!isUsed) throw error;
-  }
-}
-
-async function tryLink(from: string, to: string): Promise<boolean> {
-  try {
-    await link(from, to);
-    return true;
-  } catch (error) {
-    if (hasCode(error, "EEXIST")) return false;
-    throw error;
-  }
-}
-
-/** Takes a dead owner's file away, and gives it back when a live one's came between. */
-async function setAside(path: string, seen: Owner | undefined, workerId: string): Promise<void> {
-  const aside = `${path}.${randomUUID()}.old`;
-  try {
-    await rename(path, aside);
-  } catch (error) {
-    if (hasCode(error, "ENOENT")) return;
-    throw error;
-  }
-  const taken = await readOwner(aside);
-  const isTheOneSeen = taken?.instance === seen?.instance;
-  if (!isTheOneSeen) await tryLink(aside, path);
-  await rm(aside, { force: true });
-  if (!isTheOneSeen) throw inUse(workerId);
-}
-
-async function readOwner(path: string): Promise<Owner | undefined> {
-  try {
-    const parsed = ownerSchema.safeParse(JSON.parse(await readFile(path, "utf8")));
-    return parsed.success ? parsed.data : undefined;
-  } catch {
-    // None, or none that can be read: nobody's.
-    return undefined;
   }
 }
 
