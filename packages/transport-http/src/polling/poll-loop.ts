@@ -68,7 +68,8 @@ export function pollLoop(loopOptions: PollLoopOptions): PollLoop {
   let maxResultBytes = defaultMaxResultBytes;
   let problem: TransportHealth | undefined;
   let running: Promise<void> | undefined;
-  let changed = Promise.withResolvers<void>();
+  /** Ends the wait for the poll that is under way */
+  let wake = (): void => {};
 
   /** Jobs that the worker can take now. */
   function room(): number {
@@ -202,7 +203,11 @@ export function pollLoop(loopOptions: PollLoopOptions): PollLoop {
         .finally(() => takingPolls.delete(asking))
         .catch(() => undefined);
     }
-    const { promise: otherwise } = changed;
+    // Of this poll alone: what outlives a race keeps all that was raced against it.
+    const { promise: otherwise, resolve } = Promise.withResolvers<undefined>();
+    wake = () => {
+      resolve(undefined);
+    };
     const answer = await Promise.race([asking, otherwise]);
     if (answer === undefined) {
       // The next poll ends this one at the master; what it brings is taken as it comes.
@@ -218,11 +223,6 @@ export function pollLoop(loopOptions: PollLoopOptions): PollLoop {
       // A master that holds nothing back is not to be asked without end.
       await options.sleep(backoff.next(), closing.signal);
     } else backoff.reset();
-  }
-
-  function wake(): void {
-    changed.resolve();
-    changed = Promise.withResolvers();
   }
 
   async function run(): Promise<void> {
