@@ -120,8 +120,9 @@ export function eventRelay({ report, backoff, sleep, logger }: EventRelayOptions
       begin();
     },
     async takeRest(leaseId) {
-      if (underWay.some(({ lease_id }) => lease_id === leaseId)) await flushed;
       const isOfLease = ({ lease_id }: Waiting): boolean => lease_id === leaseId;
+      // When some have arrived, the next ones may have left already.
+      while (underWay.some(isOfLease)) await flushed;
       const rest = drop(waiting.filter(isOfLease));
       waiting = waiting.filter((one) => !isOfLease(one));
       return rest.slice(-maxEventsAtOnce).map(({ event }) => event);
