@@ -41,7 +41,7 @@ function listPolicy(...rules: readonly string[]): Policy {
 
 describe("without authenticators", () => {
   it("no other host is served, unless that is said", async () => {
-    for (const host of ["0.0.0.0", "::", "192.0.2.1", "example.org"]) {
+    for (const host of ["0.0.0.0", "::", "192.0.2.1", "example.org", "127.evil.com"]) {
       expect(() => {
         checkDoors({ host });
       }).toThrow(/to everybody/);

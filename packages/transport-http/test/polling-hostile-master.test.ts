@@ -56,6 +56,7 @@ const delivery = (leaseId: string, jobId = "job-1"): object => ({
 describe("a polling transport refuses at its making", () => {
   it.each([
     ["plain HTTP to another host", { url: "http://master.example:9100" }, "plain HTTP"],
+    ["plain HTTP to one named like this one", { url: "http://127.evil.com:9100" }, "plain HTTP"],
     ["credentials in the URL", { url: "https://a:b@master.example" }, "no credentials"],
     ["what is no URL of HTTP", { url: "ftp://master.example" }, "not a URL of HTTP"],
     ["a lease that is no whole number", { leaseMs: 0.5 }, "leaseMs"],
@@ -65,8 +66,11 @@ describe("a polling transport refuses at its making", () => {
     expect(() => open(options)).toThrow(message);
   });
 
-  it("but not plain HTTP that is allowed", () => {
+  it("but not plain HTTP that is allowed, or stays on this host", () => {
     expect(() => open({ url: "http://master.example", allowInsecure: true })).not.toThrow();
+    for (const host of ["127.0.0.1", "[::1]", "localhost"]) {
+      expect(() => open({ url: `http://${host}:9100` })).not.toThrow();
+    }
   });
 });
 

@@ -2,7 +2,7 @@ import { join, resolve } from "node:path";
 import { LongshoreError, silentLogger, type Capabilities, type Logger } from "@longshore/core";
 import type { Taint } from "@longshore/core";
 import { z } from "zod";
-import { isLoopback } from "../server/cors.ts";
+import { isLoopbackHost } from "../server/cors.ts";
 import { leaseLimitsMs, maxLeasesAtOnce, maxWaitMs } from "./messages.ts";
 import { sleep, type Sleep } from "./sleep.ts";
 
@@ -113,8 +113,7 @@ function checkedUrl({ url, allowInsecure = false }: PollingTransportOptions): st
   if (parsed.username !== "" || parsed.password !== "" || parsed.search !== "") {
     throw new TypeError(`"${parsed.host}": the URL of a master has no credentials and no query`);
   }
-  const host = parsed.hostname.replaceAll(/[[\]]/g, "");
-  if (parsed.protocol === "http:" && !isLoopback(host) && !allowInsecure) {
+  if (parsed.protocol === "http:" && !isLoopbackHost(parsed.hostname) && !allowInsecure) {
     throw new LongshoreError(
       "CONFIG_ERROR",
       `Over plain HTTP, everybody on the way to ${parsed.host} could read the token and the jobs: use https, or allow it with allow_insecure.`,

@@ -3,6 +3,7 @@ import type { IncomingMessage } from "node:http";
 
 const readOnly: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 const loopbackHost = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i;
+const loopbackAddress = /^(localhost|(::ffff:)?127(\.\d{1,3}){3}|::1)$/;
 
 /**
  * Keeps the pages of a browser away that were not let in: one of another origin can send simple requests to a worker on
@@ -17,7 +18,7 @@ export function checkOrigin(
   { origins, isOpen }: { readonly origins: readonly string[]; readonly isOpen: boolean },
 ): Readonly<Record<string, string>> {
   const { origin, host = "" } = incoming.headers;
-  if (isOpen && !loopbackHost.test(host) && isLoopback(incoming.socket.localAddress)) {
+  if (isOpen && !isLoopbackHost(host) && isLoopback(incoming.socket.localAddress)) {
     throw new LongshoreError("POLICY_DENIED", `The worker does not serve the name "${host}".`);
   }
   if (origin === undefined) return {};
@@ -42,6 +43,12 @@ export function preflightHeaders(methods: readonly string[]): Readonly<Record<st
   };
 }
 
+/** Whether a host as it stands in a URL, with or without a port, is this machine. */
+export function isLoopbackHost(host: string): boolean {
+  return loopbackHost.test(host);
+}
+
+/** Whether an address of a socket, or one to listen on, is of this machine alone. */
 export function isLoopback(address: string | undefined): boolean {
-  return address !== undefined && /^(127\.|::1$|::ffff:127\.|localhost$)/.test(address);
+  return address !== undefined && loopbackAddress.test(address);
 }
