@@ -1,4 +1,4 @@
-import { LongshoreError, toJobError, type Logger } from "@longshore/core";
+import { isLongshoreError, LongshoreError, toJobError, type Logger } from "@longshore/core";
 import { inTurn, isFree, isLastAttempt, type JobEntry } from "./job-entry.ts";
 import type { JobQueue } from "./job-queue.ts";
 import type { JobSteps } from "./job-steps.ts";
@@ -129,6 +129,7 @@ export function jobClock({ queue, steps, logger, now, graceMs }: JobClockOptions
       if (isLeft && !isRevived) await steps.end(entry, { status, error: toJobError(error) });
     }).catch((thrown: unknown) => {
       logger.error({ jobId: entry.jobId, err: thrown }, "job could not be ended");
+      if (isLongshoreError(thrown, "STATE_CONFLICT")) return;
       again(entry, now() + retryMs);
     });
   }

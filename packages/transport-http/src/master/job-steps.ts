@@ -1,5 +1,6 @@
 import {
   eventTopic,
+  isLongshoreError,
   type EventBus,
   type JobError,
   type JobEvent,
@@ -26,7 +27,10 @@ interface Step {
 
 type Told = Omit<JobEvent, "jobId" | "sequence" | "workerId">;
 
-/** Changes of jobs, each written to the store before it counts, and then told. */
+/**
+ * Changes of jobs, each written to the store before it counts, and then told. One that meets another program's rejects
+ * with `STATE_CONFLICT`, and the job is let go.
+ */
 export interface JobSteps {
   /** Moves a job on. */
   step(entry: JobEntry, step: Step): Promise<void>;
@@ -47,12 +51,12 @@ export interface JobStepsOptions {
   readonly bus: EventBus;
   readonly logger: Logger;
   readonly now: () => number;
-  /** The job has ended */
-  onEnded(entry: JobEntry): void;
+  /** The job is not this master's to lead any more: it has ended, or another program has written to the store */
+  onGone(entry: JobEntry): void;
 }
 
 export function jobSteps(options: JobStepsOptions): JobSteps {
-  const { store, log, bus, logger, now, onEnded } = options;
+  const { store, log, bus, logger, now, onGone } = options;
 
   function nextEvent(entry: JobEntry, what: Told): JobEvent {
     const { jobId, owner, nextSequence: sequence } = entry;
@@ -92,6 +96,15 @@ export function jobSteps(options: JobStepsOptions): JobSteps {
     });
   }
 
+  async function write(entry: JobEntry, change: () => Promise<unknown>): Promise<void> {
+    try {
+      await change();
+    } catch (error) {
+      if (isLongshoreError(error, "STATE_CONFLICT")) onGone(entry);
+      throw error;
+    }
+  }
+
   const finish: JobSteps["finish"] = async (entry, result) => {
     const { jobId, state, owner, attempt } = entry;
     const { status, error } = result;
@@ -104,18 +117,20 @@ export function jobSteps(options: JobStepsOptions): JobSteps {
       message: error?.message ?? `The job ${status}.`,
       details: error === undefined ? {} : { code: error.code },
     });
-    await store.finish({
-      jobId,
-      from: state,
-      fence: { owner, attempt },
-      result,
-      finishedAtMs,
-      nextSequence: entry.nextSequence,
-      event,
-    });
+    await write(entry, () =>
+      store.finish({
+        jobId,
+        from: state,
+        fence: { owner, attempt },
+        result,
+        finishedAtMs,
+        nextSequence: entry.nextSequence,
+        event,
+      }),
+    );
     entry.state = status;
     publish(event);
-    onEnded(entry);
+    onGone(entry);
   };
 
   return {
@@ -123,13 +138,15 @@ export function jobSteps(options: JobStepsOptions): JobSteps {
     finish,
     async step(entry, { to, patch = {}, ...told }) {
       const { jobId, state, owner, attempt, nextSequence } = entry;
-      await store.transition({
-        jobId,
-        from: state,
-        to,
-        fence: { owner, attempt },
-        patch: { ...patch, nextSequence: nextSequence + 1 },
-      });
+      await write(entry, () =>
+        store.transition({
+          jobId,
+          from: state,
+          to,
+          fence: { owner, attempt },
+          patch: { ...patch, nextSequence: nextSequence + 1 },
+        }),
+      );
       entry.state = to;
       entry.owner = patch.owner ?? owner;
       entry.attempt = patch.attempt ?? attempt;

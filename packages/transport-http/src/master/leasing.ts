@@ -59,13 +59,15 @@ export interface LeasingOptions {
   readonly steps: JobSteps;
   readonly clock: JobClock;
   readonly now: () => number;
+  /** The job is not in the store any more */
+  onGone(entry: JobEntry): void;
 }
 
 /** Longest event that is kept, in characters: a worker of ours cuts its own to less */
 const maxEventLength = 131_072;
 
 export function leasing(options: LeasingOptions): Leasing {
-  const { masterId, store, book, queue, steps, clock, now } = options;
+  const { masterId, store, book, queue, steps, clock, now, onGone } = options;
 
   /** The job under a lease, and its lease. */
   function find(leaseId: string): { readonly entry: JobEntry; readonly lease: Lease } | undefined {
@@ -90,17 +92,9 @@ export function leasing(options: LeasingOptions): Leasing {
         return await change(found.entry, found.lease);
       } catch (error) {
         if (!isLongshoreError(error, "STATE_CONFLICT")) throw error;
-        drop(entry);
         throw leaseLost(leaseId, error);
       }
     });
-  }
-
-  /** Another program has written to the store: the job is not this master's to lead any more. */
-  function drop(entry: JobEntry): void {
-    clock.stop(entry);
-    queue.remove(entry);
-    book.remove(entry);
   }
 
   async function lose(leaseId: string): Promise<never> {
@@ -195,7 +189,7 @@ export function leasing(options: LeasingOptions): Leasing {
         try {
           const record = await store.get(entry.jobId);
           if (record === undefined) {
-            drop(entry);
+            onGone(entry);
             return undefined;
           }
           if (entry.lease !== undefined) {
@@ -218,10 +212,7 @@ export function leasing(options: LeasingOptions): Leasing {
           clock.look(entry);
           return toDelivery(entry, record.document);
         } catch (error) {
-          if (isLongshoreError(error, "STATE_CONFLICT")) {
-            drop(entry);
-            return undefined;
-          }
+          if (isLongshoreError(error, "STATE_CONFLICT")) return undefined;
           if (entry.lease === undefined) clock.look(entry);
           else queue.put(entry);
           throw error;

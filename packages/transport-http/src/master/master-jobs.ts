@@ -11,7 +11,7 @@ import type { JobDesk } from "../api-context.ts";
 import { cancellation } from "./cancellation.ts";
 import { jobBook, type JobBook } from "./job-book.ts";
 import { jobClock } from "./job-clock.ts";
-import { toEntry } from "./job-entry.ts";
+import { toEntry, type JobEntry } from "./job-entry.ts";
 import { jobQueue, type JobQueue } from "./job-queue.ts";
 import { jobSteps } from "./job-steps.ts";
 import { leasing, type Leasing } from "./leasing.ts";
@@ -50,20 +50,14 @@ export async function openMasterJobs(jobsOptions: MasterJobsOptions): Promise<Ma
   const book = jobBook();
   const queue = jobQueue(now);
   const sessions = workerSessions({ maxWorkers: settings.maxWorkers, now });
-  const steps = jobSteps({
-    store,
-    log,
-    bus,
-    logger,
-    now,
-    onEnded(entry) {
-      clock.stop(entry);
-      queue.remove(entry);
-      book.remove(entry);
-    },
-  });
+  const onGone = (entry: JobEntry): void => {
+    clock.stop(entry);
+    queue.remove(entry);
+    book.remove(entry);
+  };
+  const steps = jobSteps({ store, log, bus, logger, now, onGone });
   const clock = jobClock({ queue, steps, logger, now, graceMs });
-  const leases = leasing({ masterId, store, book, queue, steps, clock, now });
+  const leases = leasing({ masterId, store, book, queue, steps, clock, now, onGone });
   const waiting = polls({ book, queue, leasing: leases, sessions });
   const cancel: Worker["cancel"] = cancellation({ store, book, queue, steps, polls: waiting, now });
   const { checkDocument, submitDocument } = submission({
