@@ -88,6 +88,14 @@ export { allowAllPolicy, denyAllPolicy } from "./policy/fixed-policies.ts";
 export { auditedPolicy, type PolicyDenial } from "./policy/audited-policy.ts";
 export { admissionRules, checkAdmission, effectiveTimeoutMs } from "./policy/admission-rules.ts";
 export type { AdmissionOverrides, AdmissionRules } from "./policy/admission-rules.ts";
+export { jobGate } from "./policy/job-gate.ts";
+export type {
+  AdmitOptions,
+  JobGate,
+  JobGateOptions,
+  SignatureVerifier,
+  SignedBy,
+} from "./policy/job-gate.ts";
 export { isImageMatch, normalizeImage } from "./policy/image-pattern.ts";
 export { eventObject, jobObject, workerObject } from "./policy/resource-names.ts";
 
@@ -146,7 +154,6 @@ export { startWorker } from "./worker/start-worker.ts";
 export type { TransportConfig, WorkerOptions } from "./worker/worker-options.ts";
 export type * from "./worker/worker.ts";
 export type { WorkerState } from "./worker/worker-state.ts";
-export type { SignatureVerifier, SignedBy } from "./worker/intake.ts";
 
 export type * from "./runtime/runtime-client.ts";
 export type * from "./runtime/runtime-status.ts";

@@ -1,28 +1,12 @@
-import type { Abortable } from "../abortable.ts";
 import type { Capabilities } from "../capability/capabilities.ts";
 import { isMisplaced, matches, type Taint } from "../capability/matches.ts";
 import { LongshoreError } from "../errors/longshore-error.ts";
 import type { Handler } from "../handler/handler.ts";
 import type { HandlerRegistry } from "../handler/handler-registry.ts";
-import { encodeJobDocument, type WireDocument } from "../job/codec.ts";
 import type { JobDocument } from "../job/job-document.ts";
-import { checkAdmission, type AdmissionRules } from "../policy/admission-rules.ts";
+import type { AdmissionRules } from "../policy/admission-rules.ts";
+import { jobGate, type AdmitOptions, type SignatureVerifier } from "../policy/job-gate.ts";
 import type { Policy } from "../policy/policy.ts";
-import { jobObject } from "../policy/resource-names.ts";
-
-/** Whom a signature speaks for. */
-export interface SignedBy {
-  readonly subject: string;
-}
-
-/**
- * Checks a job's signature, which covers the wire form; throws `SIGNATURE_INVALID` or a relative of it. The policy then
- * judges the signer it names, instead of whoever brought the job.
- */
-export type SignatureVerifier = (
-  document: JobDocument,
-  wire: WireDocument,
-) => Promise<SignedBy | void> | SignedBy | void;
 
 export interface IntakeOptions {
   readonly workerId: string;
@@ -39,13 +23,6 @@ export interface IntakeOptions {
   readonly now: () => number;
 }
 
-interface AdmitOptions extends Abortable {
-  /** Who submits the job */
-  readonly subject: string;
-  /** The document as it came in. @default the document, encoded */
-  readonly wire?: WireDocument | undefined;
-}
-
 /** Decides whether a valid document becomes a job of this worker. */
 export interface Intake {
   /** Resolves with the subject it is let in for when the job may be stored; throws what is wrong with it. */
@@ -55,7 +32,8 @@ export interface Intake {
 }
 
 export function createIntake(options: IntakeOptions): Intake {
-  const { policy, rules, verifySignature, registry } = options;
+  const { policy, rules, verifySignature, registry, now } = options;
+  const passGate = jobGate({ policy, rules, verifySignature, who: "worker", now });
   const worker = {
     workerId: options.workerId,
     pool: options.pool,
@@ -86,8 +64,7 @@ export function createIntake(options: IntakeOptions): Intake {
         details: { reasons: match.reasons },
         // The worker it is routed to may come by, for as long as the job may wait.
         retryable:
-          isMisplaced(match.reasons) &&
-          options.now() < Date.parse(document.createdAt) + waitMs(document),
+          isMisplaced(match.reasons) && now() < Date.parse(document.createdAt) + waitMs(document),
       },
     );
   }
@@ -114,48 +91,13 @@ export function createIntake(options: IntakeOptions): Intake {
 
   return {
     findHandler,
-    async admit(document, { subject: sender, wire, signal }) {
-      const signer = await checkSignature(document, wire);
-      const subject = signer?.subject ?? sender;
-      const decision = await policy.check(
-        {
-          subject,
-          domain: "*",
-          object: jobObject(document.metadata?.namespace ?? "default", document.operation),
-          action: "execute",
-        },
-        { signal },
-      );
-      if (!decision.allowed) {
-        throw new LongshoreError(
-          "POLICY_DENIED",
-          `The policy "${policy.name}" does not let ${subject} run ${document.operation}.`,
-          { phase: "validation", details: { subject, matchedRule: decision.matchedRule ?? null } },
-        );
-      }
-      checkAdmission(document, rules);
+    async admit(document, admitOptions) {
+      const subject = await passGate(document, admitOptions);
       checkHandler(document);
       checkMatch(document);
       return subject;
     },
   };
-
-  async function checkSignature(
-    document: JobDocument,
-    wire: WireDocument | undefined,
-  ): Promise<SignedBy | undefined> {
-    if (document.signature === undefined && !rules.requireSignature) return undefined;
-    if (verifySignature === undefined) {
-      // A signature that nobody asked for and nobody can check gives no rights, and takes none.
-      if (!rules.requireSignature) return undefined;
-      throw new LongshoreError(
-        "SIGNATURE_INVALID",
-        "Jobs must be signed, but this worker was given no keys to check them with.",
-      );
-    }
-    const signer = await verifySignature(document, wire ?? encodeJobDocument(document));
-    return signer ?? undefined;
-  }
 }
 
 function waitMs(document: JobDocument): number {

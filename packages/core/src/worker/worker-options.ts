@@ -6,12 +6,12 @@ import { defaultTeardownTimeoutMs } from "../handler/handler-registry.ts";
 import type { Handler } from "../handler/handler.ts";
 import type { Plugin } from "../plugin/plugin.ts";
 import type { AdmissionOverrides } from "../policy/admission-rules.ts";
+import type { SignatureVerifier } from "../policy/job-gate.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { JobStore } from "../store/job-store.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { WorkerTelemetry } from "../telemetry/worker-telemetry.ts";
 import type { JobTransport } from "../transport/job-transport.ts";
-import type { SignatureVerifier } from "./intake.ts";
 
 /** A transport by the type under which a plugin registered it. */
 export interface TransportConfig {

@@ -3,12 +3,12 @@ import type { Taint } from "../capability/matches.ts";
 import type { EventBus } from "../events/event-bus.ts";
 import type { HandlerRegistry } from "../handler/handler-registry.ts";
 import type { AdmissionRules } from "../policy/admission-rules.ts";
+import type { SignatureVerifier } from "../policy/job-gate.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { JobStore } from "../store/job-store.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { WorkerTelemetry } from "../telemetry/worker-telemetry.ts";
 import type { JobTransport } from "../transport/job-transport.ts";
-import type { SignatureVerifier } from "./intake.ts";
 import type { WorkerDefaults } from "./worker-options.ts";
 
 /** Everything a worker is made of, checked and complete. */

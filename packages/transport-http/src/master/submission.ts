@@ -1,13 +1,10 @@
 import {
   admissionRules,
-  checkAdmission,
-  encodeJobDocument,
   isTerminal,
-  jobObject,
+  jobGate,
   LongshoreError,
   payloadDigest,
   type AdmissionOverrides,
-  type JobDocument,
   type JobStore,
   type Policy,
   type SignatureVerifier,
@@ -43,49 +40,19 @@ export function submission(
     allowedImages: ["*"],
     ...options.admission,
   });
+  const passGate = jobGate({ policy, rules, verifySignature, who: "master", now });
   let arriving = 0;
 
   /** Resolves with whom the job is let in for. */
   async function admit(
-    ...[{ document, wire }, { subject: sender = "anonymous", signal } = {}]: Parameters<
+    ...[{ document, wire }, { subject = "anonymous", signal } = {}]: Parameters<
       JobDesk["checkDocument"]
     >
   ): Promise<string> {
     if (book.size + arriving >= options.maxJobs) {
       throw new LongshoreError("QUEUE_FULL", `${book.size} jobs wait or run; try again later.`);
     }
-    const subject = (await signerOf(document, wire)) ?? sender;
-    const { namespace = "default" } = document.metadata ?? {};
-    const object = jobObject(namespace, document.operation);
-    const decision = await policy.check(
-      { subject, domain: "*", object, action: "execute" },
-      { signal },
-    );
-    if (!decision.allowed) {
-      throw new LongshoreError(
-        "POLICY_DENIED",
-        `The policy "${policy.name}" does not let ${subject} run ${document.operation}.`,
-        { phase: "validation", details: { subject, matchedRule: decision.matchedRule ?? null } },
-      );
-    }
-    checkAdmission(document, rules, now());
-    return subject;
-  }
-
-  async function signerOf(
-    document: JobDocument,
-    wire: Parameters<SignatureVerifier>[1] | undefined,
-  ): Promise<string | undefined> {
-    if (document.signature === undefined && !rules.requireSignature) return undefined;
-    if (verifySignature === undefined) {
-      if (!rules.requireSignature) return undefined;
-      throw new LongshoreError(
-        "SIGNATURE_INVALID",
-        "Jobs must be signed, but this master was given no keys to check them with.",
-      );
-    }
-    const signer = await verifySignature(document, wire ?? encodeJobDocument(document));
-    return signer?.subject;
+    return passGate(document, { subject, wire, signal });
   }
 
   return {
