@@ -1,7 +1,6 @@
 import {
   workerVersion,
   type AttemptRecord,
-  type JobDocument,
   type JobError,
   type JobResult,
   type TerminalJobState,
@@ -28,19 +27,20 @@ export function lostAttempt(
 export function endResult(
   entry: JobEntry,
   end: { readonly status: TerminalJobState; readonly error: JobError },
-  { nowMs, document }: { readonly nowMs: number; readonly document: JobDocument },
+  nowMs: number,
 ): JobResult {
   const { startedAtMs, waitsSinceMs, attempt } = entry;
-  const { idempotencyKey, maxAttempts } = document.execution;
+  const { operation, createdAt, execution, observability } = entry.placement;
+  const { idempotencyKey, maxAttempts } = execution;
   const durationMs = startedAtMs === undefined ? 0 : Math.max(0, nowMs - startedAtMs);
   const started = startedAtMs === undefined ? {} : { startedAt: toTime(startedAtMs) };
   return {
     version: "1.0",
     jobId: entry.jobId,
-    operation: document.operation,
+    operation,
     status: end.status,
     workerId: workerIdOf(entry.owner),
-    createdAt: document.createdAt,
+    createdAt,
     ...started,
     finishedAt: toTime(nowMs),
     executionSummary: {
@@ -58,7 +58,7 @@ export function endResult(
       entry.lease === undefined
         ? entry.history
         : [...entry.history, lostAttempt(entry, end, nowMs)],
-    ...(document.observability !== undefined && { observability: document.observability }),
+    ...(observability !== undefined && { observability }),
   };
 }
 

@@ -154,10 +154,6 @@ export function jobSteps(options: JobStepsOptions): JobSteps {
       entry.startedAtMs = patch.startedAtMs ?? entry.startedAtMs;
       tellState(entry, told);
     },
-    async end(entry, end) {
-      const record = await store.get(entry.jobId);
-      const document = record?.document ?? entry.placement;
-      await finish(entry, endResult(entry, end, { nowMs: now(), document }));
-    },
+    end: (entry, end) => finish(entry, endResult(entry, end, now())),
   };
 }
