@@ -21,10 +21,13 @@ export interface JobDesk extends Pick<Worker, "checkDocument" | "cancel"> {
   ): Promise<Pick<JobHandle, "jobId" | "isDeduplicated">>;
 }
 
+/** What clients may read of a store. */
+export type JobView = Pick<JobStore, "get" | "list" | "count" | "wasPruned">;
+
 /** What the routes of jobs work with. */
 export interface ApiContext {
   readonly worker: JobDesk;
-  readonly store: JobStore;
+  readonly store: JobView;
   /** The store's events */
   readonly log: JobEventLog;
   readonly feeds: JobFeeds;
@@ -65,7 +68,7 @@ export async function jobOf(
   return record;
 }
 
-async function notThere(store: JobStore, id: string): Promise<WithFields> {
+async function notThere(store: JobView, id: string): Promise<WithFields> {
   const isGone = await store.wasPruned(id);
   const reason = new HttpError(
     "NOT_FOUND",

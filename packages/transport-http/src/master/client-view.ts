@@ -1,11 +1,10 @@
 import type { JobRecord, JobStore } from "@longshore/core";
+import type { JobView } from "../api-context.ts";
 import { workerIdOf } from "./lease-id.ts";
 
 /** The store as clients may see it: who has a job, but not the lease, by which anybody could answer it. */
-export function clientView(store: JobStore): JobStore {
+export function clientView(store: JobStore): JobView {
   return {
-    name: store.name,
-    events: store.events,
     get: async (jobId) => {
       const record = await store.get(jobId);
       return record === undefined ? undefined : withoutLease(record);
@@ -16,15 +15,6 @@ export function clientView(store: JobStore): JobStore {
     },
     count: (query, options) => store.count(query, options),
     wasPruned: (jobId) => store.wasPruned(jobId),
-    insert: (job) => store.insert(job),
-    countByState: () => store.countByState(),
-    transition: (change) => store.transition(change),
-    finish: (change) => store.finish(change),
-    saveCheckpoint: (jobId, fence, value) => store.saveCheckpoint(jobId, fence, value),
-    renewLeases: (owner, leaseExpiresAtMs) => store.renewLeases(owner, leaseExpiresAtMs),
-    recover: (options) => store.recover(options),
-    prune: (options) => store.prune(options),
-    [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
   };
 }
 
