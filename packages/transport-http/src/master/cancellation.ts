@@ -18,12 +18,11 @@ export interface CancellationOptions {
   readonly queue: JobQueue;
   readonly steps: JobSteps;
   readonly polls: Polls;
-  readonly now: () => number;
 }
 
 /** Ends a job that waits at once, and has the worker of any other one told. */
 export function cancellation(options: CancellationOptions): Worker["cancel"] {
-  const { store, book, queue, steps, polls, now } = options;
+  const { store, book, queue, steps, polls } = options;
 
   async function stateOf(jobId: string): Promise<JobState> {
     const record = await store.get(jobId);
@@ -34,11 +33,7 @@ export function cancellation(options: CancellationOptions): Worker["cancel"] {
   async function cancelLeased(entry: JobEntry, reason: string | undefined): Promise<JobState> {
     if (entry.state === "assigned") {
       // As far as the master can tell, it runs: its worker has it.
-      await steps.step(entry, {
-        to: "running",
-        message: `The job runs on ${entry.lease?.workerId ?? ""}.`,
-        patch: { startedAtMs: now() },
-      });
+      await steps.start(entry);
     }
     if (entry.state === "running") {
       entry.cancelReason = reason;

@@ -34,6 +34,12 @@ type Told = Omit<JobEvent, "jobId" | "sequence" | "workerId">;
 export interface JobSteps {
   /** Moves a job on. */
   step(entry: JobEntry, step: Step): Promise<void>;
+  /**
+   * The worker that has a job runs it.
+   *
+   * @param timestamp since when, RFC 3339. @default now
+   */
+  start(entry: JobEntry, timestamp?: string): Promise<void>;
   /** Ends a job with what its worker says. */
   finish(entry: JobEntry, result: JobResult): Promise<void>;
   /** Ends a job that no worker answers. */
@@ -133,27 +139,36 @@ export function jobSteps(options: JobStepsOptions): JobSteps {
     onGone(entry);
   };
 
+  const step: JobSteps["step"] = async (entry, { to, patch = {}, ...told }) => {
+    const { jobId, state, owner, attempt, nextSequence } = entry;
+    await write(entry, () =>
+      store.transition({
+        jobId,
+        from: state,
+        to,
+        fence: { owner, attempt },
+        patch: { ...patch, nextSequence: nextSequence + 1 },
+      }),
+    );
+    entry.state = to;
+    entry.owner = patch.owner ?? owner;
+    entry.attempt = patch.attempt ?? attempt;
+    entry.history = patch.history ?? entry.history;
+    entry.startedAtMs = patch.startedAtMs ?? entry.startedAtMs;
+    tellState(entry, told);
+  };
+
   return {
     tell,
+    step,
     finish,
-    async step(entry, { to, patch = {}, ...told }) {
-      const { jobId, state, owner, attempt, nextSequence } = entry;
-      await write(entry, () =>
-        store.transition({
-          jobId,
-          from: state,
-          to,
-          fence: { owner, attempt },
-          patch: { ...patch, nextSequence: nextSequence + 1 },
-        }),
-      );
-      entry.state = to;
-      entry.owner = patch.owner ?? owner;
-      entry.attempt = patch.attempt ?? attempt;
-      entry.history = patch.history ?? entry.history;
-      entry.startedAtMs = patch.startedAtMs ?? entry.startedAtMs;
-      tellState(entry, told);
-    },
+    start: (entry, timestamp = new Date(now()).toISOString()) =>
+      step(entry, {
+        to: "running",
+        message: `The job runs on ${entry.lease?.workerId ?? ""}.`,
+        patch: { startedAtMs: Math.min(Date.parse(timestamp), now()) },
+        timestamp,
+      }),
     end: (entry, end) => finish(entry, endResult(entry, end, now())),
   };
 }

@@ -131,15 +131,6 @@ export function leasing(options: LeasingOptions): Leasing {
     clock.stop(entry);
   }
 
-  async function start(entry: JobEntry, timestamp: string): Promise<void> {
-    await steps.step(entry, {
-      to: "running",
-      message: `The job runs on ${entry.lease?.workerId ?? ""}.`,
-      patch: { startedAtMs: Math.min(Date.parse(timestamp), now()) },
-      timestamp,
-    });
-  }
-
   async function takeEvent(entry: JobEntry, lease: Lease, wire: unknown): Promise<boolean> {
     const event = readEvent(wire);
     // A worker's account of a job matters less than its answer: what is no event of the job is left out.
@@ -152,8 +143,9 @@ export function leasing(options: LeasingOptions): Leasing {
     }
     const { phase } = event;
     // The first steps and the last are the master's own to tell; what is left is the worker's trying again.
-    if (phase === "running" && entry.state === "assigned") await start(entry, event.timestamp);
-    else if ((phase === "queued" || phase === "running") && entry.state === "running") {
+    if (phase === "running" && entry.state === "assigned") {
+      await steps.start(entry, event.timestamp);
+    } else if ((phase === "queued" || phase === "running") && entry.state === "running") {
       steps.tell(entry, what);
     }
     return true;
@@ -246,7 +238,7 @@ export function leasing(options: LeasingOptions): Leasing {
           }
           for (const event of events) await takeEvent(entry, lease, event);
           if (entry.state === "assigned" && result.status === "completed") {
-            await start(entry, result.startedAt ?? result.finishedAt);
+            await steps.start(entry, result.startedAt ?? result.finishedAt);
           }
           const history = [...entry.history, ...result.history];
           await steps.finish(entry, { ...result, history });

@@ -59,7 +59,7 @@ export async function openMasterJobs(jobsOptions: MasterJobsOptions): Promise<Ma
   const clock = jobClock({ queue, steps, logger, now, graceMs });
   const leases = leasing({ masterId, store, book, queue, steps, clock, now, onGone });
   const waiting = polls({ book, queue, leasing: leases, sessions });
-  const cancel: Worker["cancel"] = cancellation({ store, book, queue, steps, polls: waiting, now });
+  const cancel: Worker["cancel"] = cancellation({ store, book, queue, steps, polls: waiting });
   const { checkDocument, submitDocument } = submission({
     masterId,
     store,
