@@ -8,6 +8,7 @@ import {
   type JobDocument,
   type JobError,
   type JobEvent,
+  type JobRecord,
   type JobResult,
   type JobStore,
   type NackOptions,
@@ -19,7 +20,7 @@ import type { JobClock } from "./job-clock.ts";
 import { inTurn, isFree, isLastAttempt, toLease, type JobEntry, type Lease } from "./job-entry.ts";
 import type { JobQueue } from "./job-queue.ts";
 import type { JobSteps } from "./job-steps.ts";
-import { jobIdOf, leaseOf, newLease } from "./lease-id.ts";
+import { jobIdOf, leaseOf, newLease, workerIdOf } from "./lease-id.ts";
 import { sentOf } from "./sent-document.ts";
 import type { WorkerSession } from "./worker-sessions.ts";
 
@@ -69,11 +70,18 @@ const maxEventLength = 131_072;
 export function leasing(options: LeasingOptions): Leasing {
   const { masterId, store, book, queue, steps, clock, now, onGone } = options;
 
-  /** The job under a lease, and its lease. */
-  function find(leaseId: string): { readonly entry: JobEntry; readonly lease: Lease } | undefined {
+  /** The job that a lease id names, under this lease or not. */
+  function entryOf(leaseId: string): JobEntry | undefined {
     const jobId = jobIdOf(leaseId);
-    const entry = jobId === undefined ? undefined : book.get(jobId);
-    return entry?.lease?.leaseId === leaseId ? { entry, lease: entry.lease } : undefined;
+    return jobId === undefined ? undefined : book.get(jobId);
+  }
+
+  /** The record that is, or was last, under the lease. @throws {LongshoreError} `LEASE_LOST` */
+  async function recordUnder(leaseId: string): Promise<JobRecord> {
+    const jobId = jobIdOf(leaseId);
+    const record = jobId === undefined ? undefined : await store.get(jobId);
+    if (record !== undefined && leaseOf(record)?.leaseId === leaseId) return record;
+    throw leaseLost(leaseId);
   }
 
   /** A change of the job under a lease, when its turn comes; `otherwise` when the lease is over by then. */
@@ -82,14 +90,13 @@ export function leasing(options: LeasingOptions): Leasing {
     change: (entry: JobEntry, lease: Lease) => Promise<T>,
     otherwise: () => Promise<T>,
   ): Promise<T> {
-    const jobId = jobIdOf(leaseId);
-    const entry = jobId === undefined ? undefined : book.get(jobId);
+    const entry = entryOf(leaseId);
     if (entry === undefined) return otherwise();
     return inTurn(entry, async () => {
-      const found = find(leaseId);
-      if (found === undefined) return otherwise();
+      const { lease } = entry;
+      if (lease?.leaseId !== leaseId) return otherwise();
       try {
-        return await change(found.entry, found.lease);
+        return await change(entry, lease);
       } catch (error) {
         if (!isLongshoreError(error, "STATE_CONFLICT")) throw error;
         throw leaseLost(leaseId, error);
@@ -153,11 +160,9 @@ export function leasing(options: LeasingOptions): Leasing {
 
   /** An answer that came before, from this very lease. */
   async function answered(leaseId: string): Promise<SettledJob> {
-    const jobId = jobIdOf(leaseId);
-    const record = jobId === undefined ? undefined : await store.get(jobId);
-    if (record === undefined || !isTerminal(record.state)) throw leaseLost(leaseId);
-    if (leaseOf(record)?.leaseId !== leaseId) throw leaseLost(leaseId);
-    return { jobId: record.jobId, state: record.state, isRepeated: true };
+    const { jobId, state } = await recordUnder(leaseId);
+    if (!isTerminal(state)) throw leaseLost(leaseId);
+    return { jobId, state, isRepeated: true };
   }
 
   function toDelivery(entry: JobEntry, document: JobDocument): Delivery | undefined {
@@ -283,13 +288,9 @@ export function leasing(options: LeasingOptions): Leasing {
         () => Promise.resolve(),
       ),
     async workerOf(leaseId) {
-      const found = find(leaseId);
-      if (found !== undefined) return found.lease.workerId;
-      const jobId = jobIdOf(leaseId);
-      const record = jobId === undefined ? undefined : await store.get(jobId);
-      const name = record === undefined ? undefined : leaseOf(record);
-      if (name?.leaseId === leaseId) return name.workerId;
-      throw leaseLost(leaseId);
+      const lease = entryOf(leaseId)?.lease;
+      if (lease?.leaseId === leaseId) return lease.workerId;
+      return workerIdOf((await recordUnder(leaseId)).owner);
     },
   };
 }
