@@ -44,6 +44,7 @@ export type * from "./handler/handler.ts";
 export type * from "./handler/handler-context.ts";
 export { defineHandler } from "./handler/define-handler.ts";
 export { assertArtifactPath } from "./handler/artifact-path.ts";
+export { handledOperation } from "./handler/handled-operation.ts";
 export { handlerRegistry } from "./handler/handler-registry.ts";
 export type { HandlerRegistry, RegisterOptions } from "./handler/handler-registry.ts";
 export { echoHandler, type EchoResult } from "./handler/echo-handler.ts";

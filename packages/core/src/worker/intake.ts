@@ -1,6 +1,7 @@
 import type { Capabilities } from "../capability/capabilities.ts";
 import { isMisplaced, matches, type Taint } from "../capability/matches.ts";
 import { LongshoreError } from "../errors/longshore-error.ts";
+import { handledOperation } from "../handler/handled-operation.ts";
 import type { Handler } from "../handler/handler.ts";
 import type { HandlerRegistry } from "../handler/handler-registry.ts";
 import type { JobDocument } from "../job/job-document.ts";
@@ -102,10 +103,4 @@ export function createIntake(options: IntakeOptions): Intake {
 
 function waitMs(document: JobDocument): number {
   return document.execution.queueTimeoutSeconds * 1_000;
-}
-
-/** Jobs that are not for a handler of their own go to the one that runs their mode, e.g. `process.run`. */
-function handledOperation(document: JobDocument): string {
-  const mode = document.runtime?.mode ?? "handler";
-  return mode === "handler" ? document.operation : `${mode}.run`;
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import {
   decodeCapabilities,
+  handledOperation,
   LongshoreError,
   matches,
   type Capabilities,
@@ -132,12 +133,6 @@ export function canWorkerRun(
     return false;
   }
   return matches(document, { workerId, pool, labels, taints, capabilities, isRunning }).ok;
-}
-
-/** What a worker's handler for the job is called: of a job that is not for a handler of its own, its mode. */
-function handledOperation({ operation, runtime }: JobDocument): string {
-  const mode = runtime?.mode ?? "handler";
-  return mode === "handler" ? operation : `${mode}.run`;
 }
 
 function isOperationMatch(operation: string, pattern: string): boolean {
