@@ -114,7 +114,7 @@ const policy = z.strictObject({
 
 const file = z.string().min(1);
 /** What a server can be told to listen on: a host or address, and a port, e.g. `127.0.0.1:9000` or `[::1]:9000`. */
-export const listenAddress = /^(\[[0-9A-Fa-f:]+\]|[^\s:[\]]+):\d{1,5}$/;
+export const listenAddress: RegExp = /^(\[[0-9A-Fa-f:]+\]|[^\s:[\]]+):\d{1,5}$/;
 
 const api = z.strictObject({
   listen: z
