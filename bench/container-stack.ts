@@ -5,7 +5,7 @@ import { bridgeNetwork, openRuntime, type Runtime } from "@longshore/runtime";
 import { ociDriver } from "@longshore/runtime-oci";
 import type { OciRuntime } from "./container-peers.ts";
 
-/** The engine over everything real: runc, the image store, a network. Disposing removes what runs there. */
+/** The engine over everything real: an OCI runtime, the image store, a network. Disposing removes what runs there. */
 export interface ContainerStack extends AsyncDisposable {
   readonly runtime: Runtime;
   /** Starts a sandbox with nothing but loopback, and gives its id */

@@ -65,7 +65,10 @@ function createProgram(done: (exitCode: number) => void): Command {
     .option("--jobs-dir <dir>", "directory of job files (default: jobs)")
     .option("--results-dir <dir>", "directory of results (default: results)")
     .option("--http <address>", "serve the Worker HTTP API, e.g. on 127.0.0.1:9000")
-    .option("--poll <url>", "poll a master for jobs, instead of a jobs directory")
+    .option(
+      "--poll <url>",
+      "poll a master for jobs, instead of what else is configured (with --jobs-dir: that, too)",
+    )
     .option(
       "--poll-token-file <file>",
       "file with the token for --poll (default: what LONGSHORE_TOKEN holds)",

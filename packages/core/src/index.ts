@@ -138,6 +138,7 @@ export { normalizeRuntime } from "./capability/runtime-names.ts";
 export { workerVersion } from "./capability/worker-version.ts";
 
 export { defaultHome } from "./config/default-home.ts";
+export { listenAddress } from "./config/config-schema.ts";
 export { configJsonSchema, loadConfig } from "./config/load-config.ts";
 export type { LoadConfigOptions, LoadedConfig } from "./config/load-config.ts";
 export type { ConfigSource, WorkerConfig } from "./config/worker-config.ts";

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { DriverContainer, DriverSandbox } from "@longshore/core";
 import {
   canRun,
+  command,
   logText,
   openMachine,
   text,
@@ -42,6 +43,15 @@ describe.skipIf(!canRun).each(["runc", "crun"])("containers through %s (needs ro
     expect(await logText(log, "stderr")).toBe("err\n");
     await container.remove();
     await container.remove();
+  });
+
+  it("removes a container without what belongs to one whose id begins like its own", async () => {
+    const spec = await machine.containerSpec("sleep 100");
+    const other = await machine.containerSpec("sleep 100", { spec: { id: `${spec.id}_2` } });
+    const [container, neighbour] = await Promise.all([sandbox.start(spec), sandbox.start(other)]);
+    await container.remove();
+    expect(await text((await neighbour.exec(command("echo here"))).stdout)).toBe("here\n");
+    await neighbour.remove();
   });
 
   it.each(["SIGTERM", "SIGKILL", "SIGRTMIN+3", "SIGSEGV"] as const)(

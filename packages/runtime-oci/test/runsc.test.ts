@@ -35,12 +35,12 @@ describe.skipIf(!isHere)("containers through runsc (needs root: apt-get install 
     await machine[Symbol.asyncDispose]();
     if (left.length > 0) throw new Error(`left on the machine: ${left.join("; ")}`);
   });
-  /** Processes of the OCI runtime that work for this test. */
+  /** Processes of the OCI runtime that work for this test, each with its number. */
   const kernels = async (): Promise<readonly string[]> => {
-    const { stdout } = await run("ps", ["-eo", "args"]);
+    const { stdout } = await run("ps", ["-eo", "pid=,args="]);
     return stdout
       .split("\n")
-      .filter((line) => /^\S*runsc/.test(line) && line.includes(machine.path));
+      .filter((line) => /^\s*\d+ \S*runsc/.test(line) && line.includes(machine.path));
   };
   const said = async (container: DriverContainer, script: string): Promise<string> =>
     text((await container.exec(command(script))).stdout);
@@ -74,10 +74,31 @@ describe.skipIf(!isHere)("containers through runsc (needs root: apt-get install 
     await container.remove();
   });
 
+  it("starts one of two containers that come at the same time", async () => {
+    const specs = await Promise.all([
+      machine.containerSpec("sleep 100"),
+      machine.containerSpec("sleep 100"),
+    ]);
+    const outcomes = await Promise.allSettled(specs.map((spec) => sandbox.start(spec)));
+    const started = outcomes.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
+    await Promise.all(started.map((container) => container.remove()));
+    expect(outcomes.find(({ status }) => status === "rejected")).toMatchObject({
+      reason: { code: "RUNTIME_NOT_SUPPORTED", details: { field: "podSandboxId" } },
+    });
+    expect(started).toHaveLength(1);
+  });
+
   it("runs one container at a time, gives commands their ends, and kills them with what they started", async () => {
     const container = await sandbox.start(
       await machine.containerSpec("trap 'exit 5' TERM; while :; do sleep 0.1; done"),
     );
+    const running = await kernels();
+    expect(running).not.toEqual([]);
+    for (const line of running) {
+      const environment = await readFile(`/proc/${Number.parseInt(line, 10)}/environ`, "utf8");
+      // What makes short programs fast, and would let a kernel's memory grow.
+      expect(environment).not.toContain("GOGC");
+    }
     const second = await machine.containerSpec("true");
     for (const refused of [sandbox.check(second), sandbox.start(second)]) {
       await expect(refused).rejects.toMatchObject({

@@ -1,12 +1,13 @@
-import { readFile } from "node:fs/promises";
+import { once } from "node:events";
 import { join, resolve } from "node:path";
-import { allowAllPolicy, isLongshoreError, LongshoreError } from "@longshore/core";
+import { allowAllPolicy, listenAddress, LongshoreError } from "@longshore/core";
 import { sqliteJobStore } from "@longshore/store-sqlite";
-import { bearerTokens, checkDoors, createMaster, type TlsOptions } from "@longshore/transport-http";
+import { bearerTokens, checkDoors, createMaster } from "@longshore/transport-http";
 import { exitCodes } from "../exit-codes.ts";
 import { interruptible } from "../interruptible.ts";
 import { openTerminal } from "../terminal.ts";
 import { openLogger } from "../terminal-logger.ts";
+import { readTls } from "./http/read-tls.ts";
 import { toAddress } from "./serve-api.ts";
 
 export interface MasterFlags {
@@ -28,61 +29,29 @@ export async function runMaster(flags: MasterFlags): Promise<number> {
   const doors = {
     ...readListen(flags.listen),
     authenticators: flags.tokenFile === undefined ? [] : [bearerTokens(resolve(flags.tokenFile))],
-    tls: await readTls(flags),
+    tls: await readTls(flags, "--cert-file and --key-file"),
     allowUnauthenticated: flags.allowUnauthenticated === true,
   };
   // Before a store is made in vain.
   checkDoors(doors);
-  try {
-    await interruptible(async (signal) => {
-      await using store = sqliteJobStore({
-        path: resolve(flags.store ?? join(flags.home, "master.db")),
-        keepEvents: true,
-      });
-      await using _master = await createMaster({
-        ...doors,
-        store,
-        policy: allowAllPolicy(),
-        logger,
-      });
-      await ended(signal);
+  await interruptible(async (signal) => {
+    await using store = sqliteJobStore({
+      path: resolve(flags.store ?? join(flags.home, "master.db")),
+      keepEvents: true,
     });
-  } catch (error) {
-    if (!isLongshoreError(error, "CANCELLED")) throw error;
-    logger.info("master stopped");
-  }
+    await using _master = await createMaster({ ...doors, store, policy: allowAllPolicy(), logger });
+    if (!signal.aborted) await once(signal, "abort");
+  });
+  logger.info("master stopped");
   return exitCodes.ok;
 }
 
 function readListen(listen: string): { readonly host: string; readonly port: number } {
-  if (!/^(\[[0-9A-Fa-f:]+\]|[^\s:[\]]+):\d{1,5}$/.test(listen)) {
+  if (!listenAddress.test(listen)) {
     throw new LongshoreError(
       "CONFIG_ERROR",
       `--listen: "${listen}" is not an address like 127.0.0.1:9100.`,
     );
   }
   return toAddress(listen);
-}
-
-async function readTls({ certFile, keyFile }: MasterFlags): Promise<TlsOptions | undefined> {
-  if (certFile === undefined && keyFile === undefined) return undefined;
-  if (certFile === undefined || keyFile === undefined) {
-    throw new LongshoreError("CONFIG_ERROR", "--cert-file and --key-file belong together.");
-  }
-  const read = (path: string): Promise<Uint8Array> =>
-    readFile(path).catch((error: unknown) => {
-      throw new LongshoreError("CONFIG_ERROR", `${path} cannot be read.`, { cause: error });
-    });
-  return { cert: await read(certFile), key: await read(keyFile) };
-}
-
-/** Rejects with the reason when the signal aborts. */
-function ended(signal: AbortSignal): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    const onAbort = (): void => {
-      reject(signal.reason);
-    };
-    signal.addEventListener("abort", onAbort, { once: true });
-    if (signal.aborted) onAbort();
-  });
 }

@@ -1,13 +1,12 @@
-import { readFile } from "node:fs/promises";
 import {
   definePlugin,
-  LongshoreError,
   type Capabilities,
   type Logger,
   type Plugin,
   type WorkerConfig,
 } from "@longshore/core";
 import { httpPollingTransport, pollingTransportOptions } from "@longshore/transport-http";
+import { environmentToken, readTokenFile } from "./http/read-token.ts";
 
 /** Offers the transport type `poll`: jobs of a master, which is told what this worker can run. */
 export function pollingPlugin(
@@ -36,19 +35,7 @@ export function pollingPlugin(
 async function tokenSource(
   file: string | undefined,
 ): Promise<string | (() => Promise<string>) | undefined> {
-  if (file === undefined) {
-    const token = process.env["LONGSHORE_TOKEN"]?.trim();
-    return token === "" ? undefined : token;
-  }
-  const read = async (): Promise<string> => {
-    try {
-      return (await readFile(file, "utf8")).trim();
-    } catch (error) {
-      throw new LongshoreError("CONFIG_ERROR", `The token file ${file} cannot be read.`, {
-        cause: error,
-      });
-    }
-  };
-  await read();
-  return read;
+  if (file === undefined) return environmentToken();
+  await readTokenFile(file);
+  return () => readTokenFile(file);
 }

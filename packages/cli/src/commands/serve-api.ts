@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { loadKeySet, LongshoreError, type WorkerConfig } from "@longshore/core";
 import {
@@ -8,10 +7,10 @@ import {
   serveWorkerApi,
   signedRequests,
   type Authenticator,
-  type TlsOptions,
   type WorkerApi,
   type WorkerApiOptions,
 } from "@longshore/transport-http";
+import { readTls } from "./http/read-tls.ts";
 
 /** Where and to whom an API is served, checked and read from the files that the configuration names. */
 export type ApiDoors = Pick<
@@ -30,7 +29,7 @@ export async function readDoors(config: WorkerConfig): Promise<ApiDoors | undefi
   const doors = {
     ...toAddress(listen),
     authenticators: await authenticators(config),
-    tls: await readTls(config),
+    tls: await readTls(config.api, "api.cert_file and api.key_file"),
     allowUnauthenticated,
   };
   checkDoors(doors);
@@ -81,21 +80,4 @@ async function authenticators({ api, worker }: WorkerConfig): Promise<readonly A
       ? []
       : [signedRequests({ keys: await loadKeySet(keysFile), audience: worker.id })]),
   ];
-}
-
-async function readTls({ api }: WorkerConfig): Promise<TlsOptions | undefined> {
-  const { certFile, keyFile, clientCaFile } = api;
-  if (certFile === undefined && keyFile === undefined) return undefined;
-  if (certFile === undefined || keyFile === undefined) {
-    throw new LongshoreError("CONFIG_ERROR", "api.cert_file and api.key_file belong together.");
-  }
-  const read = (path: string): Promise<Uint8Array> =>
-    readFile(path).catch((error: unknown) => {
-      throw new LongshoreError("CONFIG_ERROR", `${path} cannot be read.`, { cause: error });
-    });
-  return {
-    cert: await read(certFile),
-    key: await read(keyFile),
-    ...(clientCaFile !== undefined && { clientCa: await read(clientCaFile) }),
-  };
 }

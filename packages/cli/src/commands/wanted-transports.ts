@@ -2,8 +2,8 @@ import type { TransportConfig, WorkerConfig } from "@longshore/core";
 import type { WorkerFlags } from "./worker.ts";
 
 /**
- * Where the worker's jobs come from: what the flags name, else what the configuration says, else a jobs directory. With
- * `--poll` there is a jobs directory only when that is named, too.
+ * Where the worker's jobs come from: `--poll`, with `--jobs-dir` beside it when that is named; else what the configuration says;
+ * else a jobs directory.
  */
 export function wantedTransports(
   { transports, worker }: WorkerConfig,

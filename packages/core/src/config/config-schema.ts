@@ -113,10 +113,13 @@ const policy = z.strictObject({
 });
 
 const file = z.string().min(1);
+/** What a server can be told to listen on: a host or address, and a port, e.g. `127.0.0.1:9000` or `[::1]:9000`. */
+export const listenAddress: RegExp = /^(\[[0-9A-Fa-f:]+\]|[^\s:[\]]+):\d{1,5}$/;
+
 const api = z.strictObject({
   listen: z
     .string()
-    .regex(/^(\[[0-9A-Fa-f:]+\]|[^\s:[\]]+):\d{1,5}$/, "expected an address like 127.0.0.1:9000")
+    .regex(listenAddress, "expected an address like 127.0.0.1:9000")
     .optional()
     .describe("Where the Worker HTTP API is served; nowhere when absent"),
   token_file: file.optional().describe("Bearer tokens that may use it; see longshore token"),

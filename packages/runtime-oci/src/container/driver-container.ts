@@ -91,8 +91,10 @@ export function driverContainer(
         throw new LongshoreError("SANDBOX_INVALID_STATE", "The container has ended.", { cause });
       }
     },
-    ...(runtime.hierarchies !== undefined && pauses()),
-    ...(runtime.hierarchies !== undefined && !runtime.kind.hasOwnKernel && changes()),
+    ...(runtime.hierarchies !== undefined && {
+      ...pauses(),
+      ...(!runtime.kind.hasOwnKernel && changes()),
+    }),
     async stats(options) {
       options?.signal?.throwIfAborted();
       return containerStats(context);
@@ -109,7 +111,7 @@ export function driverContainer(
     },
   };
 
-  /** What is done by cgroups. */
+  /** Limits, which a kernel of a container's own keeps as it was made. */
   function changes(): Pick<DriverContainer, "updateResources"> {
     return {
       async updateResources(resources, options) {
@@ -120,6 +122,7 @@ export function driverContainer(
     };
   }
 
+  /** By cgroups, or by the container's own kernel. */
   function pauses(): Pick<DriverContainer, "pause" | "resume"> {
     return {
       async pause(options) {

@@ -29,16 +29,17 @@ export async function removeContainer(context: ContainerContext): Promise<void> 
   removeContainerRecord(sandbox.spec.directory, id);
 }
 
-/** runc and crun have a directory for each container; runsc has files that begin with its id. */
+/** runc and crun have a directory for each container; runsc has files that begin with its id and `_sandbox:`. */
 function removeNotes(directory: string, id: string): void {
-  let names: readonly string[] = [];
+  let names: readonly string[];
   try {
     names = readdirSync(directory);
-  } catch {
+  } catch (error) {
     // No container was started here yet.
-    return;
+    if (hasCode(error, "ENOENT")) return;
+    throw error;
   }
-  for (const name of names.filter((each) => each === id || each.startsWith(`${id}_`))) {
+  for (const name of names.filter((each) => each === id || each.startsWith(`${id}_sandbox:`))) {
     rmSync(join(directory, name), { recursive: true, force: true });
   }
 }

@@ -32,8 +32,9 @@ sub start_process { my ($p, $wants_input, @command) = @_;
     # Where the OCI runtime cannot say it, the process inherits its cgroup.
     if ($setting{execJoins} && $p != $main && !$p->{direct}) { spew("$p->{tree}/cgroup.procs", $$) or fail("join a cgroup"); }
     hide_unified() if $setting{hideUnified} && !$p->{direct};
-    # Programs in Go that are done in some milliseconds are slowed down by collecting garbage, and by threads for it.
-    if (!$p->{direct}) { $ENV{GOGC} = "off"; $ENV{GOMEMLIMIT} = "256MiB"; $ENV{GOMAXPROCS} = 1; }
+    # Programs in Go that are done in some milliseconds are slowed down by collecting garbage, and by threads for it. A kernel
+    # of a container's own would inherit that, and stays.
+    if (!$p->{direct} && !$setting{ownKernel}) { $ENV{GOGC} = "off"; $ENV{GOMEMLIMIT} = "256MiB"; $ENV{GOMAXPROCS} = 1; }
     my $copy = $p->{direct} ? undef : runtime_copy($command[0]);
     if (defined $copy) { exec { $copy } @command; }
     exec { $command[0] } @command or do { print STDERR "$command[0]: $!"; kill 9, $$; } }

@@ -18,6 +18,8 @@ export function driverSandbox(context: SandboxContext, init: Socket | undefined)
   const ended = Promise.withResolvers<void>();
   let teardown: Promise<void> | undefined;
   let isDown = false;
+  /** Containers that have no process yet */
+  const starting = new Set<string>();
   // With process 1 all others of its namespace end.
   const stay = context.runtime.life.onEnd(() => init?.destroy());
   init?.once("close", () => {
@@ -37,14 +39,19 @@ export function driverSandbox(context: SandboxContext, init: Socket | undefined)
     ended: ended.promise,
     async check(spec, options) {
       options?.signal?.throwIfAborted();
-      checkRoom(context, spec);
+      checkRoom(context, [...context.pids.keys(), ...starting], spec);
       await checkContainer(containerContext(context, spec));
     },
     async start(spec, options) {
       checkUp();
       checkId(spec);
-      checkRoom(context, spec);
-      return startContainer(containerContext(context, spec), options);
+      checkRoom(context, [...context.pids.keys(), ...starting], spec);
+      starting.add(spec.id);
+      try {
+        return await startContainer(containerContext(context, spec), options);
+      } finally {
+        starting.delete(spec.id);
+      }
     },
     async connect(port, options) {
       checkUp();
@@ -83,9 +90,13 @@ function networkPaths({ runtime, spec }: SandboxContext): NetworkPaths {
  *
  * @throws {LongshoreError} `RUNTIME_NOT_SUPPORTED` while another container runs
  */
-function checkRoom({ runtime, pids }: SandboxContext, { id }: DriverContainerSpec): void {
+function checkRoom(
+  { runtime }: SandboxContext,
+  present: readonly string[],
+  { id }: DriverContainerSpec,
+): void {
   if (!runtime.kind.hasOwnKernel) return;
-  const other = [...pids.keys()].find((each) => each !== id);
+  const other = present.find((each) => each !== id);
   if (other === undefined) return;
   throw new LongshoreError(
     "RUNTIME_NOT_SUPPORTED",

@@ -1,6 +1,6 @@
-import { readFile } from "node:fs/promises";
 import { LongshoreError } from "@longshore/core";
 import { createWorkerClient, type WorkerClient } from "@longshore/transport-http/client";
+import { environmentToken, readTokenFile } from "./read-token.ts";
 
 export interface UrlFlags {
   readonly url?: string;
@@ -12,21 +12,12 @@ export interface UrlFlags {
  * every process of the machine could read.
  */
 export async function openClient({ url = "", tokenFile }: UrlFlags): Promise<WorkerClient> {
-  const token =
-    tokenFile === undefined ? process.env["LONGSHORE_TOKEN"] : await readToken(tokenFile);
+  const token = tokenFile === undefined ? environmentToken() : await readTokenFile(tokenFile);
   try {
-    return createWorkerClient(url, { token: token?.trim() === "" ? undefined : token?.trim() });
+    return createWorkerClient(url, { token: token === "" ? undefined : token });
   } catch (error) {
     throw new LongshoreError("CONFIG_ERROR", `--url: "${url}" is not a URL of HTTP.`, {
       cause: error,
     });
   }
-}
-
-async function readToken(file: string): Promise<string> {
-  return readFile(file, "utf8").catch((error: unknown) => {
-    throw new LongshoreError("CONFIG_ERROR", `The token file ${file} cannot be read.`, {
-      cause: error,
-    });
-  });
 }
