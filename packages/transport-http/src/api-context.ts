@@ -46,6 +46,19 @@ export interface WorkerApiContext extends ApiContext {
 }
 
 /**
+ * The events that a store keeps.
+ *
+ * @throws {LongshoreError} `CONFIG_ERROR` for a store that keeps none
+ */
+export function eventLogOf({ name, events }: JobStore): JobEventLog {
+  if (events !== undefined) return events;
+  throw new LongshoreError(
+    "CONFIG_ERROR",
+    `The store "${name}" keeps no events; make it with keepEvents: true.`,
+  );
+}
+
+/**
  * The job that a request names, once the policy lets its subject do that to it.
  *
  * @throws {LongshoreError} `NOT_FOUND`, `VALIDATION_ERROR`, `POLICY_DENIED`

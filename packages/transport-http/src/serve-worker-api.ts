@@ -1,19 +1,13 @@
-import { LongshoreError, silentLogger, type JobEventLog } from "@longshore/core";
-import type { WorkerApiContext } from "./api-context.ts";
+import { silentLogger, type JobEventLog } from "@longshore/core";
+import { eventLogOf, type WorkerApiContext } from "./api-context.ts";
 import type { ApiRoute } from "./api-route.ts";
 import { jobFeeds } from "./jobs/job-feed.ts";
 import { adminRoutes } from "./routes/admin.ts";
 import { artifactRoutes } from "./routes/artifacts.ts";
-import { cancelRoutes } from "./routes/cancel.ts";
-import { eventsRoute } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { infoRoutes } from "./routes/info.ts";
-import { getRoute, listRoute, resultRoute } from "./routes/jobs.ts";
-import { logsRoute } from "./routes/logs.ts";
+import { jobRoutes } from "./routes/job-routes.ts";
 import { metricsRoute } from "./routes/metrics.ts";
-import { retryRoute } from "./routes/retry.ts";
-import { submitBatchRoute } from "./routes/submit-batch.ts";
-import { submitRoute } from "./routes/submit.ts";
 import { serveRoutes, type ServedRoutes } from "./server/serve-routes.ts";
 import { streamSlots } from "./stream-slots.ts";
 import { checkDoors, workerApiLimits, type WorkerApiOptions } from "./worker-api-options.ts";
@@ -38,13 +32,7 @@ export type WorkerApi = ServedRoutes;
 export async function serveWorkerApi(options: WorkerApiOptions): Promise<WorkerApi> {
   const { logger = silentLogger } = options;
   checkDoors(options);
-  const { events: log, name } = options.store;
-  if (log === undefined) {
-    throw new LongshoreError(
-      "CONFIG_ERROR",
-      `The store "${name}" keeps no events; make it with keepEvents: true.`,
-    );
-  }
+  const log = eventLogOf(options.store);
   const limits = workerApiLimits(options);
   const api = await serveRoutes({
     ...options,
@@ -81,16 +69,8 @@ function routesOf(
     ...infoRoutes(context),
     ...healthRoutes({ ...context, jobsPath: options.jobsPath ?? process.cwd() }),
     ...(metrics === undefined ? [] : [metricsRoute(worker, metrics)]),
-    submitRoute(context),
-    submitBatchRoute(context),
-    listRoute(context),
-    getRoute(context),
-    resultRoute(context),
-    logsRoute(context),
-    eventsRoute(context),
+    ...jobRoutes(context),
     ...artifactRoutes(context),
-    ...cancelRoutes(context),
-    retryRoute(context),
     ...(admin ? adminRoutes(worker, logger) : []),
     ...(options.routes ?? []),
   ];

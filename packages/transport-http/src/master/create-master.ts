@@ -1,14 +1,7 @@
-import { LongshoreError, memoryEventBus, type EventBus } from "@longshore/core";
-import type { ApiContext } from "../api-context.ts";
-import type { ApiRoute } from "../api-route.ts";
+import { memoryEventBus, type EventBus } from "@longshore/core";
+import { eventLogOf, type ApiContext } from "../api-context.ts";
 import { jobFeeds } from "../jobs/job-feed.ts";
-import { cancelRoutes } from "../routes/cancel.ts";
-import { eventsRoute } from "../routes/events.ts";
-import { getRoute, listRoute, resultRoute } from "../routes/jobs.ts";
-import { logsRoute } from "../routes/logs.ts";
-import { retryRoute } from "../routes/retry.ts";
-import { submitBatchRoute } from "../routes/submit-batch.ts";
-import { submitRoute } from "../routes/submit.ts";
+import { jobRoutes } from "../routes/job-routes.ts";
 import { serveRoutes } from "../server/serve-routes.ts";
 import { streamSlots } from "../stream-slots.ts";
 import { checkDoors } from "../worker-api-options.ts";
@@ -52,13 +45,7 @@ export async function createMaster(options: MasterOptions): Promise<Master> {
   const settings = masterSettings(options);
   const { id, logger, limits, maxResultBytes, port, resultRetentionMs } = settings;
   const { store, policy } = options;
-  const { events: log, name } = store;
-  if (log === undefined) {
-    throw new LongshoreError(
-      "CONFIG_ERROR",
-      `The store "${name}" keeps no events; make it with keepEvents: true.`,
-    );
-  }
+  const log = eventLogOf(store);
   const bus = memoryEventBus({
     onListenerError: (error) => {
       logger.error({ err: error }, "event listener failed");
@@ -83,7 +70,7 @@ export async function createMaster(options: MasterOptions): Promise<Master> {
       port,
       limits,
       routes: [
-        ...clientRoutes(context),
+        ...jobRoutes(context),
         ...masterRoutes({ id, store, jobs }),
         ...workerRoutes({ ...jobs, maxResultBytes }),
         ...leaseRoutes({ ...jobs, maxResultBytes }),
@@ -120,19 +107,4 @@ export async function createMaster(options: MasterOptions): Promise<Master> {
 async function closeJobs(jobs: MasterJobs, bus: EventBus): Promise<void> {
   await jobs[Symbol.asyncDispose]();
   await bus[Symbol.asyncDispose]();
-}
-
-/** What clients ask a master: the same as a worker. */
-function clientRoutes(context: ApiContext): readonly ApiRoute[] {
-  return [
-    submitRoute(context),
-    submitBatchRoute(context),
-    listRoute(context),
-    getRoute(context),
-    resultRoute(context),
-    logsRoute(context),
-    eventsRoute(context),
-    ...cancelRoutes(context),
-    retryRoute(context),
-  ];
 }

@@ -1,6 +1,7 @@
 import { workerObject, workerVersion, type JobStore } from "@longshore/core";
 import { jsonAnswer, type ApiRoute } from "../api-route.ts";
 import { errors, json } from "../routes/descriptions.ts";
+import { probeRoutes } from "../routes/probe.ts";
 import type { MasterJobs } from "./master-jobs.ts";
 
 export interface MasterRoutesOptions {
@@ -23,42 +24,12 @@ export function masterRoutes({ id, store, jobs }: MasterRoutesOptions): readonly
     }
   }
 
-  function probe(
-    path: string,
-    about: { readonly operationId: string; readonly summary: string },
-    isUp: () => Promise<boolean>,
-  ): ApiRoute {
-    return {
-      method: "GET",
-      path,
-      access: "public",
-      description: {
-        ...about,
-        tag: "master",
-        responses: {
-          "200": { description: "Yes", content: json("Probe") },
-          "503": { description: "No", content: json("Probe") },
-          "405": { description: "It is only asked", content: json("ErrorAnswer") },
-        },
-      },
-      handle: async () => {
-        const isGood = await isUp();
-        return jsonAnswer(isGood ? 200 : 503, { status: isGood ? "ok" : "unavailable" });
-      },
-    };
-  }
-
   return [
-    probe(
-      "/live",
-      { operationId: "isLive", summary: "Whether the process answers at all" },
-      async () => true,
-    ),
-    probe(
-      "/ready",
-      { operationId: "isReady", summary: "Whether the master can keep jobs" },
-      isStoreWell,
-    ),
+    ...probeRoutes({
+      tag: "master",
+      readySummary: "Whether the master can keep jobs",
+      isReady: isStoreWell,
+    }),
     {
       method: "GET",
       path: "/health",

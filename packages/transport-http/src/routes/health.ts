@@ -8,6 +8,7 @@ import { dockerRoot } from "../host/docker-root.ts";
 import { processorTemperature } from "../host/temperature.ts";
 import { flag, parseQuery } from "../query.ts";
 import { errors, json } from "./descriptions.ts";
+import { probeRoutes } from "./probe.ts";
 
 const mebibyte = 1_048_576;
 const healthQuery = z.object({ verbose: flag.optional() });
@@ -54,29 +55,6 @@ export function healthRoutes(
     };
   }
 
-  const probe = (
-    path: "/live" | "/ready",
-    texts: { readonly summary: string; readonly operationId: string },
-    isGood: () => Promise<boolean>,
-  ): ApiRoute => ({
-    method: "GET",
-    path,
-    access: "public",
-    description: {
-      ...texts,
-      tag: "worker",
-      responses: {
-        "200": { description: "Yes", content: json("Probe") },
-        "405": { description: "It is only asked", content: json("ErrorAnswer") },
-        "503": { description: "No", content: json("Probe") },
-      },
-    },
-    async handle() {
-      const status = await isGood();
-      return jsonAnswer(status ? 200 : 503, { status: status ? "ok" : "unavailable" });
-    },
-  });
-
   return [
     {
       method: "GET",
@@ -107,20 +85,15 @@ export function healthRoutes(
         return jsonAnswer(isUp ? 200 : 503, value);
       },
     },
-    probe(
-      "/live",
-      { operationId: "isLive", summary: "Whether the process answers at all" },
-      async () => true,
-    ),
-    probe(
-      "/ready",
-      { operationId: "isReady", summary: "Whether the worker takes jobs" },
-      async () => {
+    ...probeRoutes({
+      tag: "worker",
+      readySummary: "Whether the worker takes jobs",
+      async isReady() {
         if (worker.state !== "ready" && worker.state !== "busy") return false;
         const { checks } = await worker.health();
         return checks["store"]?.status !== "unhealthy";
       },
-    ),
+    }),
   ];
 }
 
