@@ -45,8 +45,7 @@ const readLimit = 64;
 /** Pages that the readers of all jobs share */
 const maxPageBytes = 16_777_216;
 
-interface SharedFeed extends Omit<JobFeed, "refresh" | typeof Symbol.dispose> {
-  refresh(): Promise<void>;
+interface SharedFeed extends Omit<JobFeed, typeof Symbol.dispose> {
   close(): void;
 }
 

@@ -44,14 +44,14 @@ export async function createMaster(options: MasterOptions): Promise<Master> {
   checkDoors(options);
   const settings = masterSettings(options);
   const { id, logger, limits, maxResultBytes, port, resultRetentionMs } = settings;
-  const { store, policy } = options;
+  const { store } = options;
   const log = eventLogOf(store);
   const bus = memoryEventBus({
     onListenerError: (error) => {
       logger.error({ err: error }, "event listener failed");
     },
   });
-  const jobs = await openMasterJobs({ options, settings, store, log, bus, policy, logger });
+  const jobs = await openMasterJobs({ options, settings, log, bus });
   const view = clientView(store);
   const context: ApiContext = {
     worker: jobs.desk,

@@ -9,7 +9,6 @@ interface WaitingWorker {
 
 /** Jobs that wait for a worker, and workers that wait for a job: never both for each other. */
 export interface JobQueue {
-  readonly size: number;
   /** Gives the job to the first worker that waits for one like it, or lets it wait. */
   offer(entry: JobEntry): void;
   /** Lets the job wait, whoever waits for it. */
@@ -39,9 +38,6 @@ export function jobQueue(now: () => number): JobQueue {
   }
 
   return {
-    get size() {
-      return levels.reduce((sum, level) => sum + level.size, 0);
-    },
     put,
     offer(entry) {
       for (const worker of workers) {

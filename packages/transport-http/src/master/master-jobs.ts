@@ -1,18 +1,17 @@
-import type {
-  EventBus,
-  JobEventLog,
-  JobState,
-  JobStore,
-  Logger,
-  Policy,
-  Worker,
+import {
+  isTerminal,
+  jobStates,
+  type EventBus,
+  type JobEventLog,
+  type JobState,
+  type Worker,
 } from "@longshore/core";
 import type { JobDesk } from "../api-context.ts";
 import { cancellation } from "./cancellation.ts";
 import { jobBook, type JobBook } from "./job-book.ts";
 import { jobClock } from "./job-clock.ts";
 import { toEntry, type JobEntry } from "./job-entry.ts";
-import { jobQueue, type JobQueue } from "./job-queue.ts";
+import { jobQueue } from "./job-queue.ts";
 import { jobSteps } from "./job-steps.ts";
 import { leasing, type Leasing } from "./leasing.ts";
 import type { MasterOptions, MasterSettings } from "./master-options.ts";
@@ -23,29 +22,26 @@ import { workerSessions, type WorkerSessions } from "./worker-sessions.ts";
 export interface MasterJobsOptions {
   readonly options: MasterOptions;
   readonly settings: MasterSettings;
-  readonly store: JobStore;
   readonly log: JobEventLog;
   readonly bus: EventBus;
-  readonly policy: Policy;
-  readonly logger: Logger;
 }
 
 /** Everything a master does with its jobs; what it serves are views of it. */
 export interface MasterJobs extends AsyncDisposable {
   readonly book: JobBook;
-  readonly queue: JobQueue;
   readonly sessions: WorkerSessions;
   readonly leasing: Leasing;
   readonly polls: Polls;
   readonly desk: JobDesk;
 }
 
-const unfinished: readonly JobState[] = ["pending", "queued", "assigned", "running", "cancelling"];
+const unfinished: readonly JobState[] = jobStates.filter((state) => !isTerminal(state));
 
 /** Finds the jobs in the store that have not ended, and goes on with them. */
 export async function openMasterJobs(jobsOptions: MasterJobsOptions): Promise<MasterJobs> {
-  const { options, settings, store, log, bus, policy, logger } = jobsOptions;
-  const { id: masterId, graceMs, maxJobs } = settings;
+  const { options, settings, log, bus } = jobsOptions;
+  const { store, policy } = options;
+  const { id: masterId, graceMs, maxJobs, logger } = settings;
   const now = Date.now;
   const book = jobBook();
   const queue = jobQueue(now);
@@ -90,7 +86,6 @@ export async function openMasterJobs(jobsOptions: MasterJobsOptions): Promise<Ma
   await load();
   return {
     book,
-    queue,
     sessions,
     leasing: leases,
     polls: waiting,

@@ -22,9 +22,7 @@ export interface AnswerSpool extends AsyncDisposable {
   readonly previousInstanceId: string | undefined;
   /** Leases whose answers are on the disk, oldest first */
   readonly leaseIds: readonly string[];
-  readonly byteLength: number;
   readonly isFull: boolean;
-  has(leaseId: string): boolean;
   /**
    * Resolves once the answer would outlive a power cut.
    *
@@ -151,13 +149,9 @@ export async function openAnswerSpool(options: AnswerSpoolOptions): Promise<Answ
     get leaseIds() {
       return [...entries.keys()];
     },
-    get byteLength() {
-      return byteLength;
-    },
     get isFull() {
       return byteLength >= maxBytes || entries.size >= maxAnswers;
     },
-    has: (leaseId) => entries.has(leaseId),
     async put({ leaseId, kind, body }) {
       const text = JSON.stringify({ version: 1, lease_id: leaseId, kind, body });
       const size = Buffer.byteLength(text);

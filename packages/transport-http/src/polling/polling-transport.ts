@@ -24,7 +24,6 @@ const envelopeBytes = 64;
 
 /** What a transport that was started works with. */
 interface Started {
-  readonly workerId: string;
   readonly spool: AnswerSpool;
   readonly outbox: Outbox;
   readonly events: EventRelay;
@@ -79,7 +78,6 @@ export function httpPollingTransport(transportOptions: PollingTransportOptions):
       });
       const answers = outbox({ spool, call, backoff: newBackoff(), sleep, logger });
       const parts: Started = {
-        workerId,
         spool,
         outbox: answers,
         events: eventRelay({
