@@ -3,7 +3,7 @@ import type { Answer, AnswerSpool } from "./answer-spool.ts";
 import type { Backoff } from "./backoff.ts";
 import type { MasterCall } from "./master-call.ts";
 import { settled } from "./messages.ts";
-import { isLeaseGone, isRefusedForGood } from "./refusal.ts";
+import { isLeaseGone, isRefusedForGood, retryAfterOf } from "./refusal.ts";
 import type { Sleep } from "./sleep.ts";
 
 export interface OutboxOptions {
@@ -95,7 +95,7 @@ export function outbox(options: OutboxOptions): Outbox {
   }
 
   async function pause(error: unknown, leaseId: string): Promise<void> {
-    const waitMs = backoff.next(error instanceof LongshoreError ? error.retryAfterMs : undefined);
+    const waitMs = backoff.next(retryAfterOf(error));
     logger.warn({ leaseId, err: error, waitMs, waiting: waiting.size }, "answer waits on the disk");
     rest = new AbortController();
     await options.sleep(waitMs, AbortSignal.any([rest.signal, closing.signal]));

@@ -19,7 +19,7 @@ import {
 } from "./messages.ts";
 import type { Outbox } from "./outbox.ts";
 import type { ResolvedPollingOptions } from "./polling-options.ts";
-import { isRefusedForGood, isUnwelcome, statusOf } from "./refusal.ts";
+import { isRefusedForGood, isUnwelcome, retryAfterOf, statusOf } from "./refusal.ts";
 
 export interface PollLoopOptions {
   readonly options: ResolvedPollingOptions;
@@ -122,6 +122,13 @@ export function pollLoop(loopOptions: PollLoopOptions): PollLoop {
       held.forget(leaseId);
       sink.lost(leaseId);
     }
+  }
+
+  /** Tells the master who polls, and agrees with it on what the worker has. */
+  async function join(signal: AbortSignal): Promise<void> {
+    await register(signal);
+    isRegistered = true;
+    await agree(signal);
   }
 
   function begin(delivery: Delivery): void {
@@ -229,11 +236,7 @@ export function pollLoop(loopOptions: PollLoopOptions): PollLoop {
     for (;;) {
       if (isLeaving) return;
       try {
-        if (!isRegistered) {
-          await register(closing.signal);
-          isRegistered = true;
-          await agree(closing.signal);
-        }
+        if (!isRegistered) await join(closing.signal);
         if (problem !== undefined) {
           problem = undefined;
           logger.info({ url: options.url }, "master can be reached again");
@@ -254,8 +257,7 @@ export function pollLoop(loopOptions: PollLoopOptions): PollLoop {
     const message = error instanceof Error ? error.message : String(error);
     const isNews = problem?.message !== message;
     problem = { status, message };
-    const asked = isLongshoreError(error) ? error.retryAfterMs : undefined;
-    const pauseMs = backoff.next(asked);
+    const pauseMs = backoff.next(retryAfterOf(error));
     const fields = { url: options.url, err: error, waitMs: pauseMs };
     if (isNews) logger.warn(fields, "master cannot be polled");
     else logger.debug(fields, "master still cannot be polled");
@@ -298,16 +300,13 @@ export function pollLoop(loopOptions: PollLoopOptions): PollLoop {
       outbox.start();
       for (;;) {
         try {
-          await register(starting);
-          isRegistered = true;
-          await agree(starting);
+          await join(starting);
           await Promise.all(deliveries);
           break;
         } catch (error) {
           starting.throwIfAborted();
           if (isHopeless(error)) throw error;
-          const asked = isLongshoreError(error) ? error.retryAfterMs : undefined;
-          const pauseMs = backoff.next(asked);
+          const pauseMs = backoff.next(retryAfterOf(error));
           logger.warn(
             { url: options.url, err: error, waitMs: pauseMs },
             "waiting for the master to start",

@@ -6,6 +6,11 @@ export function statusOf(error: unknown): number | undefined {
   return typeof status === "number" ? status : undefined;
 }
 
+/** How long the master asked to wait before the next try, in milliseconds. */
+export function retryAfterOf(error: unknown): number | undefined {
+  return isLongshoreError(error) ? error.retryAfterMs : undefined;
+}
+
 /** Whether the master, and not something on the way to it, has answered. */
 function isOfMaster(error: unknown): boolean {
   return isLongshoreError(error) && error.code !== "TRANSPORT_ERROR";
