@@ -10,7 +10,8 @@ export interface JobEventEmitterOptions {
   readonly workerId: string;
   readonly firstSequence: number;
   readonly attempt: number;
-  emit(event: JobEvent): void;
+  /** @param isKept whether the store has the event already: that of an end is written with the end */
+  emit(event: JobEvent, isKept: boolean): void;
   /** Progress reports and log lines that leave within any second. @default 10 */
   readonly maxPerSecond?: number | undefined;
   readonly now?: (() => number) | undefined;
@@ -66,7 +67,7 @@ export function jobEventEmitter(options: JobEventEmitterOptions): JobEventEmitte
   let isDisposed = false;
 
   function send(kind: Kind, phase: string, what: { message: string; details: Details }): void {
-    emit(next(kind, phase, what));
+    emit(next(kind, phase, what), false);
   }
 
   function next(kind: Kind, phase: string, what: { message: string; details: Details }): JobEvent {
@@ -184,7 +185,7 @@ export function jobEventEmitter(options: JobEventEmitterOptions): JobEventEmitte
       return {
         event,
         tell: () => {
-          emit(event);
+          emit(event, true);
         },
       };
     },

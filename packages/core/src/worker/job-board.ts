@@ -15,7 +15,8 @@ export interface JobBoardOptions {
   readonly workerId: string;
   /** Jobs on the board beyond which newcomers wait */
   readonly capacity: number;
-  publish(job: ActiveJob, event: JobEvent): void;
+  /** @param isKept whether the store has the event already */
+  publish(job: ActiveJob, event: JobEvent, isKept: boolean): void;
 }
 
 /** Every job this worker has accepted and not ended, and who waits for one of them. */
@@ -70,8 +71,8 @@ export function createJobBoard(options: JobBoardOptions): JobBoard {
           workerId,
           firstSequence: record.nextSequence,
           attempt: record.attempt,
-          emit: (event) => {
-            publish(job, event);
+          emit: (event, isKept) => {
+            publish(job, event, isKept);
           },
         }),
         state: record.state,

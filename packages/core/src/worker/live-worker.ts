@@ -6,7 +6,6 @@ import { createExecutor } from "../executor/executor.ts";
 import { createScheduler, type QueueEntry } from "../executor/scheduler.ts";
 import type { JobEvent } from "../job/job-event.ts";
 import type { JobResult } from "../job/job-result.ts";
-import { isTerminal, jobStates } from "../job/job-state.ts";
 import { logJobEvent } from "../telemetry/log-job-event.ts";
 import type { JobTransport } from "../transport/job-transport.ts";
 import { createAdoption } from "./adoption.ts";
@@ -176,10 +175,10 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
     return lifecycle === "starting" || lifecycle === "ready";
   }
 
-  function publishJobEvent(job: ActiveJob, event: JobEvent): void {
+  function publishJobEvent(job: ActiveJob, event: JobEvent, isKept: boolean): void {
     const kind = event.kind === "state" ? event.phase : event.kind;
-    // Before it is told: whoever hears of the event finds it in the log. That of the end was kept with the end.
-    if (!isEnd(event)) {
+    // Before it is told: whoever hears of the event finds it in the log.
+    if (!isKept) {
       store.events?.append(event).catch((error: unknown) => {
         logger.error({ jobId: job.jobId, err: error }, "event could not be kept");
       });
@@ -410,8 +409,4 @@ export function createLiveWorker(setup: WorkerSetup): LiveWorker {
 
 function toMs(time: string | undefined): number {
   return time === undefined ? 0 : Date.parse(time);
-}
-
-function isEnd({ kind, phase }: JobEvent): boolean {
-  return kind === "state" && jobStates.some((state) => state === phase && isTerminal(state));
 }
