@@ -58,15 +58,9 @@ export function workerRoutes(options: WorkerRoutesOptions): readonly ApiRoute[] 
     return name.data;
   }
 
-  async function sessionOf(request: ApiRequest): Promise<WorkerSession> {
-    const name = await nameOf(request);
-    const { instance_id } = parseQuery(instanceQuery, request.query);
-    return sessions.get(name, instance_id);
-  }
-
   /** One page of what a worker holds, in the order of the jobs' ids. */
   async function heldBy(
-    name: string,
+    { workerId: name }: WorkerSession,
     cursor: string | undefined,
   ): Promise<{ readonly leases: readonly Delivery[]; readonly next_cursor?: string }> {
     const held = book
@@ -153,9 +147,10 @@ export function workerRoutes(options: WorkerRoutesOptions): readonly ApiRoute[] 
         errors: [400, 404, 409],
       }),
       async handle(request) {
-        const { workerId: name } = await sessionOf(request);
-        const { cursor } = parseQuery(leasesQuery, request.query);
-        return jsonAnswer(200, await heldBy(name, cursor));
+        const name = await nameOf(request);
+        const { instance_id, cursor } = parseQuery(leasesQuery, request.query);
+        const session = sessions.get(name, instance_id);
+        return jsonAnswer(200, await heldBy(session, cursor));
       },
     },
     {
@@ -217,7 +212,9 @@ export function workerRoutes(options: WorkerRoutesOptions): readonly ApiRoute[] 
         responses: { "204": { description: "Done" }, ...errors(400, 404, 409) },
       },
       async handle(request) {
-        sessions.leave(await sessionOf(request));
+        const name = await nameOf(request);
+        const { instance_id } = parseQuery(instanceQuery, request.query);
+        sessions.leave(sessions.get(name, instance_id));
         return { status: 204 };
       },
     },
