@@ -93,6 +93,7 @@ async function fuzz(
     openApi,
     isWanted,
     jobIds: served.jobIds,
+    artifact: { jobId: "files", path: "out/digits.txt" },
     jobOperations: ["system.echo", "test.failing", "test.artifact", "nobody.has-this"],
   });
   await fc.assert(
