@@ -2,7 +2,6 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import {
   eventTopic,
-  LongshoreError,
   nanosecondsFromMs,
   silentLogger,
   type AuthConfig,
@@ -10,6 +9,7 @@ import {
   type PullImageRequest,
   type PullProgress,
 } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import { assertHasOrigin } from "./commit/commit-origin.ts";
 import { rootfsCommitter } from "./commit/rootfs-committer.ts";
 import { mountRecords } from "./mount/mount-records.ts";

@@ -1,4 +1,5 @@
-import { LongshoreError, type CommitRootfsOptions, type ImageConfigChanges } from "@longshore/core";
+import type { CommitRootfsOptions, ImageConfigChanges } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import { parseBoundedJson } from "../registry/bounded-json.ts";
 import { parseImageConfigFile, type ImageProcessConfig } from "../registry/image-config-file.ts";
 

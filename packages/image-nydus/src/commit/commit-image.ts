@@ -1,5 +1,6 @@
 import type { FileHandle } from "node:fs/promises";
-import { LongshoreError, type CommitRootfsOptions } from "@longshore/core";
+import type { CommitRootfsOptions } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import type { BlobReader } from "../mount/blob-reader.ts";
 import { localBlobReader } from "../mount/local-blob-reader.ts";
 import { chunkSource } from "../publish/chunk-source.ts";

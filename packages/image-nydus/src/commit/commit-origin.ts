@@ -1,4 +1,4 @@
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import type { ImageRecord } from "../store/image-records.ts";
 
 /** No reference begins so: nothing is ever looked for there. */

@@ -1,4 +1,5 @@
-import { LongshoreError, type RootfsIdMappings } from "@longshore/core";
+import type { RootfsIdMappings } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import { ownerShift, type OwnerShift } from "../mount/shift-owner.ts";
 import type { TarEntry } from "../tar/tar-entry.ts";
 import type { ByteString } from "../tree/inode.ts";

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
-import { LongshoreError, type Logger, type RootfsCommitter } from "@longshore/core";
+import type { Logger, RootfsCommitter } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import type { OwnedRootfs } from "../rootfs/rootfs-provider.ts";
 import { commitImage, type CommitContext } from "./commit-image.ts";
 

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { constants } from "node:fs";
-import { LongshoreError, type Abortable } from "@longshore/core";
+import type { Abortable } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import { collect, exitOf, failedWith, findPerl, perlArguments, perlError } from "../mount/perl.ts";
 import { byteSource, type ByteSource } from "../tar/byte-source.ts";
 import type { TarContent } from "../tar/tar-entry.ts";

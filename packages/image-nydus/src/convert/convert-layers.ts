@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import { blobWriter, type FinishedBlob } from "../rafs/blob-writer.ts";
 import type { ByteSink } from "../rafs/byte-sink.ts";
 import { readTar } from "../tar/tar-reader.ts";

@@ -1,4 +1,4 @@
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 
 /** Rules of the EROFS format that an image can break; `details.rule` of the error names it. */
 export type ErofsRule =

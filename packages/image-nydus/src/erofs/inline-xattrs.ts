@@ -1,4 +1,4 @@
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import { fromByteString, type ByteString } from "../tree/inode.ts";
 import { alignUp } from "./align-up.ts";
 import { erofsFault } from "./erofs-fault.ts";

@@ -1,4 +1,4 @@
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import type { ByteString } from "../tree/inode.ts";
 import { directoryReader, type DirectoryReader } from "./directory-reader.ts";
 import { erofsFault } from "./erofs-fault.ts";

@@ -1,4 +1,4 @@
-import { isLongshoreError } from "@longshore/core";
+import { isLongshoreError } from "@longshore/core/errors";
 import type { ReadableFilesystem } from "../rafs/readable-filesystem.ts";
 import type { ByteString } from "../tree/inode.ts";
 import { readPieces, type BlobPiece } from "../mount/read-pieces.ts";

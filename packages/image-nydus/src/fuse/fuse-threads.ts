@@ -1,5 +1,5 @@
 import type { Worker } from "node:worker_threads";
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import type { BlobReader } from "../mount/blob-reader.ts";
 import { startThread } from "../thread/start-thread.ts";
 import type { FilesystemSource } from "./filesystem-source.ts";

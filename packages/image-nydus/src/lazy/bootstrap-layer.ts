@@ -1,4 +1,5 @@
-import { LongshoreError, type Abortable } from "@longshore/core";
+import type { Abortable } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import { layerDecompressor } from "../registry/layer-decompressor.ts";
 import type { TarEntry } from "../tar/tar-entry.ts";
 import { readTar } from "../tar/tar-reader.ts";

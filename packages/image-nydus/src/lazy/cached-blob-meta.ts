@@ -1,6 +1,7 @@
 import { constants } from "node:fs";
 import { open, rm } from "node:fs/promises";
-import { hasCode, isLongshoreError, LongshoreError, type Abortable } from "@longshore/core";
+import type { Abortable } from "@longshore/core";
+import { hasCode, isLongshoreError, LongshoreError } from "@longshore/core/errors";
 import { alignUp } from "../erofs/align-up.ts";
 import { blobMetaHeaderSize } from "../rafs/blob-meta-header.ts";
 import { readBlobMeta, type BlobMeta } from "../rafs/blob-meta.ts";

@@ -1,6 +1,6 @@
 import { readSync } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import { openChunkFiles, type ChunkFilesOptions } from "./chunk-files.ts";
 import {
   allReadyOffset,

@@ -1,4 +1,4 @@
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import type { BlobMeta } from "../rafs/blob-meta.ts";
 import type { ImageBlob } from "../rafs/readable-filesystem.ts";
 import type { ChunkSpan } from "./readahead.ts";

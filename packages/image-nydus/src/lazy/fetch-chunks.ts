@@ -1,4 +1,4 @@
-import { isLongshoreError, LongshoreError } from "@longshore/core";
+import { isLongshoreError, LongshoreError } from "@longshore/core/errors";
 import type { StoredChunk } from "../rafs/chunk-info.ts";
 import { rangeBytes, type FetchRange, type RangeBytesOptions } from "./fetch-range.ts";
 import { endOf, splitRuns } from "./plan-batch.ts";

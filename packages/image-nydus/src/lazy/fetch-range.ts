@@ -1,4 +1,5 @@
-import { LongshoreError, type Abortable } from "@longshore/core";
+import type { Abortable } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 
 /** Bytes of a blob file. */
 export interface StoredRange {

@@ -1,4 +1,5 @@
-import { isLongshoreError, type Abortable } from "@longshore/core";
+import type { Abortable } from "@longshore/core";
+import { isLongshoreError } from "@longshore/core/errors";
 import type { ImageSource } from "../registry/image-source.ts";
 import type {
   AnyManifest,

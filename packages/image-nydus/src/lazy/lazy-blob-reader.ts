@@ -1,5 +1,6 @@
 import type { MeterProvider } from "@opentelemetry/api";
-import { LongshoreError, type Abortable } from "@longshore/core";
+import type { Abortable } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import type { BlobReader } from "../mount/blob-reader.ts";
 import type { AccessRecorder } from "./access-recorder.ts";
 import { fetchQueue, type FetchQueueOptions } from "./fetch-queue.ts";

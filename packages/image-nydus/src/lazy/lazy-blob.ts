@@ -1,4 +1,5 @@
-import { LongshoreError, type Abortable } from "@longshore/core";
+import type { Abortable } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import type { BlobMeta } from "../rafs/blob-meta.ts";
 import { blobFlights } from "./blob-flights.ts";
 import { cachedBlobMeta } from "./cached-blob-meta.ts";

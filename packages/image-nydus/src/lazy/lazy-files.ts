@@ -1,6 +1,6 @@
 import { open, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 
 /** Files that hold what was fetched of a blob, under the names nydusd gives them. */
 export interface LazyFiles {

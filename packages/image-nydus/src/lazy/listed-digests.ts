@@ -1,4 +1,4 @@
-import { isLongshoreError, LongshoreError } from "@longshore/core";
+import { isLongshoreError, LongshoreError } from "@longshore/core/errors";
 import type { StoredChunk } from "../rafs/chunk-info.ts";
 import type { LazyBlobSource } from "./lazy-blob-options.ts";
 

@@ -1,4 +1,4 @@
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import { chunkLookup } from "../rafs/chunk-lookup.ts";
 import { readRafsHeader } from "../rafs/rafs-header.ts";
 import type { ImageSource } from "../registry/image-source.ts";

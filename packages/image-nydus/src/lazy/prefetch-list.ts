@@ -1,6 +1,6 @@
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
-import { hasCode, LongshoreError } from "@longshore/core";
+import { hasCode, LongshoreError } from "@longshore/core/errors";
 import { z } from "zod";
 import { writeAtomically } from "./write-atomically.ts";
 

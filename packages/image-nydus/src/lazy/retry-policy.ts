@@ -1,5 +1,5 @@
 import { setTimeout as wait } from "node:timers/promises";
-import { isLongshoreError } from "@longshore/core";
+import { isLongshoreError } from "@longshore/core/errors";
 
 /** How often a fetch that failed is tried again, and how long to wait before. */
 export interface RetryPolicy {

@@ -1,6 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { resolve } from "node:path";
-import { hasCode, LongshoreError, type Abortable, type RootfsIdMappings } from "@longshore/core";
+import type { Abortable, RootfsIdMappings } from "@longshore/core";
+import { hasCode, LongshoreError } from "@longshore/core/errors";
 import PQueue from "p-queue";
 import type { FileStat, ReadableFilesystem } from "../rafs/readable-filesystem.ts";
 import { fromByteString, type ByteString, type FileKind } from "../tree/inode.ts";

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { LongshoreError, type IdMapping, type RootfsIdMappings } from "@longshore/core";
+import type { IdMapping, RootfsIdMappings } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 
 /** Lines, and bytes of a page, that the kernel takes for one namespace, see user_namespaces(7) */
 const maxMappings = 340;

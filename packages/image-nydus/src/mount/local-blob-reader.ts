@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
-import { isLongshoreError, LongshoreError } from "@longshore/core";
+import { isLongshoreError, LongshoreError } from "@longshore/core/errors";
 import type { BlobReader } from "./blob-reader.ts";
 
 /** Reads blobs that lie uncompressed in a directory. Disposing closes the files. */

@@ -1,6 +1,7 @@
 import { open } from "node:fs/promises";
 import { resolve } from "node:path";
-import { LongshoreError, type Abortable } from "@longshore/core";
+import type { Abortable } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import { erofsProgram } from "./mount-programs.ts";
 import { mountPath } from "./mounted-at.ts";
 import { runPerl } from "./perl.ts";

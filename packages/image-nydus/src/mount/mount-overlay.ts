@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
-import { LongshoreError, type Abortable } from "@longshore/core";
+import type { Abortable } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import { mountProgram } from "./mount-programs.ts";
 import { mountPath } from "./mounted-at.ts";
 import { runPerl } from "./perl.ts";

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { link, mkdir, open, readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { hasCode, type ProcessIdentity } from "@longshore/core";
+import type { ProcessIdentity } from "@longshore/core";
+import { hasCode } from "@longshore/core/errors";
 import { z } from "zod";
 import { isAlive } from "../store/process-identity.ts";
 

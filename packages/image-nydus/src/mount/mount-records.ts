@@ -1,6 +1,7 @@
 import { realpath } from "node:fs/promises";
 import { join, relative } from "node:path";
-import { isProcessAlive, LongshoreError, ownProcessIdentity } from "@longshore/core";
+import { isProcessAlive, ownProcessIdentity } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import { listMounts } from "./mount-info.ts";
 import { mountRecordFiles, type MountRecord } from "./mount-record.ts";
 import { isMounted, mountPath } from "./mounted-at.ts";

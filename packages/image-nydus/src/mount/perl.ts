@@ -1,7 +1,8 @@
 import { spawn, type ChildProcess, type StdioOptions } from "node:child_process";
 import { once } from "node:events";
 import { constants } from "node:os";
-import { findCommand, LongshoreError, type Abortable } from "@longshore/core";
+import { findCommand, type Abortable } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 
 /**
  * Node has no mount(2), no extended attributes and no device nodes. Every Debian has Perl, which can make any system call,

@@ -4,7 +4,8 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { isLongshoreError, type Abortable } from "@longshore/core";
+import type { Abortable } from "@longshore/core";
+import { isLongshoreError } from "@longshore/core/errors";
 import { findNydusd } from "./mount-nydusd.ts";
 import {
   erofsProgram,

@@ -1,4 +1,4 @@
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import type { OwnerShiftOptions } from "./shift-owner.ts";
 
 /**

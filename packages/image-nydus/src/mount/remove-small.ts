@@ -1,7 +1,7 @@
 import type { Dirent } from "node:fs";
 import { opendir, rmdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { hasCode } from "@longshore/core";
+import { hasCode } from "@longshore/core/errors";
 
 /** What is larger is removed by those who are made for it. */
 const maxEntries = 64;

@@ -1,4 +1,4 @@
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import { fuseMountName } from "../fuse/mount-fuse.ts";
 import type { MountInfo } from "./mount-info.ts";
 import { mountedAt, mountPath } from "./mounted-at.ts";

@@ -1,4 +1,5 @@
-import { LongshoreError, type Abortable } from "@longshore/core";
+import type { Abortable } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import { isMounted, mountPath } from "./mounted-at.ts";
 import { unmountProgram } from "./mount-programs.ts";
 import { failedWith, runPerl } from "./perl.ts";

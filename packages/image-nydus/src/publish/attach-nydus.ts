@@ -1,4 +1,5 @@
-import { isLongshoreError, LongshoreError, type Abortable } from "@longshore/core";
+import type { Abortable } from "@longshore/core";
+import { isLongshoreError, LongshoreError } from "@longshore/core/errors";
 import type { ImageSource } from "../registry/image-source.ts";
 import type { ImageTarget } from "../registry/image-target.ts";
 import type { AnyManifest, Descriptor, ManifestDocument } from "../registry/manifest.ts";

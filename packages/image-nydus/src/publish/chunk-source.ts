@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import type { BlobReader } from "../mount/blob-reader.ts";
 import type { ImageBlob } from "../rafs/readable-filesystem.ts";
 import type { ChunkRef } from "../tree/inode.ts";

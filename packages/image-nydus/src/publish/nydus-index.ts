@@ -1,4 +1,4 @@
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import { nydusOsFeature, nydusTypes } from "../lazy/nydus-manifest.ts";
 import type { AnyManifest, Descriptor } from "../registry/manifest.ts";
 import { mediaTypes } from "../registry/media-types.ts";

@@ -1,4 +1,5 @@
-import { isLongshoreError, type Abortable, type AuthConfig } from "@longshore/core";
+import type { Abortable, AuthConfig } from "@longshore/core";
+import { isLongshoreError } from "@longshore/core/errors";
 import { isCommitOrigin } from "../commit/commit-origin.ts";
 import { isNydusManifest } from "../lazy/nydus-manifest.ts";
 import type { BlobReader } from "../mount/blob-reader.ts";

@@ -1,4 +1,5 @@
-import { LongshoreError, type Abortable } from "@longshore/core";
+import type { Abortable } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import { rafsFault } from "../rafs/rafs-fault.ts";
 import type { FileStat, ReadableFilesystem } from "../rafs/readable-filesystem.ts";
 import { createTree, rootInode, type FileTree } from "../tree/file-tree.ts";

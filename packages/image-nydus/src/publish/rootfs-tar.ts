@@ -1,4 +1,5 @@
-import { LongshoreError, type Abortable } from "@longshore/core";
+import type { Abortable } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import type { FileStat, ReadableFilesystem } from "../rafs/readable-filesystem.ts";
 import type { TarEntryKind } from "../tar/tar-entry.ts";
 import type { ByteString } from "../tree/inode.ts";

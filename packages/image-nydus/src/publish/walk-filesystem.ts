@@ -1,4 +1,4 @@
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import { rafsFault } from "../rafs/rafs-fault.ts";
 import type { DirectoryEntry, FileStat, ReadableFilesystem } from "../rafs/readable-filesystem.ts";
 import type { ByteString } from "../tree/inode.ts";

@@ -1,4 +1,4 @@
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import type { ImageBlob } from "./readable-filesystem.ts";
 
 /** How chunks and tables of a blob are compressed. */

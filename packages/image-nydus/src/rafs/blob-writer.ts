@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { promisify } from "node:util";
 import { constants, zstdCompress } from "node:zlib";
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import { alignUp } from "../erofs/align-up.ts";
 import type { ChunkRef } from "../tree/inode.ts";
 import { PackedRows } from "../tree/packed-rows.ts";

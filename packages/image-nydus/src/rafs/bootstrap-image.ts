@@ -1,4 +1,4 @@
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import { blobFeatures } from "./blob-features.ts";
 import { maxBlobs, type TocReference } from "./blob-table.ts";
 import type { FileTree } from "../tree/file-tree.ts";

@@ -1,4 +1,4 @@
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import { alignUp } from "../erofs/align-up.ts";
 import { chunkIndexSize } from "../erofs/chunk-index.ts";
 import { directorySize } from "../erofs/directory-blocks.ts";

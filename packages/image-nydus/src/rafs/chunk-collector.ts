@@ -1,4 +1,4 @@
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import type { PackedChunks } from "../tree/packed-chunks.ts";
 import type { TreeFile } from "../tree/packed-inodes.ts";
 import type { BootstrapBlob } from "./bootstrap-image.ts";

@@ -1,4 +1,4 @@
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import { chunkIndexSize, chunkSizeOf, decodeChunkIndex } from "../erofs/chunk-index.ts";
 import { alignUp } from "../erofs/align-up.ts";
 import { decodeDevice } from "../erofs/file-type.ts";

@@ -1,4 +1,4 @@
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import type { ErofsRule } from "../erofs/erofs-fault.ts";
 
 /** Rules of RAFS v6 that an image or a blob can break; `details.rule` of the error names it. */

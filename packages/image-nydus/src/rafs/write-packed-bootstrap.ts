@@ -1,4 +1,4 @@
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import { alignUp } from "../erofs/align-up.ts";
 import { deviceSlotSize, encodeDeviceSlot } from "../erofs/device-slot.ts";
 import { blockSize, encodeSuperblock, incompatFeatures } from "../erofs/superblock.ts";

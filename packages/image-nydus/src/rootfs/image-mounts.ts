@@ -1,12 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, open, readdir, rmdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import {
-  LongshoreError,
-  type Abortable,
-  type Logger,
-  type RootfsIdMappings,
-} from "@longshore/core";
+import type { Abortable, Logger, RootfsIdMappings } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import { moduleBeside } from "../thread/start-thread.ts";
 import { mountFuse } from "../fuse/mount-fuse.ts";
 import type { BlobReader } from "../mount/blob-reader.ts";

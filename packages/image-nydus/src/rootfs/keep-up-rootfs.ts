@@ -1,9 +1,5 @@
-import {
-  LongshoreError,
-  type Abortable,
-  type Rootfs,
-  type RootfsIdMappings,
-} from "@longshore/core";
+import type { Abortable, Rootfs, RootfsIdMappings } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import { extractTree } from "../mount/extract-tree.ts";
 import { holdBlobs, localBlobReader } from "../mount/local-blob-reader.ts";
 import { mountOverlay } from "../mount/mount-overlay.ts";

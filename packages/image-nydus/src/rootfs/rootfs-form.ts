@@ -1,9 +1,5 @@
-import {
-  LongshoreError,
-  type IdMapping,
-  type Rootfs,
-  type RootfsIdMappings,
-} from "@longshore/core";
+import type { IdMapping, Rootfs, RootfsIdMappings } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import { idMappingsKey } from "../mount/id-mappings.ts";
 import type { MountProbe } from "../mount/probe-mounts.ts";
 import type { ImageMounts, MountableImage } from "./image-mounts.ts";

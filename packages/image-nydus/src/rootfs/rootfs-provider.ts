@@ -1,13 +1,13 @@
 import { join } from "node:path";
-import {
-  LongshoreError,
-  type Logger,
-  type PreparedRootfs,
-  type PrepareRootfsOptions,
-  type Rootfs,
-  type RootfsIdMappings,
-  type RootfsProvider,
+import type {
+  Logger,
+  PreparedRootfs,
+  PrepareRootfsOptions,
+  Rootfs,
+  RootfsIdMappings,
+  RootfsProvider,
 } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import { checkIdMappings } from "../mount/id-mappings.ts";
 import type { MountRecords } from "../mount/mount-records.ts";
 import type { MountProbe } from "../mount/probe-mounts.ts";

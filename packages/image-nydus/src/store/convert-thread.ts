@@ -1,5 +1,5 @@
 import { parentPort, workerData, type MessagePort } from "node:worker_threads";
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import type { TreeLimits } from "../tree/file-tree.ts";
 import { openImageDatabase } from "./image-database.ts";
 import { asIoError } from "./io-error.ts";

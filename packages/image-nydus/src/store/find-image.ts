@@ -1,4 +1,4 @@
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import { parseImageSource } from "../registry/image-location.ts";
 import { formatReference, type ImageReference } from "../registry/reference.ts";
 import type { ImageDatabase } from "./image-database.ts";

@@ -1,7 +1,8 @@
 import { chmodSync } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { setImmediate } from "node:timers/promises";
-import { LongshoreError, type Abortable } from "@longshore/core";
+import type { Abortable } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import type { ImageBlob } from "../rafs/readable-filesystem.ts";
 import { sortedPairs } from "../rafs/sorted-pairs.ts";
 import type {

@@ -1,5 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 
 /** Each entry brings the database from the version of its place to the next one. Never change one that was released. */
 const migrations: readonly string[] = [

@@ -1,4 +1,4 @@
-import { isLongshoreError, LongshoreError } from "@longshore/core";
+import { isLongshoreError, LongshoreError } from "@longshore/core/errors";
 
 /**
  * What a system call failed with as `IO_ERROR`; any other error as it is.

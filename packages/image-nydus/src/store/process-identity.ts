@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { hasCode } from "@longshore/core";
+import { hasCode } from "@longshore/core/errors";
 
 /** A process, told apart from later ones with the same number. */
 export interface ProcessIdentity {

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
-import { LongshoreError, type PullProgress } from "@longshore/core";
+import type { PullProgress } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import type { ChunkStoreStats } from "../convert/chunk-store.ts";
 import { fetchLayers } from "../convert/fetch-layers.ts";
 import type { ImageLocation } from "../registry/image-location.ts";

@@ -1,4 +1,4 @@
-import { isLongshoreError } from "@longshore/core";
+import { isLongshoreError } from "@longshore/core/errors";
 import type { ImageDatabase } from "./image-database.ts";
 import type { ImageRecord } from "./image-records.ts";
 import type { StoreLayout } from "./store-layout.ts";

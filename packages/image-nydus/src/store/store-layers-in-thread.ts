@@ -1,5 +1,5 @@
 import type { Worker } from "node:worker_threads";
-import { hasCode, LongshoreError } from "@longshore/core";
+import { hasCode, LongshoreError } from "@longshore/core/errors";
 import { startThread } from "../thread/start-thread.ts";
 import type { ConvertOrder, ConvertReport, ConvertThreadData } from "./convert-thread.ts";
 import type { StoredFiles, StoredLayer, StoreLayersOptions } from "./store-layers.ts";

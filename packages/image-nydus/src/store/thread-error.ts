@@ -1,4 +1,4 @@
-import { isLongshoreError, LongshoreError } from "@longshore/core";
+import { isLongshoreError, LongshoreError } from "@longshore/core/errors";
 
 /** An error on its way between threads, where it would lose its class and code. */
 export interface ThreadError {

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { isLongshoreError, type Abortable } from "@longshore/core";
+import type { Abortable } from "@longshore/core";
+import { isLongshoreError } from "@longshore/core/errors";
 import { validateRafs } from "../rafs/validate-rafs.ts";
 import type { ImageDatabase } from "./image-database.ts";
 import type { StoreLayout } from "./store-layout.ts";

@@ -1,4 +1,4 @@
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import type { ByteString } from "../tree/inode.ts";
 import type { TarLimits } from "./tar-limits.ts";
 

@@ -1,4 +1,4 @@
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import type { ByteString } from "./inode.ts";
 import type { TreeInode } from "./packed-inodes.ts";
 

@@ -1,4 +1,4 @@
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import type { TreeLimits } from "./file-tree.ts";
 import type { ByteString } from "./inode.ts";
 

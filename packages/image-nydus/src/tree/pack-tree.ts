@@ -1,4 +1,4 @@
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import { createTree, rootInode, type FileTree } from "./file-tree.ts";
 import type { ByteString, DirectoryInode, Inode } from "./inode.ts";
 

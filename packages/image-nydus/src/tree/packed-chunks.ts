@@ -1,4 +1,4 @@
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import { HashSlots } from "./hash-slots.ts";
 import type { ChunkRef } from "./inode.ts";
 import { PackedRows } from "./packed-rows.ts";

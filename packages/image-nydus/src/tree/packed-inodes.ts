@@ -1,4 +1,4 @@
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import { checkInode } from "./check-inode.ts";
 import type {
   DeviceInode,

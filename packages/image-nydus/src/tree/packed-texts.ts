@@ -1,4 +1,4 @@
-import { LongshoreError } from "@longshore/core";
+import { LongshoreError } from "@longshore/core/errors";
 import type { ByteString } from "./inode.ts";
 import { bytesOf, PagedBytes } from "./paged-bytes.ts";
 import type { ScratchSpace } from "./scratch-space.ts";

@@ -1,7 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { hasCode, type AuthConfig } from "@longshore/core";
+import type { AuthConfig } from "@longshore/core";
+import { hasCode } from "@longshore/core/errors";
 import { z } from "zod";
 import { authFailed } from "../registry-errors.ts";
 import { askCredentialHelper } from "./credential-helper.ts";

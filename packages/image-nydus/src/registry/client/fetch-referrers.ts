@@ -1,4 +1,4 @@
-import { isLongshoreError } from "@longshore/core";
+import { isLongshoreError } from "@longshore/core/errors";
 import { parseDigest } from "../digest.ts";
 import type { ListReferrersOptions } from "../image-source.ts";
 import { parseManifest, type Descriptor } from "../manifest.ts";

@@ -1,4 +1,5 @@
-import { isLongshoreError, type Abortable, type Logger } from "@longshore/core";
+import type { Abortable, Logger } from "@longshore/core";
+import { isLongshoreError } from "@longshore/core/errors";
 import type PQueue from "p-queue";
 import { assertRange } from "../blob-range.ts";
 import { parseDigest } from "../digest.ts";

@@ -1,4 +1,5 @@
-import { isLongshoreError, type Abortable } from "@longshore/core";
+import type { Abortable } from "@longshore/core";
+import { isLongshoreError } from "@longshore/core/errors";
 import { delay } from "../abort.ts";
 
 export interface RetryOptions extends Abortable {

@@ -1,6 +1,7 @@
 import { mkdir, readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { hasCode, type Abortable } from "@longshore/core";
+import type { Abortable } from "@longshore/core";
+import { hasCode } from "@longshore/core/errors";
 import { parseBoundedJson } from "../bounded-json.ts";
 import type { BlobOutcome, ImageTarget } from "../image-target.ts";
 import { checked, indexSchema, parseManifest, type Descriptor } from "../manifest.ts";

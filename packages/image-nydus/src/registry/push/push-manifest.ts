@@ -1,4 +1,5 @@
-import { isLongshoreError, type Abortable } from "@longshore/core";
+import type { Abortable } from "@longshore/core";
+import { isLongshoreError } from "@longshore/core/errors";
 import { answerError } from "../client/answer-error.ts";
 import { fetchRemoteManifest } from "../client/fetch-document.ts";
 import { referrersTag } from "../client/fetch-referrers.ts";
