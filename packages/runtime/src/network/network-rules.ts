@@ -128,8 +128,8 @@ function inetTable(settings: RuleSettings): string {
   }
   chain postrouting {
     type nat hook postrouting priority srcnat; policy accept;
-    oifname != { ${bridge}, lo } ip saddr ${subnet.text} masquerade
-    ${own6 === undefined ? "" : `oifname != { ${bridge}, lo } ip6 saddr ${own6} masquerade`}
+    iifname ${bridge} oifname != { ${bridge}, lo } ip saddr ${subnet.text} masquerade
+    ${own6 === undefined ? "" : `iifname ${bridge} oifname != { ${bridge}, lo } ip6 saddr ${own6} masquerade`}
     oifname ${bridge} ip saddr 127.0.0.0/8 masquerade
     oifname ${bridge} ct status dnat ip daddr @egress masquerade
     oifname ${bridge} ct status dnat ip saddr ${subnet.text} masquerade

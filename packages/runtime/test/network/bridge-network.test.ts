@@ -480,6 +480,19 @@ describe.skipIf(cannotMakeNetworks)("a bridge network (needs root)", () => {
     expect(await readFile("/proc/sys/net/ipv4/ip_forward", "utf8")).toBe("1\n");
   });
 
+  it("is not disturbed by rules that a network of the same addresses has left", async () => {
+    await using left = await testNetwork();
+    const before = await left.open("a");
+    await must("ip", "link", "delete", left.name);
+    await using net = await testNetwork({ allow: ["sandboxes"] });
+    const a = await net.open("a");
+    const b = await net.open("b");
+    expect(a.status?.ip).toBe(before.status?.ip);
+    expect(await must("nft", "list", "tables")).toContain(left.name);
+    await serve(b, tcpGreeter, "0.0.0.0", "80");
+    expect(await python(a, tcpClient, b.status?.ip ?? "", "80")).toBe(`hello ${a.status?.ip}`);
+  });
+
   it("keeps interfaces apart between which the host did not forward before", async () => {
     const program = fileURLToPath(new URL("forwarding-process.ts", import.meta.url));
     const mounts = "mount -t sysfs none /sys && mount -t tmpfs none /run && ip link set lo up";
