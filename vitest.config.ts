@@ -33,6 +33,8 @@ export default defineConfig({
           name: "unit",
           include: ["packages/*/test/**/*.test.ts"],
           exclude: [slow],
+          // To load the packages anew for each file takes as long as the tests of most.
+          isolate: false,
           testTimeout: 60_000 * patience,
           hookTimeout: 60_000 * patience,
         },
