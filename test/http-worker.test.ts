@@ -100,12 +100,13 @@ describe("longshore worker --http", () => {
 
   it("asks for a token that can be revoked, and serves no other host without", async () => {
     const file = join(cwd, "tokens.json");
-    const made = JSON.parse((await run("token", "create", "ci", "--file", file)).stdout) as {
-      readonly id: string;
-      readonly token: string;
-    };
+    const asJson = await run("token", "create", "ci", "--json", "--file", file);
+    const made = JSON.parse(asJson.stdout) as { readonly id: string; readonly token: string };
     expect(await readFile(file, "utf8")).not.toContain(made.token);
     await writeFile(join(cwd, "token"), `${made.token}\n`, { mode: 0o600 });
+    const plain = await run("token", "create", "other", "--file", file);
+    expect(plain.stdout).toMatch(/^[\w-]{20,}\n$/);
+    expect(plain.stderr).toContain("of token:other; it is shown this once");
     await using worker = await startServed({ api: { token_file: file } });
     const at = ["--url", worker.url];
     await expect(createWorkerClient(worker.url).list()).rejects.toMatchObject({

@@ -75,6 +75,24 @@ describe("createWorkerClient", () => {
     expect(() => createWorkerClient("file:///etc/passwd")).toThrow(TypeError);
   });
 
+  it("reads no more of an error than it may be long", async () => {
+    let chunks = 0;
+    const endless = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        chunks += 1;
+        controller.enqueue(new Uint8Array(65_536).fill(32));
+      },
+    });
+    const client = createWorkerClient("http://127.0.0.1:9", {
+      fetch: () => Promise.resolve(new Response(endless, { status: 502 })),
+    });
+    await expect(client.health()).rejects.toMatchObject({
+      code: "TRANSPORT_ERROR",
+      details: { status: 502 },
+    });
+    expect(chunks).toBeLessThan(32);
+  });
+
   it("goes on where it was when a stream breaks off", async () => {
     await using served = await serveWorker();
     let streams = 0;

@@ -22,7 +22,8 @@ export async function createTokenCommand(
     subject,
     ...(flags.expires !== undefined && { ttlMs: toMs(flags.expires) }),
   });
-  if (terminal.isJson) {
+  // A file or a variable that it is written to is to hold the token, so that only --json wraps it.
+  if (flags.json === true) {
     terminal.printJson({
       id: made.id,
       subject,

@@ -44,6 +44,7 @@ export interface Scheduler {
   /** Takes out every waiting job and stops the clock. */
   clear(): readonly string[];
   readonly waitingCount: number;
+  /** Never more than may; jobs whose end is only being written do not count */
   readonly runningCount: number;
   /** Resolves when no job runs. */
   idle(): Promise<void>;
@@ -166,7 +167,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       return waiting.size;
     },
     get runningCount() {
-      return running.size;
+      return usedSlots;
     },
     enqueue(entry) {
       const { jobId } = entry;

@@ -1,4 +1,5 @@
 import { decodeJobError, LongshoreError } from "@longshore/core/wire";
+import { limitAnswer } from "../limit-answer.ts";
 
 interface HttpCallOptions {
   readonly method?: "GET" | "POST" | "DELETE" | undefined;
@@ -21,8 +22,8 @@ export interface HttpCallSetup {
   readonly fetch: typeof globalThis.fetch;
 }
 
-/** Longest error answer that is read, in characters */
-const maxErrorLength = 1_048_576;
+/** Longest error answer that is read */
+const maxErrorBytes = 1_048_576;
 
 /** @throws {TypeError} for a URL that is not one of HTTP */
 export function httpCall(setup: HttpCallSetup): HttpCall {
@@ -66,8 +67,7 @@ async function toError(response: Response): Promise<LongshoreError> {
   const waitMs = toWaitMs(response.headers.get("retry-after"));
   const retryAfterMs = waitMs === undefined ? {} : { retryAfterMs: waitMs };
   try {
-    const text = (await response.text()).slice(0, maxErrorLength);
-    const value: unknown = JSON.parse(text);
+    const value: unknown = await limitAnswer(response, maxErrorBytes).json();
     if (typeof value === "object" && value !== null && "error" in value) {
       const { code, message, details, phase, recoverable } = decodeJobError(value.error);
       return new LongshoreError(code, message, {

@@ -1,6 +1,7 @@
 import { isLongshoreError, LongshoreError } from "@longshore/core";
 import type { z } from "zod";
 import { httpCall } from "../client/http-call.ts";
+import { limitAnswer } from "../limit-answer.ts";
 import type { ResolvedPollingOptions } from "./polling-options.ts";
 
 interface MasterRequest<Schema extends z.ZodType> {
@@ -34,7 +35,7 @@ export function masterCall(options: ResolvedPollingOptions): MasterCall {
     token: undefined,
     // A redirect would take the token elsewhere.
     fetch: async (input, init) =>
-      limited(await options.fetch(input, { ...init, redirect: "error" }), maxAnswerBytes),
+      limitAnswer(await options.fetch(input, { ...init, redirect: "error" }), maxAnswerBytes),
   });
 
   return async <Schema extends z.ZodType>(
@@ -104,28 +105,4 @@ function parse<Schema extends z.ZodType>(text: string, schema: Schema): z.infer<
     `The master's answer is not one of the protocol: ${issues.join("; ")}`,
     { details: { issues } },
   );
-}
-
-/** The answer, of which no more is read than allowed. */
-function limited(response: Response, maxBytes: number): Response {
-  if (response.body === null) return response;
-  let byteLength = 0;
-  const body = response.body.pipeThrough(
-    new TransformStream<Uint8Array, Uint8Array>({
-      transform(chunk, controller) {
-        byteLength += chunk.byteLength;
-        if (byteLength <= maxBytes) controller.enqueue(chunk);
-        else {
-          controller.error(
-            new LongshoreError(
-              "TRANSPORT_ERROR",
-              `The master's answer has more than ${maxBytes} bytes.`,
-            ),
-          );
-        }
-      },
-    }),
-  );
-  const { status, headers } = response;
-  return new Response(body, { status, headers });
 }
