@@ -13,7 +13,7 @@ import {
   type JobEvent,
   type JobResult,
 } from "@longshore/core";
-import { writeFileAtomically } from "./atomic-file.ts";
+import { syncDirectory, writeWhole } from "@longshore/core/files";
 import { checkedJobId, progressPath, resultPath } from "./layout.ts";
 
 /** Puts a job into an inbox, whole or not at all. Returns the path of the file. */
@@ -24,7 +24,10 @@ export async function submitJobFile(options: {
   const { jobsDir, document } = options;
   const path = join(jobsDir, `${checkedJobId(document.jobId)}.json`);
   await mkdir(jobsDir, { recursive: true });
-  await writeFileAtomically(path, `${JSON.stringify(encodeJobDocument(document), null, 2)}\n`);
+  const content = `${JSON.stringify(encodeJobDocument(document), null, 2)}\n`;
+  // Whoever asked for the job is not the one who runs it.
+  await writeWhole(path, content, { mode: 0o644 });
+  await syncDirectory(jobsDir);
   return path;
 }
 

@@ -1,12 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { fsync } from "node:fs";
-import { lstat, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
-import { hasCode } from "@longshore/core";
 import { directorySync, type DirectorySync } from "./directory-sync.ts";
 import type { FileCalls } from "./file-calls.ts";
-import { namesIn } from "./inbox-watch.ts";
 
 /** Writes files that outlive a power cut. Many that are written at a time share the cost of their directory. */
 export interface DurableFiles {
@@ -22,24 +20,6 @@ interface Pending {
   readonly content: string | Uint8Array;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
-}
-
-const temporaryName = /^\.[0-9a-f-]{36}\.tmp$/;
-/** A temporary file that is older has no writer any more, in milliseconds */
-const abandonedMs = 3_600_000;
-
-/** Removes what writers left that died. */
-export async function removeAbandoned(directory: string): Promise<void> {
-  for (const name of await namesIn(directory)) {
-    if (!temporaryName.test(name)) continue;
-    const path = join(directory, name);
-    const stats = await lstat(path).catch((error: unknown) => {
-      if (!hasCode(error, "ENOENT")) throw error;
-    });
-    if (stats !== undefined && stats.mtimeMs < Date.now() - abandonedMs) {
-      await rm(path, { force: true });
-    }
-  }
 }
 
 /** Files that are open at a time */

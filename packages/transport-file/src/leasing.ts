@@ -1,8 +1,9 @@
 import { mkdir } from "node:fs/promises";
 import { hasCode, type JobError, type LeaseSink } from "@longshore/core";
+import { removeDrafts } from "@longshore/core/files";
 import { cancelRequests } from "./cancel-requests.ts";
 import { openClaims, type Claim, type Claims } from "./claims.ts";
-import { removeAbandoned, type DurableFiles } from "./durable-files.ts";
+import type { DurableFiles } from "./durable-files.ts";
 import type { FileCalls } from "./file-calls.ts";
 import type { ResolvedOptions } from "./file-transport-options.ts";
 import type { HeldClaims } from "./held-claims.ts";
@@ -153,8 +154,8 @@ export function openLeasing(leasingOptions: LeasingOptions): Leasing {
     async start() {
       await makeLayout(layout);
       lock = await takeWorkerId();
-      await removeAbandoned(layout.results);
-      await removeAbandoned(layout.failed);
+      await removeDrafts(layout.results);
+      await removeDrafts(layout.failed);
       const left = await claims.left();
       await Promise.all(left.map(inbox.deliverAgain));
       await watch();

@@ -5,6 +5,7 @@ import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { Abortable } from "../abortable.ts";
 import { LongshoreError } from "../errors/longshore-error.ts";
+import { syncDirectory } from "../files/durable-file.ts";
 import type { Artifact } from "../job/job-result.ts";
 import { artifactMediaType, assertArtifactPath } from "./artifact-path.ts";
 import type { ArtifactOptions, ArtifactSource } from "./handler-context.ts";
@@ -182,15 +183,6 @@ async function makeDirectories(root: string, names: readonly string[]): Promise<
     if (!(await lstat(current)).isDirectory()) {
       throw new LongshoreError("IO_ERROR", `"${current}" is not a directory.`);
     }
-  }
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const handle = await open(path, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }
 

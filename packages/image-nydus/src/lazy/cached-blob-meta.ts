@@ -2,13 +2,13 @@ import { constants } from "node:fs";
 import { open, rm } from "node:fs/promises";
 import type { Abortable } from "@longshore/core";
 import { hasCode, isLongshoreError, LongshoreError } from "@longshore/core/errors";
+import { writeWhole } from "@longshore/core/files";
 import { alignUp } from "../erofs/align-up.ts";
 import { blobMetaHeaderSize } from "../rafs/blob-meta-header.ts";
 import { readBlobMeta, type BlobMeta } from "../rafs/blob-meta.ts";
 import { decompress } from "../rafs/decompress.ts";
 import type { ImageBlob } from "../rafs/readable-filesystem.ts";
 import type { StoredRange } from "./fetch-range.ts";
-import { writeAtomically } from "./write-atomically.ts";
 
 /** What a table of the largest blob has */
 const maxTableBytes = 384 * 1_048_576;
@@ -47,14 +47,14 @@ export async function cachedBlobMeta(options: CachedBlobMetaOptions): Promise<Bl
   if (kept !== undefined) return kept;
   const brought = parsed(bundled, blob);
   if (brought !== undefined && bundled !== undefined) {
-    await writeAtomically(path, bundled);
+    await writeWhole(path, bundled);
     return brought;
   }
   const stored = await fetch({ offset, length: compressedSize + blobMetaHeaderSize }, { signal });
   const meta = readBlobMeta(stored, { blob });
   const table = decompress(stored.subarray(0, compressedSize), compressor, uncompressedSize);
   const padding = Buffer.alloc(plainSize - blobMetaHeaderSize - uncompressedSize);
-  await writeAtomically(path, Buffer.concat([table, padding, stored.subarray(compressedSize)]));
+  await writeWhole(path, Buffer.concat([table, padding, stored.subarray(compressedSize)]));
   return meta;
 }
 

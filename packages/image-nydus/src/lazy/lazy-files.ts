@@ -1,6 +1,7 @@
-import { open, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { LongshoreError } from "@longshore/core/errors";
+import { syncDirectory } from "@longshore/core/files";
 
 /** Files that hold what was fetched of a blob, under the names nydusd gives them. */
 export interface LazyFiles {
@@ -30,14 +31,4 @@ export async function removeLazyFiles(directory: string, blobId: string): Promis
   await syncDirectory(directory);
   await rm(files.data, { force: true });
   await rm(files.meta, { force: true });
-}
-
-/** Makes names in a directory outlive a power cut. */
-export async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

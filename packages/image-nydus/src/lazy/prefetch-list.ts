@@ -1,8 +1,8 @@
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { hasCode, LongshoreError } from "@longshore/core/errors";
+import { writeWhole } from "@longshore/core/files";
 import { z } from "zod";
-import { writeAtomically } from "./write-atomically.ts";
 
 /** Neighbouring chunks of one blob. */
 export interface ChunkRun {
@@ -53,7 +53,7 @@ export async function writePrefetchList(path: string, list: PrefetchList): Promi
     return [position, first, count];
   });
   const file = { version: 1, blobs: [...positions.keys()], runs };
-  await writeAtomically(path, `${JSON.stringify(file)}\n`);
+  await writeWhole(path, `${JSON.stringify(file)}\n`);
 }
 
 /**

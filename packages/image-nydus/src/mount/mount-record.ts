@@ -3,6 +3,7 @@ import { link, mkdir, open, readdir, readFile, rm, stat } from "node:fs/promises
 import { join } from "node:path";
 import type { ProcessIdentity } from "@longshore/core";
 import { hasCode } from "@longshore/core/errors";
+import { syncDirectory } from "@longshore/core/files";
 import { z } from "zod";
 import { isAlive } from "../store/process-identity.ts";
 
@@ -94,15 +95,6 @@ async function writeDurably(file: string, text: string): Promise<void> {
   const handle = await open(file, "w", 0o600);
   try {
     await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, "r");
-  try {
     await handle.sync();
   } finally {
     await handle.close();

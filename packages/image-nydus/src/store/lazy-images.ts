@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { MeterProvider } from "@opentelemetry/api";
 import type { Abortable } from "@longshore/core";
 import { LongshoreError } from "@longshore/core/errors";
+import { removeDrafts, writeWhole } from "@longshore/core/files";
 import { accessRecorder } from "../lazy/access-recorder.ts";
 import { readBootstrapLayer } from "../lazy/bootstrap-layer.ts";
 import { lazyBlobReader, type LazyBlobReader } from "../lazy/lazy-blob-reader.ts";
@@ -12,7 +13,6 @@ import { lazyFiles, removeLazyFiles } from "../lazy/lazy-files.ts";
 import { nydusBlobs } from "../lazy/nydus-blobs.ts";
 import { parseNydusManifest } from "../lazy/nydus-manifest.ts";
 import { readPrefetchList } from "../lazy/prefetch-list.ts";
-import { writeAtomically } from "../lazy/write-atomically.ts";
 import { fileSink } from "../rafs/byte-sink.ts";
 import { validateRafs } from "../rafs/validate-rafs.ts";
 import { openBootstrap } from "../rafs/open-bootstrap.ts";
@@ -129,7 +129,7 @@ export function lazyImages(options: LazyImagesOptions): LazyImages {
       const bootstrapId = createHash("sha256").update(layer.bootstrap).digest("hex");
       for (const { id } of blobs) {
         const meta = layer.blobMetas.get(id);
-        if (meta !== undefined) await writeAtomically(lazyFiles(directory, id).meta, meta);
+        if (meta !== undefined) await writeWhole(lazyFiles(directory, id).meta, meta);
       }
       await using ingest = await layout.createIngest();
       await fileSink(ingest.file).write(layer.bootstrap);
@@ -183,6 +183,7 @@ export function lazyImages(options: LazyImagesOptions): LazyImages {
     async clean() {
       const known = new Set(database.blobs().map(({ blobId }) => blobId));
       const names = await readdir(directory).catch(() => []);
+      await removeDrafts(directory);
       for (const id of new Set(names.map((name) => name.slice(0, name.indexOf("."))))) {
         if (!/^[0-9a-f]{64}$/.test(id) || known.has(id)) continue;
         await removeLazyFiles(directory, id);

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { lstat, mkdir, open, readdir, rename, rm, type FileHandle } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { syncDirectory } from "@longshore/core/files";
 import { imageLinks, type ImageLinks } from "./image-links.ts";
 import { asIoError } from "./io-error.ts";
 
@@ -126,13 +127,4 @@ async function removeFile(path: string): Promise<number> {
   const found = await lstat(path).catch(() => undefined);
   await rm(path, { force: true });
   return (found?.blocks ?? 0) * 512;
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, "r");
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
 }

@@ -2,10 +2,10 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { readdir, readFile, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { hasCode, LongshoreError, type Logger } from "@longshore/core";
+import { syncDirectory, writeWhole } from "@longshore/core/files";
 import { decodeContainer, encodeContainer, type ContainerRecord } from "./container-record.ts";
 import { removeKnown, removeTree, type KnownContent } from "./remove-tree.ts";
 import { decodeSandbox, encodeSandbox, type SandboxRecord } from "./sandbox-record.ts";
-import { syncDirectory, writeDurably } from "./write-durably.ts";
 
 /** A sandbox as it was found on the disk. */
 export interface StoredSandbox {
@@ -97,7 +97,7 @@ export function recordStore(directory: string, logger: Logger): RecordStore {
       writeFileSync(join(sandbox(record.id), recordName), encodeSandbox(record), { mode: 0o600 });
     },
     async writeSandbox(record) {
-      await writeDurably(join(sandbox(record.id), recordName), encodeSandbox(record));
+      await writeWhole(join(sandbox(record.id), recordName), encodeSandbox(record));
       if (record.stage !== "ready") return;
       // Its directory was made without waiting.
       await syncDirectory(directory);
@@ -112,10 +112,7 @@ export function recordStore(directory: string, logger: Logger): RecordStore {
       await syncDirectory(containers(sandboxId));
     },
     writeContainer: (record) =>
-      writeDurably(
-        join(container(record.sandboxId, record.id), recordName),
-        encodeContainer(record),
-      ),
+      writeWhole(join(container(record.sandboxId, record.id), recordName), encodeContainer(record)),
     removeContainer: (sandboxId, id) => remove(container(sandboxId, id), containerContent),
     sandboxDirectory: (id) => join(sandbox(id), driverName),
     containerDirectory: (sandboxId, id) => join(container(sandboxId, id), driverName),

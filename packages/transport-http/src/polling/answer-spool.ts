@@ -1,10 +1,10 @@
 import { createHash, randomUUID } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { hasCode, LongshoreError, type Logger } from "@longshore/core";
+import { removeDrafts, syncDirectory, writeWhole } from "@longshore/core/files";
 import { z } from "zod";
 import { lockDirectory } from "./directory-lock.ts";
-import { removeUnfinished, writeDurably } from "./durable-file.ts";
 import { leaseIdSchema } from "./messages.ts";
 
 /** What a worker has to tell its master of a job, for good. */
@@ -95,7 +95,8 @@ export async function openAnswerSpool(options: AnswerSpoolOptions): Promise<Answ
   }
 
   async function load(): Promise<void> {
-    await removeUnfinished(waiting);
+    // The directory is locked: nobody else writes there.
+    await removeDrafts(waiting, 0);
     const found: { readonly answer: Answer; readonly entry: Entry; readonly atMs: number }[] = [];
     for (const name of await readdir(waiting)) {
       const path = join(waiting, name);
@@ -126,7 +127,7 @@ export async function openAnswerSpool(options: AnswerSpoolOptions): Promise<Answ
       );
     }
     const now = { version: 1, url, worker_id: workerId, instance_id: instanceId };
-    await writeDurably(path, JSON.stringify(now));
+    await keep(path, JSON.stringify(now));
     return before?.worker_id === workerId ? before.instance_id : undefined;
   }
 
@@ -163,7 +164,7 @@ export async function openAnswerSpool(options: AnswerSpoolOptions): Promise<Answ
       const path = pathOf(leaseId);
       restore(leaseId, { path, byteLength: size });
       try {
-        await guard(() => writeDurably(path, text));
+        await guard(() => keep(path, text));
       } catch (error) {
         if (known === undefined) forget(leaseId);
         throw error;
@@ -203,6 +204,12 @@ export async function openAnswerSpool(options: AnswerSpoolOptions): Promise<Answ
       );
     }
   }
+}
+
+/** Resolves once the file would outlive a power cut. */
+async function keep(path: string, content: string): Promise<void> {
+  await writeWhole(path, content);
+  await syncDirectory(dirname(path));
 }
 
 async function readAnswer(path: string): Promise<Answer | undefined> {

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { open, rename, rm, type FileHandle } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { syncDirectory } from "@longshore/core/files";
 
 /** A file that appears under its name only when it is complete and on the disk. Disposing throws away what is not. */
 export interface NewFile extends AsyncDisposable {
@@ -33,14 +34,4 @@ export async function replaceFile(path: string, bytes: Uint8Array): Promise<void
   await using file = await createFile(path);
   await file.handle.writeFile(bytes);
   await file.commit();
-}
-
-/** A name is on the disk when its directory is. */
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, "r");
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
 }
