@@ -51,7 +51,8 @@ export { echoHandler, type EchoResult } from "./handler/echo-handler.ts";
 export { jobEventEmitter } from "./handler/job-event-emitter.ts";
 export type { JobEventEmitter, JobEventEmitterOptions } from "./handler/job-event-emitter.ts";
 export { runHandler } from "./handler/run-handler.ts";
-export type { HandlerLimits, HandlerRun, HandlerRunOutcome } from "./handler/run-handler.ts";
+export type { HandlerLimits, HandlerRun } from "./handler/handler-run.ts";
+export type { HandlerRunOutcome } from "./handler/run-handler.ts";
 
 export { artifactMatcher } from "./command-job/artifact-matcher.ts";
 export { BoundedOutput, type CapturedOutput } from "./command-job/bounded-output.ts";

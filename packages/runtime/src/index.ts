@@ -17,7 +17,8 @@ export type {
 export { connectRuntime, type ConnectRuntimeOptions } from "./remote/connect-runtime.ts";
 export { serveRuntime } from "./remote/serve-runtime.ts";
 export type { RuntimeServer, ServeRuntimeOptions } from "./remote/serve-runtime.ts";
-export { bridgeNetwork, type BridgeNetworkOptions } from "./network/bridge-network.ts";
+export { bridgeNetwork } from "./network/bridge-network.ts";
+export type { BridgeNetworkOptions } from "./network/bridge-network-options.ts";
 export { loopbackNetwork } from "./network/loopback-network.ts";
 export type { NetworkAllowance } from "./network/network-rules.ts";
 export type { EgressOptions } from "./egress/egress-proxy.ts";

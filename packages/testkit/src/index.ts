@@ -33,8 +33,6 @@ export { leakChecker } from "./leaks/leak-checker.ts";
 export type { LeakChecker, LeakCheckerOptions } from "./leaks/leak-checker.ts";
 export type { Leak } from "./leaks/leak.ts";
 export { describeWorkerHttpApi } from "./worker-http-api/describe-worker-http-api.ts";
-export type {
-  WorkerHttpApiOperations,
-  WorkerHttpApiSuiteOptions,
-} from "./worker-http-api/describe-worker-http-api.ts";
+export type { WorkerHttpApiSuiteOptions } from "./worker-http-api/describe-worker-http-api.ts";
+export type { WorkerHttpApiOperations } from "./worker-http-api/api-case.ts";
 export type { WorkerHttpApiTarget } from "./worker-http-api/api-client.ts";

@@ -3,7 +3,7 @@ import { bridgeNetwork } from "@longshore/runtime";
 import { readHostFacts } from "@longshore/runtime-oci";
 import { bridgeName } from "./container/compose-runtime.ts";
 import { probeContainerRuntimes } from "./container/container-backends.ts";
-import type { Check } from "./doctor.ts";
+import type { Check } from "./doctor-check.ts";
 
 /** What containers need: an OCI runtime, tried out, and the limits, filters and networks that there are for them. */
 export async function checkContainers(home: string): Promise<readonly Check[]> {

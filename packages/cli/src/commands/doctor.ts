@@ -6,14 +6,7 @@ import pc from "picocolors";
 import { exitCodes } from "../exit-codes.ts";
 import { openTerminal } from "../terminal.ts";
 import { checkContainers } from "./check-containers.ts";
-
-export interface Check {
-  readonly name: string;
-  readonly status: "ok" | "missing" | "failed";
-  readonly found: string;
-  /** What to do about it */
-  readonly fix?: string;
-}
+import type { Check } from "./doctor-check.ts";
 
 interface Tool {
   readonly command: string;

@@ -1,5 +1,10 @@
 import type { TransportConfig, WorkerConfig } from "@longshore/core";
-import type { WorkerFlags } from "./worker.ts";
+
+export interface TransportFlags {
+  readonly poll?: string;
+  readonly pollTokenFile?: string;
+  readonly jobsDir?: string;
+}
 
 /**
  * Where the worker's jobs come from: `--poll`, with `--jobs-dir` beside it when that is named; else what the configuration says;
@@ -7,7 +12,7 @@ import type { WorkerFlags } from "./worker.ts";
  */
 export function wantedTransports(
   { transports, worker }: WorkerConfig,
-  { poll, pollTokenFile, jobsDir }: WorkerFlags,
+  { poll, pollTokenFile, jobsDir }: TransportFlags,
 ): readonly TransportConfig[] {
   const directory: TransportConfig = {
     type: "file",

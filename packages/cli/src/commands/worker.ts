@@ -37,20 +37,17 @@ import { openLogger } from "../terminal-logger.ts";
 import { containerBackends, probeContainerRuntimes } from "./container/container-backends.ts";
 import { pollingPlugin } from "./polling-plugin.ts";
 import { readDoors, serveApi } from "./serve-api.ts";
-import { wantedTransports } from "./wanted-transports.ts";
+import { wantedTransports, type TransportFlags } from "./wanted-transports.ts";
 import { openWorkerContainers, wantsContainers } from "./container/worker-containers.ts";
 
-export interface WorkerFlags {
+export interface WorkerFlags extends TransportFlags {
   readonly config?: string;
   readonly home?: string;
   readonly workerId?: string;
   readonly pool?: string;
-  readonly jobsDir?: string;
   readonly resultsDir?: string;
   readonly maxConcurrent?: number;
   readonly http?: string;
-  readonly poll?: string;
-  readonly pollTokenFile?: string;
   readonly logLevel?: string;
   readonly detectOnly?: boolean;
   readonly json?: boolean;

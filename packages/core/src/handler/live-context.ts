@@ -13,7 +13,7 @@ import type {
 } from "./handler-context.ts";
 import { artifactWriter, type ArtifactWriter } from "./artifact-writer.ts";
 import { defaultMaxResultBytes, toBoundedJson } from "./json-limit.ts";
-import type { HandlerRun } from "./run-handler.ts";
+import type { HandlerRun } from "./handler-run.ts";
 
 /**
  * The context of one attempt. It goes dead when the attempt ends: a handler that was given up on cannot write into a

@@ -2,42 +2,14 @@ import { chmod, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { LongshoreError } from "../errors/longshore-error.ts";
-import type { JobDocument } from "../job/job-document.ts";
 import type { JobOutcome } from "../job/job-result.ts";
 import type { ValidationIssue } from "../job/validation-error.ts";
-import type { Logger } from "../telemetry/logger.ts";
-import type { ArtifactLimits } from "./artifact-writer.ts";
 import type { Handler } from "./handler.ts";
-import type { JobEventEmitter } from "./job-event-emitter.ts";
+import type { HandlerRun } from "./handler-run.ts";
 import { defaultMaxResultBytes, toBoundedJson } from "./json-limit.ts";
 import { LiveContext } from "./live-context.ts";
 
 const maxIssues = 50;
-
-export interface HandlerLimits extends ArtifactLimits {
-  /** Size of the result's data, and of a checkpoint, as JSON. @default 8_388_608 */
-  readonly maxResultBytes?: number | undefined;
-}
-
-/** One attempt of one job, with everything its handler may touch. */
-export interface HandlerRun {
-  readonly handler: Handler;
-  readonly document: JobDocument;
-  readonly attempt: number;
-  readonly workerId: string;
-  readonly signal: AbortSignal;
-  readonly logger: Logger;
-  /** Directory in which the attempt's own is made */
-  readonly workRoot: string;
-  readonly artifactsRoot: string;
-  readonly checkpoint: unknown;
-  readonly events: JobEventEmitter;
-  saveCheckpoint(value: unknown): Promise<void>;
-  readonly onHeartbeat?: (() => void) | undefined;
-  /** Whether the handler was given up on: what it still does counts no more */
-  readonly isGivenUp?: (() => boolean) | undefined;
-  readonly limits?: HandlerLimits | undefined;
-}
 
 export interface HandlerRunOutcome {
   readonly outcome: JobOutcome;

@@ -4,13 +4,8 @@ import type { FileChange, FileWatch, WatchFilesOptions } from "./file-watch.ts";
 import { openFileWatch } from "./open-file-watch.ts";
 import type { RunningCommand } from "./run-command.ts";
 import { inotifyWatch } from "./watch-inotify.ts";
+import type { WatchMethod } from "./watch-method.ts";
 import { pollingWatch } from "./watch-polling.ts";
-
-/** A tool that prints what happens, and how that is read: first a sign that it sees changes, then the changes. */
-export interface WatchMethod {
-  readonly command: readonly string[];
-  changes(tool: RunningCommand): AsyncGenerator<FileChange | "ready", void>;
-}
 
 /**
  * Watches by inotifywait where the image has one that can end names with NUL (3.21 and later). Elsewhere one process in

@@ -1,7 +1,7 @@
 import { posix } from "node:path";
 import type { FileChange } from "./file-watch.ts";
 import { nulRecords } from "./nul-records.ts";
-import type { WatchMethod } from "./watch-files.ts";
+import type { WatchMethod } from "./watch-method.ts";
 
 const events = ["create", "modify", "attrib", "delete", "moved_to", "moved_from", "delete_self"];
 

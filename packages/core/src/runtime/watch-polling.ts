@@ -1,6 +1,6 @@
 import type { FileChange } from "./file-watch.ts";
 import { nulRecords } from "./nul-records.ts";
-import type { WatchMethod } from "./watch-files.ts";
+import type { WatchMethod } from "./watch-method.ts";
 
 // A fixed text; path, pause and depth are its arguments. Mode in hex, size, inode and times tell a file from its later
 // self; the name comes last, because it may hold anything.

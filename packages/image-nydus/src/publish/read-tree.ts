@@ -4,7 +4,7 @@ import { rafsFault } from "../rafs/rafs-fault.ts";
 import type { FileStat, ReadableFilesystem } from "../rafs/readable-filesystem.ts";
 import { createTree, rootInode, type FileTree } from "../tree/file-tree.ts";
 import type { ChunkRef, DeviceNumber, FileAttributes } from "../tree/inode.ts";
-import type { TreeInode } from "../tree/packed-inodes.ts";
+import type { TreeInode } from "../tree/tree-inode.ts";
 import { walkFilesystem, type WalkLimits } from "./walk-filesystem.ts";
 
 /** Says where a chunk lies in the new image. Called for each chunk of each file once, in the order of the tree. */

@@ -7,7 +7,7 @@ import { extendedInodeSize } from "../erofs/inode-record.ts";
 import { blockSize, inodeSlotSize } from "../erofs/superblock.ts";
 import { rootInode, type FileTree } from "../tree/file-tree.ts";
 import type { ByteString } from "../tree/inode.ts";
-import type { TreeInode } from "../tree/packed-inodes.ts";
+import type { TreeInode } from "../tree/tree-inode.ts";
 import type { ChunkCollector } from "./chunk-collector.ts";
 
 /** A directory and where it and its names are to lie. */

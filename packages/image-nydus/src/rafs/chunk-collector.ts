@@ -1,6 +1,6 @@
 import { LongshoreError } from "@longshore/core/errors";
 import type { PackedChunks } from "../tree/packed-chunks.ts";
-import type { TreeFile } from "../tree/packed-inodes.ts";
+import type { TreeFile } from "../tree/tree-inode.ts";
 import type { BootstrapBlob } from "./bootstrap-image.ts";
 import type { ChunkEntry } from "./chunk-table.ts";
 import { sortedPairs } from "./sorted-pairs.ts";

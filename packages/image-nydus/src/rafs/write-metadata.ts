@@ -7,7 +7,7 @@ import { encodeInode, extendedInodeSize, type InodeRecord } from "../erofs/inode
 import { blockSize, inodeSlotSize } from "../erofs/superblock.ts";
 import type { FileTree } from "../tree/file-tree.ts";
 import { fromByteString, type SymlinkInode } from "../tree/inode.ts";
-import type { TreeFile, TreeInode } from "../tree/packed-inodes.ts";
+import type { TreeFile, TreeInode } from "../tree/tree-inode.ts";
 import {
   namesWithDots,
   type BootstrapLayout,

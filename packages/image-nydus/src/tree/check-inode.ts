@@ -1,6 +1,6 @@
 import { LongshoreError } from "@longshore/core/errors";
 import type { ByteString } from "./inode.ts";
-import type { TreeInode } from "./packed-inodes.ts";
+import type { TreeInode } from "./tree-inode.ts";
 
 const maxTargetSize = 4095;
 

@@ -1,6 +1,7 @@
 import type { ByteString, FileKind } from "./inode.ts";
 import { PackedChunks } from "./packed-chunks.ts";
-import { noXattrs, PackedInodes, type TreeDirectory, type TreeInode } from "./packed-inodes.ts";
+import { noXattrs, PackedInodes } from "./packed-inodes.ts";
+import type { TreeDirectory, TreeInode } from "./tree-inode.ts";
 import { noName, PackedNames } from "./packed-names.ts";
 import { PackedTexts } from "./packed-texts.ts";
 import type { ScratchSpace } from "./scratch-space.ts";

@@ -1,32 +1,11 @@
 import { LongshoreError } from "@longshore/core/errors";
 import { checkInode } from "./check-inode.ts";
-import type {
-  DeviceInode,
-  FileAttributes,
-  FileKind,
-  FileTime,
-  PipeInode,
-  SymlinkInode,
-} from "./inode.ts";
+import type { FileAttributes, FileKind, FileTime } from "./inode.ts";
 import type { PackedChunks } from "./packed-chunks.ts";
 import { PackedRows } from "./packed-rows.ts";
 import type { PackedTexts } from "./packed-texts.ts";
 import type { ScratchSpace } from "./scratch-space.ts";
-
-/** A file of a tree. Names and what they lead to are the tree's. */
-export type TreeInode = TreeFile | TreeDirectory | SymlinkInode | DeviceInode | PipeInode;
-
-export interface TreeFile extends FileAttributes {
-  readonly kind: "file";
-  /** Bytes, holes included */
-  readonly size: number;
-  /** Numbers of its chunks, in order; they have the size of the file together */
-  readonly chunks: readonly number[];
-}
-
-export interface TreeDirectory extends FileAttributes {
-  readonly kind: "directory";
-}
+import type { TreeDirectory, TreeInode } from "./tree-inode.ts";
 
 const kinds: readonly FileKind[] = [
   "file",

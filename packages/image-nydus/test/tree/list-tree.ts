@@ -1,6 +1,6 @@
 import type { FileTree } from "../../src/tree/file-tree.ts";
 import type { DirectoryInode, FileInode, Inode } from "../../src/tree/inode.ts";
-import type { TreeFile, TreeInode } from "../../src/tree/packed-inodes.ts";
+import type { TreeFile, TreeInode } from "../../src/tree/tree-inode.ts";
 import { walkTree } from "../../src/tree/walk-tree.ts";
 import { toListing, type FileListing, type ListedFile } from "./file-listing.ts";
 

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { TarContent } from "../../src/tar/tar-entry.ts";
 import type { PackedChunks } from "../../src/tree/packed-chunks.ts";
-import type { TreeFile } from "../../src/tree/packed-inodes.ts";
+import type { TreeFile } from "../../src/tree/tree-inode.ts";
 
 /** Keeps the bytes of a tree's chunks in memory, each different one once, as one blob. */
 export interface MemoryChunkStore {

@@ -1,44 +1,12 @@
 import { mkdir, realpath } from "node:fs/promises";
-import {
-  LongshoreError,
-  silentLogger,
-  type EventBus,
-  type Logger,
-  type PodSandboxConfig,
-} from "@longshore/core";
+import { LongshoreError, silentLogger, type PodSandboxConfig } from "@longshore/core";
 import { openBridge, type LiveBridge } from "./live-bridge.ts";
 import { missingForBridge } from "./bridge-condition.ts";
+import type { BridgeNetworkOptions } from "./bridge-network-options.ts";
 import { needsNetwork } from "./new-lease.ts";
-import type { NetworkAllowance } from "./network-rules.ts";
-import type { EgressOptions } from "../egress/egress-proxy.ts";
 import { readNetworkState } from "./network-state.ts";
 import type { SandboxNetwork, SandboxNetworkSetup } from "./sandbox-network.ts";
 import { parseSubnet } from "./subnet.ts";
-
-export interface BridgeNetworkOptions {
-  /** Host directory for namespaces, leases and certificates; made when missing, used by one program at a time */
-  readonly directory: string;
-  /** Of the bridge and of the tables of rules; two networks on a host need two. @default "longshore0" */
-  readonly name?: string | undefined;
-  /** IPv4 addresses of the sandboxes. @default a free 10.x.0.0/16, kept in the directory */
-  readonly subnet?: string | undefined;
-  /**
-   * IPv6 addresses of the sandboxes, or `"none"`.
-   *
-   * @default a unique local /64, kept in the directory, when the host has an IPv6 default route; else none
-   */
-  readonly subnet6?: string | undefined;
-  /** What sandboxes may reach beside the outside world. @default [] */
-  readonly allow?: readonly NetworkAllowance[] | undefined;
-  /** @default that of the host's default route */
-  readonly mtu?: number | undefined;
-  /** Name servers of sandboxes whose configuration names none. @default the host's that they can reach */
-  readonly nameServers?: readonly string[] | undefined;
-  readonly egress?: EgressOptions | undefined;
-  /** Gets `worker.{sandboxId}.egress-allowed` and `egress-denied` */
-  readonly events?: EventBus | undefined;
-  readonly logger?: Logger | undefined;
-}
 
 /**
  * Sandboxes on a bridge of their own, by `ip` and `nft` of the system. Needs root. Nothing is made before the first

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { LongshoreError } from "@longshore/core";
-import type { BridgeNetworkOptions } from "./bridge-network.ts";
+import type { BridgeNetworkOptions } from "./bridge-network-options.ts";
 import {
   enableForwarding,
   readSysctl,

@@ -9,7 +9,7 @@ import {
 import PQueue from "p-queue";
 import { createEgressProxy, type EgressProxy } from "../egress/egress-proxy.ts";
 import { removeTrustFiles } from "../egress/trust-files.ts";
-import type { BridgeNetworkOptions } from "./bridge-network.ts";
+import type { BridgeNetworkOptions } from "./bridge-network-options.ts";
 import { createTurns } from "./turns.ts";
 import { checkPortIsFree } from "./host-ports.ts";
 import { newLease } from "./new-lease.ts";

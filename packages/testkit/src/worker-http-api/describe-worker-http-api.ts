@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe } from "vitest";
 import { suite, type SkippedCases } from "../suite-cases.ts";
-import { apiClient, type ApiClient, type WorkerHttpApiTarget } from "./api-client.ts";
+import type { ApiFixture, DeclareApiCase, WorkerHttpApiOperations } from "./api-case.ts";
+import { apiClient, type WorkerHttpApiTarget } from "./api-client.ts";
 import { declareEndings } from "./ending-cases.ts";
 import { declareErrors } from "./error-cases.ts";
 import { declareFiles } from "./file-cases.ts";
@@ -10,37 +11,12 @@ import { declareStreams } from "./stream-cases.ts";
 import { declareSubmits } from "./submit-cases.ts";
 import { declareWorker } from "./worker-cases.ts";
 
-/** Operations that the worker must have. Times of jobs are up to them. */
-export interface WorkerHttpApiOperations {
-  /** Completes at once, with its input as `data.echo`, e.g. `system.echo` */
-  readonly echo: string;
-  /** Reports progress at least twice a second and runs until it is cancelled */
-  readonly endless: string;
-  /** Fails at once */
-  readonly failing: string;
-  /** Makes the artifact `out/digits.txt` with the content `0123456789` */
-  readonly artifact: string;
-}
-
 export interface WorkerHttpApiSuiteOptions {
   /** A worker that is served, with a new store or one of which the suite may use ids that are not taken */
   open(): Promise<WorkerHttpApiTarget & Partial<AsyncDisposable>>;
   readonly operations: WorkerHttpApiOperations;
   readonly skip?: SkippedCases | undefined;
 }
-
-/** What the cases work with. */
-export interface ApiFixture {
-  readonly api: ApiClient;
-  readonly operations: WorkerHttpApiOperations;
-  /** A job id that no other case has */
-  newId(): string;
-  /** Submits a job, which must be taken, and gives back its id. */
-  submit(operation: string, more?: Readonly<Record<string, unknown>>): Promise<string>;
-}
-
-/** Declares a case that gets the fixture. */
-export type DeclareApiCase = (title: string, run: (fixture: ApiFixture) => Promise<void>) => void;
 
 /**
  * The Worker HTTP API, as tests against any base URL: also that of a worker in another language. Each case makes jobs of

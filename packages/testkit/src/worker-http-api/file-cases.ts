@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import type { ApiFixture, DeclareApiCase } from "./describe-worker-http-api.ts";
+import type { ApiFixture, DeclareApiCase } from "./api-case.ts";
 
 const file = "out/digits.txt";
 

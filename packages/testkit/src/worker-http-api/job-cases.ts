@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import type { DeclareApiCase } from "./describe-worker-http-api.ts";
+import type { DeclareApiCase } from "./api-case.ts";
 
 /** Looking up, results, and trying again. */
 export function declareJobs(check: DeclareApiCase): void {

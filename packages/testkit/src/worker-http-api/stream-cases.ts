@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import type { DeclareApiCase } from "./describe-worker-http-api.ts";
+import type { DeclareApiCase } from "./api-case.ts";
 
 /** Following a job. */
 export function declareStreams(check: DeclareApiCase): void {
