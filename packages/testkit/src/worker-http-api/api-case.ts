@@ -22,5 +22,13 @@ export interface ApiFixture {
   submit(operation: string, more?: Readonly<Record<string, unknown>>): Promise<string>;
 }
 
-/** Declares a case that gets the fixture. */
-export type DeclareApiCase = (title: string, run: (fixture: ApiFixture) => Promise<void>) => void;
+/**
+ * Declares a case that gets the fixture.
+ *
+ * @param skipReason why it cannot be run here
+ */
+export type DeclareApiCase = (
+  title: string,
+  run: (fixture: ApiFixture) => Promise<void>,
+  skipReason?: string,
+) => void;

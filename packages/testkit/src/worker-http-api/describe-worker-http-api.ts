@@ -7,6 +7,8 @@ import { declareErrors } from "./error-cases.ts";
 import { declareFiles } from "./file-cases.ts";
 import { declareJobs } from "./job-cases.ts";
 import { declareLists } from "./list-cases.ts";
+import { declareRetention } from "./retention-cases.ts";
+import { declareStops } from "./stop-cases.ts";
 import { declareStreams } from "./stream-cases.ts";
 import { declareSubmits } from "./submit-cases.ts";
 import { declareWorker } from "./worker-cases.ts";
@@ -15,6 +17,10 @@ export interface WorkerHttpApiSuiteOptions {
   /** A worker that is served, with a new store or one of which the suite may use ids that are not taken */
   open(): Promise<WorkerHttpApiTarget & Partial<AsyncDisposable>>;
   readonly operations: WorkerHttpApiOperations;
+  /** Makes the worker forget a job, as at the end of its retention; what is answered then is not tested without it */
+  forget?(jobId: string): Promise<void>;
+  /** Whether the suite may end the worker with its last cases, by `/drain` and `/shutdown`. @default false */
+  readonly mayStop?: boolean | undefined;
   readonly skip?: SkippedCases | undefined;
 }
 
@@ -55,11 +61,12 @@ export function describeWorkerHttpApi(name: string, options: WorkerHttpApiSuiteO
     });
 
     suite("routes", options.skip ?? {}, (test) => {
-      const check: DeclareApiCase = (title, runCase) => {
-        test(title, async () => {
+      const check: DeclareApiCase = (title, runCase, skipReason) => {
+        const runIt = async (): Promise<void> => {
           if (fixture === undefined) throw new Error("the worker was not opened");
           await runCase(fixture);
-        });
+        };
+        test(title, runIt, { skipReason });
       };
       declareWorker(check);
       declareSubmits(check);
@@ -69,6 +76,8 @@ export function describeWorkerHttpApi(name: string, options: WorkerHttpApiSuiteO
       declareEndings(check);
       declareFiles(check);
       declareErrors(check);
+      declareRetention(check, options.forget);
+      declareStops(check, options.mayStop ?? false);
     });
   });
 }
