@@ -15,6 +15,7 @@ import { workerTelemetry } from "../telemetry/worker-telemetry.ts";
 import { createLiveWorker } from "./live-worker.ts";
 import { openTransports } from "./open-transports.ts";
 import { workerDefaults, type WorkerOptions } from "./worker-options.ts";
+import { removeEmptyDirs } from "./work-dirs.ts";
 import type { Worker } from "./worker.ts";
 
 /**
@@ -71,6 +72,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     disposeOwned: async () => {
       if (options.store === undefined) await store[Symbol.asyncDispose]();
       if (options.events === undefined) await events[Symbol.asyncDispose]();
+      // Artifacts stay.
+      if (options.workDir === undefined) await removeEmptyDirs(workDir);
     },
   });
   try {

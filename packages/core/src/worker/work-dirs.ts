@@ -1,8 +1,8 @@
-import { readdir, rm } from "node:fs/promises";
+import { readdir, rm, rmdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { hasCode } from "../errors/has-code.ts";
 import { partialArtifactsDir } from "../handler/artifact-writer.ts";
 import type { WorkerSetup } from "./worker-setup.ts";
-import { hasCode } from "../errors/has-code.ts";
 
 /** Removes what earlier processes of this worker left: work directories and artifacts that are not complete. */
 export async function removeLeftovers(
@@ -30,4 +30,13 @@ async function removeNeighbours(workRoot: string): Promise<void> {
 /** Removes a directory with all that is in it; none is fine. */
 export async function removeDir(path: string): Promise<void> {
   await rm(path, { recursive: true, force: true, maxRetries: 3 });
+}
+
+/** Removes a directory, and those in it, as far as they hold no files. */
+export async function removeEmptyDirs(path: string): Promise<void> {
+  const entries = await readdir(path, { withFileTypes: true }).catch(() => []);
+  for (const entry of entries) {
+    if (entry.isDirectory()) await removeEmptyDirs(join(path, entry.name));
+  }
+  await rmdir(path).catch(() => undefined);
 }

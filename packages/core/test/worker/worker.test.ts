@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { inspect } from "node:util";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import {
@@ -501,6 +501,34 @@ describe("stop", () => {
     await worker.stop();
     expect(calls).toEqual(["setup", "execute in 0 files", "cleanup", "teardown"]);
     expect(await readdir(join(workDir, worker.id))).toEqual([]);
+  });
+
+  it("leaves nothing but artifacts in a directory that nobody named", async () => {
+    let usedDir = "";
+    const handler = defineHandler({
+      name: "writer",
+      operations: ["test.write", "test.nothing"],
+      execute: async (context) => {
+        usedDir = context.workDir;
+        if (context.operation === "test.write") await context.artifact("out/report.txt", "text");
+      },
+    });
+    for (const [operation, isLeft] of [
+      ["test.nothing", false],
+      ["test.write", true],
+    ] as const) {
+      const worker = await start({ handlers: [handler], workDir: undefined });
+      const job = await worker.submit({ operation });
+      await job.result();
+      const directory = dirname(dirname(dirname(usedDir)));
+      expect(basename(directory)).toMatch(/^longshore-/);
+      await worker.stop();
+      expect(existsSync(directory)).toBe(isLeft);
+      if (isLeft) {
+        expect(await readdir(directory)).toEqual(["artifacts"]);
+        await rm(directory, { recursive: true });
+      }
+    }
   });
 });
 
