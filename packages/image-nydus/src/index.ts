@@ -73,7 +73,7 @@ export type {
   PushOptions,
 } from "./publish/push-image.ts";
 export type { PushProgress } from "./publish/push-progress.ts";
-export type { ImageMountMethod } from "./rootfs/image-mounts.ts";
+export type { ImageMountMethod } from "./rootfs/mountable-image.ts";
 export type { CollectedGarbage } from "./store/collect-garbage.ts";
 export type { DiskUsage, ImageUsage } from "./store/disk-usage.ts";
 export type { ImageDiff } from "./store/image-diff.ts";

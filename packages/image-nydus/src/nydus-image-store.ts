@@ -13,7 +13,7 @@ import type { ImagePushes } from "./publish/image-pushes.ts";
 import type { RafsFilesystem } from "./rafs/open-bootstrap.ts";
 import type { RegistryClientOptions } from "./registry/client/client-options.ts";
 import type { Platform } from "./registry/platform.ts";
-import type { ImageMountMethod } from "./rootfs/image-mounts.ts";
+import type { ImageMountMethod } from "./rootfs/mountable-image.ts";
 import type { CollectedGarbage } from "./store/collect-garbage.ts";
 import type { DiskUsage } from "./store/disk-usage.ts";
 import type { ImageDiff } from "./store/image-diff.ts";
@@ -35,6 +35,11 @@ export interface NydusImageStoreOptions {
   readonly parallelLayers?: number | undefined;
   /** How images are mounted, best first. @default all that work here: the kernel, then FUSE */
   readonly mountMethods?: readonly ImageMountMethod[] | undefined;
+  /**
+   * How long the kernel keeps an image mounted that no root filesystem needs any more, in milliseconds: the next one is there
+   * the sooner. It ends with the store, or when images are cleaned up. @default 0
+   */
+  readonly idleMountMs?: number | undefined;
   /**
    * Whether images that come in Nydus' form, too, are pulled as such: only their metadata at once, and their files when they
    * are read. @default true

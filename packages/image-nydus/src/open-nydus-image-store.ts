@@ -22,13 +22,9 @@ import { parseImageSource } from "./registry/image-location.ts";
 import type { ImageSource } from "./registry/image-source.ts";
 import { openImageSource } from "./registry/open-image-source.ts";
 import { hostPlatform, type Platform } from "./registry/platform.ts";
-import {
-  imageMountMethods,
-  imageMounts,
-  nydusdDirectory,
-  removeOldMountPoints,
-  type MountableImage,
-} from "./rootfs/image-mounts.ts";
+import { nydusdDirectory } from "./rootfs/image-mounter.ts";
+import { imageMounts, removeOldMountPoints } from "./rootfs/image-mounts.ts";
+import { imageMountMethods, type MountableImage } from "./rootfs/mountable-image.ts";
 import { rootfsProvider } from "./rootfs/rootfs-provider.ts";
 import { collectGarbage, type CollectedGarbage } from "./store/collect-garbage.ts";
 import { toCriImage } from "./store/cri-image.ts";
@@ -84,6 +80,7 @@ export async function openNydusImageStore(
     records,
     logger,
     methods: options.mountMethods ?? imageMountMethods,
+    idleMs: options.idleMountMs,
     probe,
   });
   const lazy = lazyImages({
@@ -227,6 +224,8 @@ export async function openNydusImageStore(
   }
 
   async function collect(): Promise<CollectedGarbage> {
+    // What a mount shows takes room until it ends, also when it is deleted.
+    await mounts.endIdle();
     const collected = await collectGarbage(database, layout, lazy);
     isCollectionDue = collected.isDeferred;
     for (const imageId of collected.images) publish(imageId, "removed");

@@ -1,53 +1,22 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, open, readdir, rmdir } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
-import type { Abortable, Logger, RootfsIdMappings } from "@longshore/core";
+import { mkdir, readdir, rmdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { Abortable, RootfsIdMappings } from "@longshore/core";
 import { LongshoreError } from "@longshore/core/errors";
-import { moduleBeside } from "../thread/start-thread.ts";
-import { mountFuse } from "../fuse/mount-fuse.ts";
-import type { BlobReader } from "../mount/blob-reader.ts";
 import { idMappingsKey } from "../mount/id-mappings.ts";
-import { mountErofs } from "../mount/mount-erofs.ts";
 import { mountIdmapped } from "../mount/mount-idmapped.ts";
-import { mountNydusd } from "../mount/mount-nydusd.ts";
 import { unmount } from "../mount/unmount.ts";
 import type { MountRecords } from "../mount/mount-records.ts";
-import type { MountMethod, MountProbe } from "../mount/probe-mounts.ts";
 import { isAlive, ownProcess } from "../store/process-identity.ts";
 import type { StoreLayout } from "../store/store-layout.ts";
+import { imageMounter, type ImageMounterOptions } from "./image-mounter.ts";
 import { keyedLock } from "./keyed-lock.ts";
+import type { ImageMountMethod, MountableImage } from "./mountable-image.ts";
 
-/** Ways to show an image as a directory, without copying it. */
-export type ImageMountMethod = Extract<
-  MountMethod,
-  "erofs-files" | "erofs-loop" | "fuse" | "nydusd"
->;
-
-export const imageMountMethods: readonly ImageMountMethod[] = [
-  "erofs-files",
-  "erofs-loop",
-  "fuse",
-  "nydusd",
-];
-
-/** An image that can be mounted. */
-export interface MountableImage {
-  readonly bootstrapId: string;
-  /** Files of its blobs, in the order of the bootstrap's device table */
-  readonly devices: readonly string[];
-  /** Reads blobs that are not all here; absent when they are */
-  readonly openReader?: (() => Promise<BlobReader & AsyncDisposable>) | undefined;
-}
-
-export interface ImageMountsOptions {
-  readonly layout: StoreLayout;
+export interface ImageMountsOptions extends ImageMounterOptions {
   readonly records: MountRecords;
-  readonly logger: Logger;
-  /** Best first */
-  readonly methods: readonly ImageMountMethod[];
-  probe(): Promise<readonly MountProbe[]>;
-  /** Files of a mounted image could not be read */
-  onReadError?(bootstrapId: string, error: unknown): void;
+  /** How long the kernel keeps an image mounted that nobody holds, in milliseconds. @default 0 */
+  readonly idleMs?: number | undefined;
 }
 
 interface HoldOptions extends Abortable {
@@ -58,12 +27,14 @@ interface HoldOptions extends Abortable {
 /** Images as directories, each mounted once however many use it with the same owners. */
 export interface ImageMounts extends AsyncDisposable {
   /**
-   * Shows an image until all that hold it have released it.
+   * Shows an image until all that hold it have released it, and for the idle time after that.
    *
    * @throws {LongshoreError} `RUNTIME_NOT_SUPPORTED` when none of the methods works here
    */
   hold(image: MountableImage, options?: HoldOptions): Promise<HeldImage>;
   mountAt(image: MountableImage, target: string, options?: Abortable): Promise<TargetMount>;
+  /** Unmounts what nobody holds. */
+  endIdle(): Promise<void>;
   /** The method for an image; `undefined` when there is none. */
   methodFor(
     image: MountableImage,
@@ -78,12 +49,6 @@ interface HeldImage {
   release(): Promise<void>;
 }
 
-/** A mount that this process keeps up. */
-interface ServedMount extends AsyncDisposable {
-  /** Resolves when nothing is served any more, also after somebody else unmounted it; rejects when the server broke */
-  readonly ended: Promise<void>;
-}
-
 /** An image at a directory of somebody else's choice. Disposing unmounts it. */
 interface TargetMount extends AsyncDisposable {
   /** Absent for a mount that the kernel keeps without this process */
@@ -93,136 +58,23 @@ interface TargetMount extends AsyncDisposable {
 interface Held {
   readonly path: string;
   readonly mount: AsyncDisposable;
+  /** Whether the mount needs nothing of this process, and so may stay for the next who holds it */
+  readonly isKernels: boolean;
   count: number;
+  idleTimer?: NodeJS.Timeout | undefined;
 }
 
 export function imageMounts(options: ImageMountsOptions): ImageMounts {
-  const { layout, records, methods, logger } = options;
+  const { layout, records, logger, idleMs = 0 } = options;
+  const { methodFor, methodOf, mount } = imageMounter(options);
   // Two processes may show the same image; each has directories of its own.
   const directory = join(imagesDirectory(layout), ownDirectoryName());
   const held = new Map<string, Held>();
   const lock = keyedLock();
   let isDisposed = false;
 
-  /** Why a method that works here does not do for an image. */
-  function whyNot({ openReader }: MountableImage): string {
-    return openReader === undefined
-      ? "it works here, but not for this"
-      : "it needs all of the image, which is loaded on demand and not all here";
-  }
-
-  /** Whether a method can get at the bytes of an image. */
-  function canRead(method: ImageMountMethod, { devices, openReader }: MountableImage): boolean {
-    if (method === "fuse") return true;
-    if (openReader !== undefined) return false;
-    // What was loaded on demand lies there as the kernel takes it, not as nydusd does.
-    const isOurs = (path: string): boolean => dirname(path) === layout.blobDirectory;
-    return method !== "nydusd" || devices.every(isOurs);
-  }
-
-  async function methodFor(
-    image: MountableImage,
-    idMappings?: RootfsIdMappings,
-  ): Promise<ImageMountMethod | undefined> {
-    const probes = await options.probe();
-    const isAble = ({ available, shiftsIds }: MountProbe): boolean =>
-      available && (idMappings === undefined || shiftsIds === true);
-    return methods.find(
-      (method) =>
-        canRead(method, image) && probes.some((probe) => probe.method === method && isAble(probe)),
-    );
-  }
-
-  async function unsupported(
-    image: MountableImage,
-    idMappings: RootfsIdMappings | undefined,
-  ): Promise<LongshoreError> {
-    const probes = await options.probe();
-    const wanted: readonly MountMethod[] =
-      idMappings === undefined ? methods : [...methods, "idmap"];
-    const reasons = probes
-      .filter(({ method }) => wanted.includes(method))
-      .map(({ method, available, reason, fix }) => {
-        const isOther = available && method !== "idmap";
-        return isOther ? { method, reason: whyNot(image) } : { method, reason, fix };
-      });
-    const how = idMappings === undefined ? "" : " with shifted owners";
-    return new LongshoreError(
-      "RUNTIME_NOT_SUPPORTED",
-      `Images cannot be mounted${how} here: ${reasons.map(({ method, reason }) => `${method}: ${reason}`).join("; ")}`,
-      { details: { methods: reasons } },
-    );
-  }
-
-  async function methodOf(
-    image: MountableImage,
-    idMappings?: RootfsIdMappings,
-  ): Promise<ImageMountMethod> {
-    const method = await methodFor(image, idMappings);
-    if (method === undefined) throw await unsupported(image, idMappings);
-    return method;
-  }
-
-  async function mount(
-    image: MountableImage,
-    target: string,
-    { signal, ...how }: Abortable & { readonly method?: ImageMountMethod },
-  ): Promise<ServedMount | undefined> {
-    const method = how.method ?? (await methodOf(image));
-    const { bootstrapId, devices } = image;
-    logger.debug({ bootstrapId, method, target }, "image mounting");
-    if (method === "fuse") return mountByFuse(image, target, { signal });
-    if (method === "nydusd") {
-      const [bootstrap, root] = [layout.blobPath(bootstrapId), nydusdDirectory(layout)];
-      return mountNydusd({ bootstrap, blobs: devices, target, root, signal });
-    }
-    await mountErofs({
-      bootstrap: layout.blobPath(bootstrapId),
-      devices,
-      target,
-      backing: method === "erofs-loop" ? "loop" : "files",
-      signal,
-    });
-    return undefined;
-  }
-
-  async function mountByFuse(
-    { bootstrapId, devices, openReader }: MountableImage,
-    target: string,
-    { signal }: Abortable,
-  ): Promise<ServedMount> {
-    const input = await readShared(layout.blobPath(bootstrapId));
-    const reader = await openReader?.();
-    try {
-      const mounted = await mountFuse({
-        filesystem: {
-          module: moduleBeside(import.meta.url, "./open-shared-bootstrap"),
-          function: "openSharedBootstrap",
-          input,
-        },
-        blobs: reader ?? layout.blobDirectory,
-        heldBlobs: blobFiles(devices),
-        target,
-        signal,
-        onReadError: ({ error }) => {
-          logger.error({ err: error, bootstrapId }, "a file of an image could not be read");
-          options.onReadError?.(bootstrapId, error);
-        },
-      });
-      return {
-        ended: mounted.closed,
-        async [Symbol.asyncDispose]() {
-          await mounted[Symbol.asyncDispose]();
-          await reader?.[Symbol.asyncDispose]();
-        },
-      };
-    } catch (error) {
-      await reader?.[Symbol.asyncDispose]();
-      throw error;
-    }
-  }
-
-  async function end(key: string, { mount: mounted, path }: Held): Promise<void> {
+  async function end(key: string, { mount: mounted, path, idleTimer }: Held): Promise<void> {
+    clearTimeout(idleTimer);
     held.delete(key);
     await mounted[Symbol.asyncDispose]();
     await removeEmpty(path);
@@ -238,13 +90,19 @@ export function imageMounts(options: ImageMountsOptions): ImageMounts {
       const known = held.get(key);
       if (known !== undefined) {
         known.count += 1;
+        clearTimeout(known.idleTimer);
         return { path: known.path, release: releaseOf(key, known) };
       }
       const path = join(directory, key);
       await mkdir(path, { recursive: true, mode: 0o711 });
       try {
-        const mounted = await records.mount(path, () => make(path));
-        const fresh: Held = { path, mount: mounted, count: 1 };
+        let isKernels = false;
+        const mounted = await records.mount(path, async () => {
+          const served = await make(path);
+          isKernels = served === undefined;
+          return served;
+        });
+        const fresh: Held = { path, mount: mounted, isKernels, count: 1 };
         held.set(key, fresh);
         return { path, release: releaseOf(key, fresh) };
       } catch (error) {
@@ -261,7 +119,19 @@ export function imageMounts(options: ImageMountsOptions): ImageMounts {
         if (isReleased) return;
         isReleased = true;
         entry.count -= 1;
+        if (entry.count > 0 || held.get(key) !== entry) return;
+        if (idleMs === 0 || !entry.isKernels) await end(key, entry);
+        else entry.idleTimer = setTimeout(() => void endWhenIdle(key, entry), idleMs).unref();
+      });
+  }
+
+  async function endWhenIdle(key: string, entry: Held): Promise<void> {
+    await lock
+      .run(key, async () => {
         if (entry.count === 0 && held.get(key) === entry) await end(key, entry);
+      })
+      .catch((error: unknown) => {
+        logger.warn({ err: error, path: entry.path }, "image could not be unmounted");
       });
   }
 
@@ -312,6 +182,9 @@ export function imageMounts(options: ImageMountsOptions): ImageMounts {
         },
       };
     },
+    async endIdle() {
+      await Promise.all([...held].map(([key, entry]) => endWhenIdle(key, entry)));
+    },
     async [Symbol.asyncDispose]() {
       isDisposed = true;
       await lock.idle();
@@ -335,11 +208,6 @@ export async function removeOldMountPoints(layout: StoreLayout): Promise<void> {
   }
 }
 
-/** Where daemons of Nydus work. */
-export function nydusdDirectory({ mountDirectory }: StoreLayout): string {
-  return join(mountDirectory, "nydusd");
-}
-
 function imagesDirectory({ mountDirectory }: StoreLayout): string {
   return join(mountDirectory, "images");
 }
@@ -357,23 +225,4 @@ async function namesIn(directory: string): Promise<readonly string[]> {
 /** Never looks below, where something may be mounted after all. */
 async function removeEmpty(directory: string): Promise<void> {
   await rmdir(directory).catch(() => undefined);
-}
-
-/** Files of an image's blobs by the blobs' ids, with which their names begin. */
-export function blobFiles(devices: readonly string[]): ReadonlyMap<string, string> {
-  return new Map(devices.map((path) => [basename(path).slice(0, 64), path]));
-}
-
-/** The file in memory that threads share. */
-async function readShared(path: string): Promise<SharedArrayBuffer> {
-  await using file = await open(path, "r");
-  const { size } = await file.stat();
-  const shared = new SharedArrayBuffer(size);
-  const bytes = Buffer.from(shared);
-  for (let position = 0; position < size;) {
-    const { bytesRead } = await file.read(bytes, position, size - position, position);
-    if (bytesRead === 0) throw new LongshoreError("IO_ERROR", `${path} ends at ${position}.`);
-    position += bytesRead;
-  }
-  return shared;
 }

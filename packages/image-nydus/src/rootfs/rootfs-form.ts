@@ -2,7 +2,8 @@ import type { IdMapping, Rootfs, RootfsIdMappings } from "@longshore/core";
 import { LongshoreError } from "@longshore/core/errors";
 import { idMappingsKey } from "../mount/id-mappings.ts";
 import type { MountProbe } from "../mount/probe-mounts.ts";
-import type { ImageMounts, MountableImage } from "./image-mounts.ts";
+import type { ImageMounts } from "./image-mounts.ts";
+import type { MountableImage } from "./mountable-image.ts";
 
 /** How a root filesystem is made. */
 export type RootfsForm = "overlay" | "overlay-directory" | "copy" | "block";

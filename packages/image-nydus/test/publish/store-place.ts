@@ -2,7 +2,7 @@ import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { openNydusImageStore } from "../../src/open-nydus-image-store.ts";
 import type { NydusImageStore, NydusImageStoreOptions } from "../../src/nydus-image-store.ts";
-import { imageMountMethods } from "../../src/rootfs/image-mounts.ts";
+import { imageMountMethods } from "../../src/rootfs/mountable-image.ts";
 import type { FileListing } from "../tree/file-listing.ts";
 import { listDirectory } from "../tree/list-directory.ts";
 import { temporaryDirectory, type TemporaryDirectory } from "../registry/sample-image.ts";

@@ -221,6 +221,49 @@ describe("releasing a root filesystem", () => {
   });
 });
 
+describe("an image that no root filesystem needs any more", () => {
+  const lowerOf = async (of: NydusImageStore, owner: string): Promise<string> =>
+    overlayOf(await of.prepareRootfs(one, owner)).lower[0] ?? "";
+
+  it("stays mounted for the next, until the store is closed", async () => {
+    {
+      await using patient = await place.open({ idleMountMs: 60_000 });
+      const lower = await lowerOf(patient, "a");
+      await patient.releaseRootfs("a");
+      expect(await readFile(join(lower, "etc/motd"), "utf8")).toBe("hello");
+      expect(await lowerOf(patient, "b")).toBe(lower);
+      await patient.releaseRootfs("b");
+      expect(await place.mounts()).toEqual([lower]);
+    }
+    expect(await place.mounts()).toEqual([]);
+  });
+
+  it("is unmounted when its time is over, and not while somebody needs it again", async () => {
+    await using patient = await place.open({ idleMountMs: 200 });
+    const lower = await lowerOf(patient, "a");
+    await patient.releaseRootfs("a");
+    expect(await lowerOf(patient, "b")).toBe(lower);
+    const other = overlayOf(await patient.prepareRootfs("localhost/app:two", "c")).lower[0] ?? "";
+    await patient.releaseRootfs("c");
+    // The other one was released later, so the first one's time would be over by then.
+    await expect.poll(() => existsSync(other)).toBe(false);
+    expect(await readFile(join(lower, "etc/motd"), "utf8")).toBe("hello");
+    await patient.releaseRootfs("b");
+    await expect.poll(() => place.mounts()).toEqual([]);
+  });
+
+  it("is unmounted when images are cleaned up", async () => {
+    await using patient = await place.open({ idleMountMs: 60_000 });
+    await lowerOf(patient, "a");
+    await patient.releaseRootfs("a");
+    await patient.removeImage({ image: one });
+    expect(await place.mounts()).toEqual([]);
+    await expect(patient.prepareRootfs(one, "b")).rejects.toMatchObject({
+      code: "IMAGE_NOT_FOUND",
+    });
+  });
+});
+
 describe("a root filesystem that cannot be made", () => {
   it("leaves nothing behind", async () => {
     await expect(store.prepareRootfs("localhost/app:none", "owner")).rejects.toMatchObject({

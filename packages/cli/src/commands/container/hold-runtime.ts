@@ -25,6 +25,8 @@ export interface HoldOptions extends Abortable {
 /** Between two looks at a process that has the engine and does not serve it yet, or not any more. */
 const lookMs = 100;
 const patienceMs = 30_000;
+/** Jobs of one image often come one after the other. */
+const idleMountMs = 60_000;
 
 /**
  * Has the containers of a home directory for as long as a worker runs: by an engine of its own, which it serves to the
@@ -34,7 +36,7 @@ const patienceMs = 30_000;
  * @throws {LongshoreError} `STATE_CONFLICT` when another process has the engine and does not serve it
  */
 export async function holdRuntime(flags: ImageFlags, options: HoldOptions): Promise<HomeRuntime> {
-  const images = await openImageStore(flags, options);
+  const images = await openImageStore(flags, { ...options, idleMountMs });
   try {
     const runtime = await replaceableRuntime(() => acquire(flags, { ...options, images }));
     return {

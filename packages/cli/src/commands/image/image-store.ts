@@ -19,6 +19,8 @@ export interface ImageStoreSettings {
   readonly platform?: string | undefined;
   readonly onDemand?: boolean | undefined;
   readonly mountMethods?: readonly ImageMountMethod[] | undefined;
+  /** How long images stay mounted that nobody uses */
+  readonly idleMountMs?: number | undefined;
   readonly logger?: Logger | undefined;
   /** Told what happens to images */
   readonly events?: EventBus | undefined;
@@ -33,13 +35,14 @@ export function openImageStore(
   flags: ImageFlags,
   settings: ImageStoreSettings = {},
 ): Promise<NydusImageStore> {
-  const { platform, onDemand, mountMethods, logger, events } = settings;
+  const { platform, onDemand, mountMethods, idleMountMs, logger, events } = settings;
   const { plainHttp = [] } = flags;
   return openNydusImageStore({
     directory: join(resolve(flags.home), "images"),
     platform: platform === undefined ? undefined : parsePlatform(platform),
     onDemand,
     mountMethods,
+    idleMountMs,
     logger,
     events,
     registry: {
