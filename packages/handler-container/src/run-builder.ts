@@ -21,8 +21,14 @@ export async function runBuilder(
     cwd: workDir,
     detached: true,
     stdio: ["ignore", "pipe", "pipe"],
-    // Nothing of the worker's own, but where programs are.
-    env: { PATH: process.env["PATH"], HOME: workDir, TMPDIR: workDir, XDG_RUNTIME_DIR: workDir },
+    // Nothing of the worker's own, but where programs are, and where BuildKit's daemon listens.
+    env: {
+      PATH: process.env["PATH"],
+      BUILDKIT_HOST: process.env["BUILDKIT_HOST"],
+      HOME: workDir,
+      TMPDIR: workDir,
+      XDG_RUNTIME_DIR: workDir,
+    },
   });
   const kill = (): void => {
     try {
