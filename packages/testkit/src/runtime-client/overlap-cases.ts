@@ -22,10 +22,10 @@ async function timed(call: () => Promise<unknown>): Promise<number> {
 /** Calls that overlap. */
 export const overlapCases: CaseGroup = (check) => {
   check("lists and tells states at once while a container is being stopped", async (tools) => {
-    const { runtime, labels } = tools;
+    const { runtime, labels, patience } = tools;
     const container = await launchStubborn(tools);
     let isStopped = false;
-    const stopping = runtime.stopContainer({ ...container, timeout: 3 }).then(() => {
+    const stopping = runtime.stopContainer({ ...container, timeout: 3 * patience }).then(() => {
       isStopped = true;
     });
     for (const call of [
@@ -35,7 +35,7 @@ export const overlapCases: CaseGroup = (check) => {
       () => runtime.podSandboxStatus(container),
       () => runtime.status(),
     ]) {
-      expect(await timed(call)).toBeLessThan(listMs);
+      expect(await timed(call)).toBeLessThan(listMs * patience);
       expect(isStopped).toBe(false);
     }
     await stopping;
@@ -45,10 +45,10 @@ export const overlapCases: CaseGroup = (check) => {
   needing(check, "several containers")(
     "works on other containers while one is being stopped",
     async (tools) => {
-      const { runtime } = tools;
+      const { runtime, patience } = tools;
       const container = await launchStubborn(tools);
       let isStopped = false;
-      const stopping = runtime.stopContainer({ ...container, timeout: 6 }).then(() => {
+      const stopping = runtime.stopContainer({ ...container, timeout: 6 * patience }).then(() => {
         isStopped = true;
       });
       const other = await tools.launch({}, container);

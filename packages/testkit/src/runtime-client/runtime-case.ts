@@ -39,6 +39,8 @@ export interface RuntimeCase {
   readonly directory: string;
   /** On every sandbox and container of this case */
   readonly labels: Readonly<Record<string, string>>;
+  /** How many times longer everything takes here */
+  readonly patience: number;
   /** A configuration whose metadata nobody else uses; its pod has no network unless said otherwise */
   podConfig(wishes?: Partial<PodSandboxConfig>): PodSandboxConfig;
   pod(wishes?: Partial<PodSandboxConfig>): Promise<CasePod>;
@@ -89,6 +91,7 @@ export async function openCase(
     harness,
     directory,
     labels,
+    patience,
     podConfig: (wishes = {}) => ({
       metadata: { name: `case-${(count += 1)}`, uid: mark, namespace: "suite", attempt: 0 },
       hostname: "suite-pod",
