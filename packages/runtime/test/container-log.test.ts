@@ -203,6 +203,28 @@ describe("a container's log", () => {
     expect(text(await read(log.path, { since, timestamps: true }))).toBe(`${time(5)} two!\n`);
   });
 
+  it("follows over two rotations at a time, though nothing was written after the second", async () => {
+    await using log = await tempLog();
+    const line = (second: number, content: string): string =>
+      `${time(second)} stdout F ${content}\n`;
+    for (const isOver of [false, true]) {
+      await writeFile(log.path, line(1, "first"));
+      const stop = Promise.withResolvers<void>();
+      const entries = readContainerLog(log.path, { follow: true, until: stop.promise });
+      const reader = entries[Symbol.asyncIterator]();
+      expect(text([(await reader.next()).value as LogEntry])).toBe("first\n");
+      // It looks at nothing until it is asked for more.
+      await rename(log.path, `${log.path}.2`);
+      await writeFile(`${log.path}.1`, line(2, "second"));
+      await writeFile(log.path, "");
+      if (isOver) stop.resolve();
+      expect(text([(await reader.next()).value as LogEntry])).toBe("second\n");
+      stop.resolve();
+      expect(await reader.next()).toMatchObject({ done: true });
+      for (const end of ["", ".1", ".2"]) await rm(`${log.path}${end}`);
+    }
+  });
+
   it("reads times of other zones and precisions", async () => {
     await using log = await tempLog();
     await writeFile(

@@ -88,7 +88,7 @@ async function* lines(path: string, reading: Reading): AsyncIterable<Uint8Array>
       if (file !== undefined) {
         reader ??= lineReader(file.handle, offset);
         yield* reader.read();
-        if (later.length > 0 || (await isReplaced(path, file))) {
+        if (later.length > 0 || (await isReplaced(path, file, isLast))) {
           // Once more: it may have been written to between its end and its successor's beginning.
           yield* reader.read();
           [files, offset, reader] = [later, 0, undefined];
@@ -105,10 +105,16 @@ async function* lines(path: string, reading: Reading): AsyncIterable<Uint8Array>
   }
 }
 
-/** Only once its successor is written to: until then the writer may not know that the file was renamed. */
-async function isReplaced(path: string, { key }: LogFile): Promise<boolean> {
+/**
+ * Only once a successor is written to: until then the writer may not know that the file was renamed. The present one may be
+ * the second that came after it, and still empty. When all is over, nobody writes any more.
+ */
+async function isReplaced(path: string, { key }: LogFile, isOver: boolean): Promise<boolean> {
   const present = await lookAt(path);
-  return present !== undefined && present.key !== key && present.size > 0;
+  if (present === undefined || present.key === key) return false;
+  if (isOver || present.size > 0) return true;
+  const before = await lookAt(`${path}.1`);
+  return before !== undefined && before.key !== key && before.size > 0;
 }
 
 /** Files that were not read yet, oldest first. */
