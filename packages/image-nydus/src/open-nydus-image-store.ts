@@ -14,7 +14,7 @@ import { assertHasOrigin } from "./commit/commit-origin.ts";
 import { rootfsCommitter } from "./commit/rootfs-committer.ts";
 import { mountRecords } from "./mount/mount-records.ts";
 import { recoverNydusd } from "./mount/nydusd-records.ts";
-import { probeMounts, type MountProbe } from "./mount/probe-mounts.ts";
+import { probeMounts } from "./mount/probe-mounts.ts";
 import { imagePushes } from "./publish/image-pushes.ts";
 import { createRegistryClient, type RegistryClient } from "./registry/client/registry-client.ts";
 import { configPlatform, parseImageConfigFile } from "./registry/image-config-file.ts";
@@ -39,6 +39,7 @@ import { isNamed, namesThatGoWith, originOf, taggedName } from "./store/image-na
 import type { LazyEvent } from "./lazy/lazy-event.ts";
 import type { ImageRecord, OwnerRecord } from "./store/image-records.ts";
 import { lazyImages } from "./store/lazy-images.ts";
+import { onceEach } from "./store/once-each.ts";
 import { openStoredBootstrap } from "./store/open-stored-bootstrap.ts";
 import { pullImage } from "./store/pull-image.ts";
 import { repairStore } from "./store/repair-store.ts";
@@ -70,11 +71,9 @@ export async function openNydusImageStore(
   const records = mountRecords(layout.mountDirectory);
   /** Credentials that pulls of images brought along that are loaded on demand; never written down */
   const auths = new Map<string, AuthConfig>();
-  let probes: Promise<readonly MountProbe[]> | undefined;
-  const probe = (): Promise<readonly MountProbe[]> => {
-    probes ??= probeMounts({ directory: layout.mountDirectory });
-    return probes;
-  };
+  const probe = onceEach((triesShifts: boolean) =>
+    probeMounts({ directory: layout.mountDirectory, triesShifts }),
+  );
   const mounts = imageMounts({
     layout,
     records,
@@ -386,7 +385,7 @@ export async function openNydusImageStore(
     },
     push: pushes.push,
     convert: pushes.convert,
-    probeMounts: probe,
+    probeMounts: () => probe(true),
     [Symbol.asyncDispose]() {
       closing ??= (async () => {
         const reason = new LongshoreError("SHUTDOWN", "The image store is being closed.");

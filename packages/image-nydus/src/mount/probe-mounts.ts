@@ -47,13 +47,15 @@ export interface MountProbe {
 export interface ProbeMountsOptions extends Abortable {
   /** Where images and layers will lie; tried out in a folder of its own. @default the system's temporary directory */
   readonly directory?: string | undefined;
+  /** Whether shifted owners are tried, too (`idmap` and {@link MountProbe.shiftsIds}). @default true */
+  readonly triesShifts?: boolean | undefined;
 }
 
 /**
  * Finds out what can be mounted here by doing it: each filesystem is really made, but shown nowhere, and gone afterwards.
  */
 export async function probeMounts(options: ProbeMountsOptions = {}): Promise<MountProbe[]> {
-  const { directory = tmpdir(), signal } = options;
+  const { directory = tmpdir(), triesShifts = true, signal } = options;
   signal?.throwIfAborted();
   const place = await mkdtemp(join(directory, "longshore-probe-"));
   try {
@@ -66,6 +68,7 @@ export async function probeMounts(options: ProbeMountsOptions = {}): Promise<Mou
       probeExtract(),
     ]);
     signal?.throwIfAborted();
+    if (!triesShifts) return [files, loop, fuse, nydusd, overlay, extract];
     const { mounts, idmap } = await probeIdmap(place, [files, loop, fuse, nydusd]);
     signal?.throwIfAborted();
     return [...mounts, overlay, idmap, extract];

@@ -15,7 +15,8 @@ export interface ImageMounterOptions {
   readonly logger: Logger;
   /** Best first */
   readonly methods: readonly ImageMountMethod[];
-  probe(): Promise<readonly MountProbe[]>;
+  /** @param triesShifts whether shifted owners are wanted: to try them takes as long as all else */
+  probe(triesShifts: boolean): Promise<readonly MountProbe[]>;
   /** Files of a mounted image could not be read */
   onReadError?(bootstrapId: string, error: unknown): void;
 }
@@ -67,7 +68,7 @@ export function imageMounter(options: ImageMounterOptions): ImageMounter {
     image: MountableImage,
     idMappings?: RootfsIdMappings,
   ): Promise<ImageMountMethod | undefined> {
-    const probes = await options.probe();
+    const probes = await options.probe(idMappings !== undefined);
     const isAble = ({ available, shiftsIds }: MountProbe): boolean =>
       available && (idMappings === undefined || shiftsIds === true);
     return methods.find(
@@ -80,7 +81,7 @@ export function imageMounter(options: ImageMounterOptions): ImageMounter {
     image: MountableImage,
     idMappings: RootfsIdMappings | undefined,
   ): Promise<LongshoreError> {
-    const probes = await options.probe();
+    const probes = await options.probe(idMappings !== undefined);
     const wanted: readonly MountMethod[] =
       idMappings === undefined ? methods : [...methods, "idmap"];
     const reasons = probes

@@ -39,7 +39,8 @@ export interface RootfsProviderOptions {
   readonly mounts: ImageMounts;
   readonly records: MountRecords;
   readonly logger: Logger;
-  probe(): Promise<readonly MountProbe[]>;
+  /** @param triesShifts whether shifted owners are wanted: to try them takes as long as all else */
+  probe(triesShifts: boolean): Promise<readonly MountProbe[]>;
   /** An image's files, by its metadata */
   findMountable(image: ImageRecord | OwnerRecord): Promise<MountableImage>;
   /** Takes down what processes left mounted that no longer run */
@@ -160,7 +161,7 @@ export function rootfsProvider(options: RootfsProviderOptions): OwnedRootfsProvi
     { accept = defaultAccept, readonly = false, idMappings }: PrepareRootfsOptions,
   ): Promise<OwnerRecord> {
     const mountable = await options.findMountable(image);
-    const probes = await options.probe();
+    const probes = await options.probe(idMappings !== undefined);
     const form = await chooseForm(mountable, { accept, idMappings, mounts, probes });
     const { imageId, bootstrapId } = image;
     const kind = formatOwnerForm({ form, idMappings });

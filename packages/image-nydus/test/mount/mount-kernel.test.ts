@@ -233,6 +233,12 @@ describe.skipIf(!canMount)("mounts of the kernel (need root)", () => {
       expect(probe).toMatchObject({ available: true });
     }
     expect(await readdir(place.path)).toEqual(["mnt"]);
+    const unshifted = await probeMounts({ directory: place.path, triesShifts: false });
+    expect(unshifted).toEqual(
+      probes
+        .filter(({ method }) => method !== "idmap")
+        .map(({ method, available, reason, fix }) => ({ method, available, reason, fix })),
+    );
     expect(await loopDevices()).toEqual([]);
   });
 
