@@ -71,13 +71,15 @@ function found(database: ImageDatabase, image: ImageRecord | undefined, text: st
   });
 }
 
-/** A name that ends as the text does: where it comes from, or which tag, was left out or taken for another one. */
+/** A name that ends as the text does: where it comes from, or which tag, was left out or taken for another one, or for a place. */
 function similarName(database: ImageDatabase, text: string): string | undefined {
   const tagged = [...database.allNames().keys()].filter((name) => !name.includes("@"));
   const withoutTag = (name: string): string => name.replace(/:[^:/]*$/, "");
+  const last = text.slice(text.lastIndexOf("/") + 1);
   return (
     tagged.find((name) => name.endsWith(`/${text}`)) ??
-    tagged.find((name) => `/${withoutTag(name)}`.endsWith(`/${withoutTag(text)}`))
+    tagged.find((name) => `/${withoutTag(name)}`.endsWith(`/${withoutTag(text)}`)) ??
+    tagged.find((name) => name.endsWith(`/${last}`))
   );
 }
 
