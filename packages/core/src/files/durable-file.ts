@@ -72,7 +72,7 @@ export async function syncDirectory(path: string): Promise<void> {
     await syncAll(directory);
   } catch (error) {
     // Not every file system can sync a directory by itself; those write names with the files.
-    if (!hasCode(error, "EINVAL", "ENOTSUP")) throw error;
+    if (!hasCode(error, "EINVAL", "ENOTSUP", "EPERM")) throw error;
   } finally {
     closeSync(directory);
   }
