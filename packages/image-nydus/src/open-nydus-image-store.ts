@@ -14,7 +14,7 @@ import { assertHasOrigin } from "./commit/commit-origin.ts";
 import { rootfsCommitter } from "./commit/rootfs-committer.ts";
 import { mountRecords } from "./mount/mount-records.ts";
 import { recoverNydusd } from "./mount/nydusd-records.ts";
-import { probeMounts } from "./mount/probe-mounts.ts";
+import { probeMounts, type MountProbe } from "./mount/probe-mounts.ts";
 import { imagePushes } from "./publish/image-pushes.ts";
 import { createRegistryClient, type RegistryClient } from "./registry/client/registry-client.ts";
 import { configPlatform, parseImageConfigFile } from "./registry/image-config-file.ts";
@@ -39,7 +39,6 @@ import { isNamed, namesThatGoWith, originOf, taggedName } from "./store/image-na
 import type { LazyEvent } from "./lazy/lazy-event.ts";
 import type { ImageRecord, OwnerRecord } from "./store/image-records.ts";
 import { lazyImages } from "./store/lazy-images.ts";
-import { onceEach } from "./store/once-each.ts";
 import { openStoredBootstrap } from "./store/open-stored-bootstrap.ts";
 import { pullImage } from "./store/pull-image.ts";
 import { repairStore } from "./store/repair-store.ts";
@@ -71,9 +70,11 @@ export async function openNydusImageStore(
   const records = mountRecords(layout.mountDirectory);
   /** Credentials that pulls of images brought along that are loaded on demand; never written down */
   const auths = new Map<string, AuthConfig>();
-  const probe = onceEach((triesShifts: boolean) =>
-    probeMounts({ directory: layout.mountDirectory, triesShifts }),
+  const probes = recentlyUsed((owners) =>
+    probeMounts({ directory: layout.mountDirectory, triesShifts: owners === "shifted" }),
   );
+  const probe = (triesShifts: boolean): Promise<readonly MountProbe[]> =>
+    probes.get(triesShifts ? "shifted" : "as they are");
   const mounts = imageMounts({
     layout,
     records,
