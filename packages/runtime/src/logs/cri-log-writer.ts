@@ -1,7 +1,8 @@
 import { constants } from "node:fs";
 import { mkdir, open, rename, rm, type FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
-import { hasCode, type ContainerLog } from "@longshore/core";
+import type { ContainerLog } from "@longshore/core";
+import { hasCode } from "@longshore/core/errors";
 import { turnQueue } from "../engine/turn-queue.ts";
 import { logClock } from "./clock.ts";
 import { formatLogLine, type LogEntry } from "./log-line.ts";

@@ -1,7 +1,7 @@
 import { constants, type BigIntStats } from "node:fs";
 import { lstat, open, readdir, type FileHandle } from "node:fs/promises";
 import { basename, dirname } from "node:path";
-import { hasCode } from "@longshore/core";
+import { hasCode } from "@longshore/core/errors";
 
 /** One file of a log, open, so that it can be read to its end whatever it is called later. */
 export interface LogFile extends AsyncDisposable {
