@@ -1,10 +1,16 @@
-import { Agent, EnvHttpProxyAgent, type Dispatcher } from "undici";
+import type * as Undici from "undici";
+import type { Dispatcher } from "undici";
 import type { ClientSettings, RegistryTls } from "./client-options.ts";
 import { isLoopback, urlOptions } from "./registry-host.ts";
 
 /** The connections of a client, kept apart by what they trust. */
 export interface Dispatchers extends AsyncDisposable {
-  forUrl(url: URL): Dispatcher;
+  forUrl(url: URL): Promise<Dispatcher>;
+}
+
+/** Most of what a store is asked for needs no network, and takes less time than to load what speaks HTTP. */
+export function loadUndici(): Promise<typeof Undici> {
+  return import("undici");
 }
 
 /** Connections that follow the TLS settings of each host, and the proxies of the environment. */
@@ -12,7 +18,11 @@ export function createDispatchers(settings: ClientSettings): Dispatchers {
   const { hosts, env, connectTimeoutMs } = settings;
   const made = new Map<string, Dispatcher>();
 
-  function create(tls: RegistryTls | undefined, isLocal: boolean): Dispatcher {
+  function create(
+    { Agent, EnvHttpProxyAgent }: typeof Undici,
+    tls: RegistryTls | undefined,
+    isLocal: boolean,
+  ): Dispatcher {
     const connect = { ...tlsOptions(tls), timeout: connectTimeoutMs };
     // One answer at a time on a connection: a stalled one is told by its own silence.
     const options = { connect, allowH2: false };
@@ -21,11 +31,12 @@ export function createDispatchers(settings: ClientSettings): Dispatchers {
   }
 
   return {
-    forUrl(url) {
+    async forUrl(url) {
+      const undici = await loadUndici();
       const { tls } = urlOptions(url, hosts);
       const isLocal = isLoopback(url.hostname);
       const key = `${isLocal ? "local" : "remote"} ${tls === undefined ? "" : url.host}`;
-      const dispatcher = made.get(key) ?? create(tls, isLocal);
+      const dispatcher = made.get(key) ?? create(undici, tls, isLocal);
       made.set(key, dispatcher);
       return dispatcher;
     },

@@ -1,10 +1,10 @@
 import { Readable } from "node:stream";
-import { request as undiciRequest, type Dispatcher } from "undici";
+import type { Dispatcher, request as undiciRequest } from "undici";
 import type { Abortable } from "@longshore/core";
 import { eitherSignal } from "../abort.ts";
 import { pullFailed, pullRefused } from "../registry-errors.ts";
 import type { ClientSettings } from "./client-options.ts";
-import type { Dispatchers } from "./dispatchers.ts";
+import { loadUndici, type Dispatchers } from "./dispatchers.ts";
 
 /** What both sides of one or several requests need. */
 export interface HttpContext {
@@ -96,11 +96,13 @@ async function sendOnce(
 ): Promise<HttpAnswer> {
   const { url, signal } = request;
   signal?.throwIfAborted();
+  const { request: send } = await loadUndici();
+  const dispatcher = await dispatchers.forUrl(url);
   const body = request.body?.();
   try {
-    const answer = await undiciRequest(url, {
+    const answer = await send(url, {
       method: request.method,
-      dispatcher: dispatchers.forUrl(url),
+      dispatcher,
       headers: {
         "user-agent": settings.userAgent,
         // A packed body would have another digest.
