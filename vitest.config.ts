@@ -19,7 +19,7 @@ export default defineConfig({
   test: {
     reporters: ["default", new PlainSummary()],
     // They wait for other processes much of the time.
-    maxWorkers: availableParallelism() + 1,
+    maxWorkers: availableParallelism() + 2,
     expect: { poll: { timeout: 20_000 } },
     coverage: {
       include: ["packages/*/src/**"],

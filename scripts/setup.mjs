@@ -54,6 +54,7 @@ function installNpmPackages() {
   const lock = readFileSync(join(root, "package-lock.json"));
   const stamp = createHash("sha256")
     .update(lock)
+    .update(readFileSync(fileURLToPath(import.meta.url)))
     .update(process.platform + process.arch)
     .digest("hex");
   if (existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp) return;
