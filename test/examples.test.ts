@@ -20,7 +20,7 @@ function runExample(
   return execute(
     process.execPath,
     ["--conditions=@longshore/source", "--no-warnings", join(root, path)],
-    { timeout: 110_000, env: { ...cleanEnv(), ...env } },
+    { timeout: 110_000, env: { ...cleanEnv(), TMPDIR: directory, ...env } },
   );
 }
 

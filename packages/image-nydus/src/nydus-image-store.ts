@@ -1,7 +1,6 @@
 import type { MeterProvider } from "@opentelemetry/api";
 import type {
   Abortable,
-  AuthConfig,
   EventBus,
   ImageClient,
   Logger,
@@ -90,13 +89,6 @@ export interface NydusImageStore extends ImageClient, RootfsProvider, RootfsComm
   complete(ref: string, options?: Abortable): Promise<void>;
   /** How images can be mounted here. */
   probeMounts(): Promise<readonly MountProbe[]>;
-}
-
-export interface PullPlace {
-  readonly text: string;
-  readonly auth?: AuthConfig | undefined;
-  /** What is written down as the image's origin. @default the text */
-  readonly origin?: string | undefined;
 }
 
 /** An image that is shown at a directory. */

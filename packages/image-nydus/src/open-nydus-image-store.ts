@@ -1,14 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import {
-  eventTopic,
-  nanosecondsFromMs,
-  silentLogger,
-  type AuthConfig,
-  type PullImageOptions,
-  type PullImageRequest,
-  type PullProgress,
-} from "@longshore/core";
+import { eventTopic, nanosecondsFromMs, silentLogger, type AuthConfig } from "@longshore/core";
 import { LongshoreError } from "@longshore/core/errors";
 import { assertHasOrigin } from "./commit/commit-origin.ts";
 import { rootfsCommitter } from "./commit/rootfs-committer.ts";
@@ -21,7 +13,7 @@ import { configPlatform, parseImageConfigFile } from "./registry/image-config-fi
 import { parseImageSource } from "./registry/image-location.ts";
 import type { ImageSource } from "./registry/image-source.ts";
 import { openImageSource } from "./registry/open-image-source.ts";
-import { hostPlatform, type Platform } from "./registry/platform.ts";
+import { hostPlatform } from "./registry/platform.ts";
 import { nydusdDirectory } from "./rootfs/image-mounter.ts";
 import { imageMounts, removeOldMountPoints } from "./rootfs/image-mounts.ts";
 import { imageMountMethods, type MountableImage } from "./rootfs/mountable-image.ts";
@@ -35,18 +27,17 @@ import { findImage, findListedImage, isListed, requireImage } from "./store/find
 import { openImageDatabase } from "./store/image-database.ts";
 import { diffImages } from "./store/image-diff.ts";
 import { imageMetrics } from "./store/image-metrics.ts";
-import { isNamed, namesThatGoWith, originOf, taggedName } from "./store/image-names.ts";
+import { imagePulls } from "./store/image-pulls.ts";
+import { isNamed, namesThatGoWith, taggedName } from "./store/image-names.ts";
 import type { LazyEvent } from "./lazy/lazy-event.ts";
 import type { ImageRecord, OwnerRecord } from "./store/image-records.ts";
 import { lazyImages } from "./store/lazy-images.ts";
 import { openStoredBootstrap } from "./store/open-stored-bootstrap.ts";
-import { pullImage } from "./store/pull-image.ts";
 import { repairStore } from "./store/repair-store.ts";
-import { sharedTasks } from "./store/shared-task.ts";
 import { openStoreLayout } from "./store/store-layout.ts";
 import { verifyStore } from "./store/verify-store.ts";
 
-import type { NydusImageStoreOptions, NydusImageStore, PullPlace } from "./nydus-image-store.ts";
+import type { NydusImageStoreOptions, NydusImageStore } from "./nydus-image-store.ts";
 
 type ImageEvent = "pulling" | "pulled" | "committed" | "removed" | "read-failed";
 
@@ -66,7 +57,6 @@ export async function openNydusImageStore(
   // Whoever reads a file waits: the loader tries again by itself, and then the reader is told.
   const readingClient = createRegistryClient({ logger, ...options.registry, retries: 0 });
   const metrics = imageMetrics(options.meterProvider);
-  const pulls = sharedTasks<string, PullProgress>();
   const records = mountRecords(layout.mountDirectory);
   /** Credentials that pulls of images brought along that are loaded on demand; never written down */
   const auths = new Map<string, AuthConfig>();
@@ -90,6 +80,30 @@ export async function openNydusImageStore(
     meterProvider: options.meterProvider,
     openOrigin: (record) => openOrigin(record, readingClient),
     onEvent: onLazyEvent,
+  });
+  const pulls = imagePulls({
+    database,
+    layout,
+    lazy: options.onDemand === false ? undefined : lazy,
+    client,
+    limits: options.limits,
+    parallelLayers: options.parallelLayers,
+    now,
+    logger,
+    metrics,
+    assertOpen,
+    onPulling: (imageId) => {
+      publish(imageId, "pulling");
+    },
+    onPulled: (imageId, auth) => {
+      if (auth !== undefined) auths.set(imageId, auth);
+      publish(imageId, "pulled");
+    },
+    async onEnded(outcome) {
+      // One that failed may have stored files, and then not listed their image.
+      isCollectionDue ||= outcome === "failed";
+      await collectWhatIsDue();
+    },
   });
   const pushing = { database, layout, lazy, client, platform, logger };
   const pushes = imagePushes({
@@ -123,7 +137,12 @@ export async function openNydusImageStore(
   let closing: Promise<void> | undefined;
   let isCollectionDue = false;
 
-  await recoverMounts();
+  try {
+    await recoverMounts();
+  } catch (error) {
+    await close();
+    throw error;
+  }
 
   /** Takes down what processes left mounted that no longer run. */
   async function recoverMounts(): Promise<void> {
@@ -161,62 +180,6 @@ export async function openNydusImageStore(
 
   function assertOpen(): void {
     if (closing !== undefined) throw new LongshoreError("IO_ERROR", "The image store is closed.");
-  }
-
-  function pull(
-    { image: { image: text }, auth }: PullImageRequest,
-    pullOptions?: PullImageOptions,
-  ) {
-    return pullFor(platform, { text, auth }, pullOptions);
-  }
-
-  async function pullFor(
-    wanted: Platform,
-    { text, auth, origin }: PullPlace,
-    pullOptions: PullImageOptions = {},
-  ): Promise<string> {
-    assertOpen();
-    const location = parseImageSource(text);
-    // Pulls with other credentials are others' pulls: who may not read an image must not get it by joining.
-    const key = JSON.stringify([location, auth ?? null, wanted]);
-    return pulls.run(key, pullOptions, async ({ signal, report }) => {
-      await using _afterwards = { [Symbol.asyncDispose]: collectWhatIsDue };
-      await using source = await openImageSource(location, { client, auth });
-      const startedAt = performance.now();
-      const imageId = await pullImage(
-        {
-          database,
-          layout,
-          platform: wanted,
-          limits: options.limits,
-          lazy: options.onDemand === false ? undefined : lazy,
-          parallelLayers: options.parallelLayers,
-          now,
-          onPulling: (id) => {
-            publish(id, "pulling");
-          },
-          onConverted: (chunks) => {
-            metrics.converted(chunks);
-          },
-        },
-        {
-          text: origin ?? originOf(location, text),
-          location,
-          source,
-          signal,
-          report: metrics.watch(report),
-        },
-      ).catch((error: unknown) => {
-        // It may have stored files, and then not listed their image.
-        isCollectionDue = true;
-        throw error;
-      });
-      if (auth !== undefined) auths.set(imageId, auth);
-      metrics.pulled(performance.now() - startedAt);
-      logger.info({ imageId, image: text }, "image pulled");
-      publish(imageId, "pulled");
-      return imageId;
-    });
   }
 
   async function readBootstrap({ bootstrapId }: ImageRecord): Promise<Buffer> {
@@ -295,7 +258,8 @@ export async function openNydusImageStore(
           : undefined;
         return { image: toCriImage(database, record), ...(info !== undefined && { info }) };
       }),
-    pullImage: pull,
+    pullImage: ({ image: { image: text }, auth }, pullOptions) =>
+      pulls.pull({ text, auth, platform }, pullOptions),
     removeImage: async ({ image }, { signal } = {}) => {
       signal?.throwIfAborted();
       assertOpen();
@@ -331,11 +295,8 @@ export async function openNydusImageStore(
           async pull(image, text, signal) {
             const { origin, config } = image;
             if (text === origin) assertHasOrigin(image);
-            return pullFor(
-              configPlatform(parseImageConfigFile(Buffer.from(config))) ?? platform,
-              { text, origin },
-              { signal },
-            );
+            const itsOwn = configPlatform(parseImageConfigFile(Buffer.from(config)));
+            return pulls.pull({ text, origin, platform: itsOwn ?? platform }, { signal });
           },
         },
         verifyOptions,
@@ -387,20 +348,22 @@ export async function openNydusImageStore(
     push: pushes.push,
     convert: pushes.convert,
     probeMounts: () => probe(true),
-    [Symbol.asyncDispose]() {
-      closing ??= (async () => {
-        const reason = new LongshoreError("SHUTDOWN", "The image store is being closed.");
-        await Promise.all([pulls.end(reason), pushes.end(reason)]);
-        committer.end(reason);
-        await rootfs[Symbol.asyncDispose]();
-        await mounts[Symbol.asyncDispose]();
-        await client[Symbol.asyncDispose]();
-        await readingClient[Symbol.asyncDispose]();
-        database[Symbol.dispose]();
-      })();
-      return closing;
-    },
+    [Symbol.asyncDispose]: close,
   };
+
+  function close(): Promise<void> {
+    closing ??= (async () => {
+      const reason = new LongshoreError("SHUTDOWN", "The image store is being closed.");
+      await Promise.all([pulls.end(reason), pushes.end(reason)]);
+      committer.end(reason);
+      await rootfs[Symbol.asyncDispose]();
+      await mounts[Symbol.asyncDispose]();
+      await client[Symbol.asyncDispose]();
+      await readingClient[Symbol.asyncDispose]();
+      database[Symbol.dispose]();
+    })();
+    return closing;
+  }
 
   function run<T>(signal: AbortSignal | undefined, task: () => T): Promise<T> {
     return new Promise((done) => {

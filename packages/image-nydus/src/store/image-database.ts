@@ -5,6 +5,7 @@ import type { Abortable } from "@longshore/core";
 import { LongshoreError } from "@longshore/core/errors";
 import type { ImageBlob } from "../rafs/readable-filesystem.ts";
 import { sortedPairs } from "../rafs/sorted-pairs.ts";
+import { imageLeases, type ImageLeases } from "./image-leases.ts";
 import type {
   BlobRecord,
   ChunkPlace,
@@ -20,20 +21,12 @@ import {
   type BlobRow,
   type ChunkRow,
   type ImageRow,
-  type LeaseRow,
   type OwnerRow,
 } from "./image-rows.ts";
 import { migrate } from "./image-schema.ts";
-import { isAlive, ownProcess, type ProcessIdentity } from "./process-identity.ts";
 
 /** Rows that are written in one transaction, for which nobody else can write */
 const chunksAtOnce = 4_096;
-
-/** What was forgotten. */
-interface Collection extends Disposable {
-  readonly images: readonly string[];
-  readonly blobIds: readonly string[];
-}
 
 /**
  * What the store has: images, their names, blobs and chunks, and who holds what. Every change is one transaction, on the
@@ -41,7 +34,7 @@ interface Collection extends Disposable {
  *
  * Every call throws `LongshoreError` `IO_ERROR` when the database cannot be read or written.
  */
-export interface ImageDatabase extends Disposable {
+export interface ImageDatabase extends ImageLeases, Disposable {
   findChunk(digest: Buffer): ChunkPlace | undefined;
   /** Adds an image, with its new blobs, or brings it up to date. */
   addImage(added: NewImage): void;
@@ -66,19 +59,6 @@ export interface ImageDatabase extends Disposable {
   blobsOf(bootstrapId: string): readonly BlobRecord[];
   /** How many of the chunks that are known lie in a blob. */
   chunkCount(): number;
-  /**
-   * Says that this process adds to the store: nothing is deleted until the lease is disposed, or the process ends.
-   * `undefined` while files are being deleted.
-   */
-  tryLease(purpose: string): Disposable | undefined;
-  /**
-   * Forgets images without a name or an owner, and blobs that no image needs. Until it is disposed, or the process ends,
-   * nobody adds to the store, so that the files can be deleted. `undefined`, and nothing is forgotten, while anyone holds a
-   * lease.
-   */
-  tryCollect(): Collection | undefined;
-  /** Who adds to the store or deletes from it right now. */
-  leases(): readonly (ProcessIdentity & { readonly purpose: string })[];
   /** @returns `false` when the owner is there already, or the image is not there with that bootstrap any more */
   addOwner(owner: OwnerRecord): boolean;
   owner(owner: string): OwnerRecord | undefined;
@@ -164,32 +144,8 @@ export function openImageDatabase(path: string): ImageDatabase {
     }
   }
 
-  /** Part of a transaction. */
-  function addLease(kind: LeaseRow["kind"], purpose: string): Disposable {
-    const { pid, started } = ownProcess();
-    const { lastInsertRowid } = sql(
-      "INSERT INTO leases (kind, pid, process_started, purpose) VALUES (?, ?, ?, ?)",
-    ).run(kind, pid, started, purpose);
-    let isHeld = true;
-    return {
-      [Symbol.dispose]() {
-        if (!isHeld || !database.isOpen) return;
-        isHeld = false;
-        inTransaction(() => sql("DELETE FROM leases WHERE lease_no = ?").run(lastInsertRowid));
-      },
-    };
-  }
-
-  function liveLeases(): readonly LeaseRow[] {
-    const all = sql("SELECT * FROM leases").all() as unknown as readonly LeaseRow[];
-    return all.filter((lease) => {
-      const lives = isAlive({ pid: lease.pid, started: lease.process_started });
-      if (!lives) sql("DELETE FROM leases WHERE lease_no = ?").run(lease.lease_no);
-      return lives;
-    });
-  }
-
   return {
+    ...imageLeases({ sql, inTransaction, isOpen: () => database.isOpen }),
     findChunk(digest) {
       const found = row<ChunkRow>(
         `SELECT blob_id, chunk_index, chunk_offset, chunk_size
@@ -302,43 +258,6 @@ export function openImageDatabase(path: string): ImageDatabase {
         bootstrapId,
       ).map(toBlob),
     chunkCount: () => row<{ count: number }>("SELECT count(*) AS count FROM chunks")?.count ?? 0,
-    tryLease: (purpose) =>
-      inTransaction(() =>
-        liveLeases().some(({ kind }) => kind === "delete") ? undefined : addLease("add", purpose),
-      ),
-    tryCollect: () =>
-      inTransaction(() => {
-        if (liveLeases().length > 0) return undefined;
-        const images = sql(
-          `DELETE FROM images WHERE pinned = 0
-             AND NOT EXISTS (SELECT 1 FROM names WHERE names.image_id = images.image_id)
-             AND NOT EXISTS (SELECT 1 FROM owners WHERE owners.image_id = images.image_id)
-           RETURNING image_id`,
-        ).all();
-        const bootstraps = sql(
-          `DELETE FROM blobs WHERE kind = 'bootstrap'
-             AND NOT EXISTS (SELECT 1 FROM images WHERE bootstrap_id = blob_id)
-             AND NOT EXISTS (SELECT 1 FROM owners WHERE bootstrap_id = blob_id)
-           RETURNING blob_id`,
-        ).all();
-        const data = sql(
-          `DELETE FROM blobs WHERE kind <> 'bootstrap' AND NOT EXISTS
-             (SELECT 1 FROM bootstrap_blobs WHERE bootstrap_blobs.blob_no = blobs.blob_no)
-           RETURNING blob_id`,
-        ).all();
-        const lease = addLease("delete", "collect");
-        return {
-          images: images.map((found) => String(found["image_id"])),
-          blobIds: [...bootstraps, ...data].map((found) => String(found["blob_id"])),
-          [Symbol.dispose]: lease[Symbol.dispose],
-        };
-      }),
-    leases: () =>
-      inTransaction(liveLeases).map(({ pid, process_started: started, purpose }) => ({
-        pid,
-        started,
-        purpose,
-      })),
     addOwner: ({ owner, imageId, bootstrapId, kind, readonly }) =>
       inTransaction(() => {
         const { changes } = sql(

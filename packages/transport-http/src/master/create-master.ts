@@ -51,7 +51,12 @@ export async function createMaster(options: MasterOptions): Promise<Master> {
       logger.error({ err: error }, "event listener failed");
     },
   });
-  const jobs = await openMasterJobs({ options, settings, log, bus });
+  const jobs = await openMasterJobs({ options, settings, log, bus }).catch(
+    async (error: unknown) => {
+      await bus[Symbol.asyncDispose]();
+      throw error;
+    },
+  );
   const view = clientView(store);
   const context: ApiContext = {
     worker: jobs.desk,

@@ -1,6 +1,7 @@
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import {
   allowAllPolicy,
   handlerRegistry,
@@ -38,7 +39,10 @@ describe("the documents", () => {
 describe("the documented plugin", () => {
   it("is loaded by its path and brings its handler and transport", async () => {
     const plugins = await loadPlugins(["./text-plugin.ts"], { from: import.meta.dirname });
+    const workDir = await mkdtemp(join(tmpdir(), "longshore-documents-"));
+    onTestFinished(() => rm(workDir, { recursive: true }));
     await using worker = await startWorker({
+      workDir,
       plugins,
       transports: [{ type: "text-memory" }],
       policy: allowAllPolicy(),
