@@ -474,12 +474,8 @@ describe("disk.inspect keeps to its directories", () => {
     { why: "external data", args: ["-o", "data_file=/etc/passwd,data_file_raw=on"] },
     {
       why: "encryption",
-      args: [
-        "--object",
-        "secret,id=s,data=pw",
-        "-o",
-        "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10",
-      ],
+      // LUKS is the same to a reader, but takes seconds to measure how fast the processor is, and fails now and then.
+      args: ["--object", "secret,id=s,data=pw", "-o", "encrypt.format=aes,encrypt.key-secret=s"],
     },
     { why: "extended L2 entries", args: ["-o", "extended_l2=on"] },
   ])("refuses images with $why", async ({ why, args }) => {

@@ -1,4 +1,4 @@
-import type * as Undici from "undici";
+import type Undici from "undici";
 import type { Dispatcher } from "undici";
 import type { ClientSettings, RegistryTls } from "./client-options.ts";
 import { isLoopback, urlOptions } from "./registry-host.ts";
@@ -9,8 +9,9 @@ export interface Dispatchers extends AsyncDisposable {
 }
 
 /** Most of what a store is asked for needs no network, and takes less time than to load what speaks HTTP. */
-export function loadUndici(): Promise<typeof Undici> {
-  return import("undici");
+export async function loadUndici(): Promise<typeof Undici> {
+  // Bundles have no other name of what a CommonJS package exports.
+  return (await import("undici")).default;
 }
 
 /** Connections that follow the TLS settings of each host, and the proxies of the environment. */
