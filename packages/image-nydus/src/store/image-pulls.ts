@@ -9,7 +9,7 @@ import { pullImage, type PullContext } from "./pull-image.ts";
 import { sharedTasks } from "./shared-task.ts";
 
 /** What is pulled. */
-export interface PullOrder {
+interface PullOrder {
   /** Where the image is, as the user wrote it */
   readonly text: string;
   readonly platform: Platform;
