@@ -43,6 +43,7 @@ interface ContainerRecord {
   readonly sessions: Set<HostProcess>;
   readonly hub: AttachHub;
   isStarting: boolean;
+  isRemoved: boolean;
   state: ContainerState;
   main?: HostProcess;
   startedAtMs?: number;
@@ -94,6 +95,7 @@ export function processRuntime({ directory, images }: ProcessRuntimeOptions): Ru
     await Promise.all(all.map((session) => session[Symbol.asyncDispose]()));
   };
   const remove = async (container: ContainerRecord): Promise<void> => {
+    container.isRemoved = true;
     await stop(container, 0);
     container.hub.close();
     await rm(join(directory, container.id), { recursive: true, force: true });
@@ -208,6 +210,7 @@ export function processRuntime({ directory, images }: ProcessRuntimeOptions): Ru
         sessions: new Set(),
         hub: attachHub(config.stdinOnce ?? false),
         isStarting: false,
+        isRemoved: false,
         state: "created",
       });
       return id;
@@ -225,6 +228,10 @@ export function processRuntime({ directory, images }: ProcessRuntimeOptions): Ru
       const argv = [...(container.config.command ?? []), ...(container.config.args ?? [])];
       try {
         const main = await start(container, argv, { stdin: container.config.stdin });
+        if (container.isRemoved) {
+          await main[Symbol.asyncDispose]();
+          throw new LongshoreError("NOT_FOUND", "The container was removed while it started.");
+        }
         container.hub.connect(main);
         Object.assign(container, { main, state: "running", startedAtMs: Date.now() });
         tell(containerId, "started");

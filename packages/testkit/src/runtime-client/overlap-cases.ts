@@ -1,5 +1,6 @@
 import { expect } from "vitest";
 import { needing, type CaseGroup } from "./case-group.ts";
+import { hostSleeps, randomSeconds } from "./marked-sleep.ts";
 import type { CaseContainer, RuntimeCase } from "./runtime-case.ts";
 
 /** Longest a list may take while something else is stuck. It comes from memory. */
@@ -85,8 +86,9 @@ export const overlapCases: CaseGroup = (check) => {
   check("leaves nothing when a container is removed while it starts", async (tools) => {
     const { runtime } = tools;
     const pod = await tools.pod();
+    const seconds = randomSeconds();
     for (let round = 0; round < 5; round += 1) {
-      const container = await tools.create(pod);
+      const container = await tools.create(pod, { command: ["sleep", seconds] });
       const [, removed] = await Promise.allSettled([
         runtime.startContainer(container),
         runtime.removeContainer(container),
@@ -94,6 +96,7 @@ export const overlapCases: CaseGroup = (check) => {
       expect(removed).toMatchObject({ status: "fulfilled" });
       await expect(runtime.containerStatus(container)).rejects.toMatchObject({ code: "NOT_FOUND" });
     }
+    await expect.poll(() => hostSleeps(seconds), { timeout: 20_000 }).toBe(0);
   });
 
   check(
