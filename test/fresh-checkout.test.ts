@@ -42,7 +42,7 @@ describe("a checkout where nothing is installed yet", () => {
     const root = dirname(manifest);
     const command = join(root, "node_modules", ".bin", "longshore");
     const { stdout } = await execute(command, ["--version"], {
-      env: { PATH: `${dirname(process.execPath)}:/usr/bin:/bin` },
+      env: { PATH: `${dirname(process.execPath)}:/usr/bin:/bin`, NODE_DISABLE_COMPILE_CACHE: "1" },
     });
     expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
   });
