@@ -5,11 +5,14 @@ import { isLoopback, urlOptions } from "./registry-host.ts";
 
 /** The connections of a client, kept apart by what they trust. */
 export interface Dispatchers extends AsyncDisposable {
-  forUrl(url: URL): Promise<Dispatcher>;
+  /** Sends a request over the connections for its address. */
+  request(url: URL, options: RequestOptions): Promise<Dispatcher.ResponseData<unknown>>;
 }
 
+type RequestOptions = Parameters<typeof Undici.request>[1] & Partial<Dispatcher.DispatchOptions>;
+
 /** Most of what a store is asked for needs no network, and takes less time than to load what speaks HTTP. */
-export async function loadUndici(): Promise<typeof Undici> {
+async function loadUndici(): Promise<typeof Undici> {
   // Bundles have no other name of what a CommonJS package exports.
   return (await import("undici")).default;
 }
@@ -32,14 +35,14 @@ export function createDispatchers(settings: ClientSettings): Dispatchers {
   }
 
   return {
-    async forUrl(url) {
+    async request(url, options) {
       const undici = await loadUndici();
       const { tls } = urlOptions(url, hosts);
       const isLocal = isLoopback(url.hostname);
       const key = `${isLocal ? "local" : "remote"} ${tls === undefined ? "" : url.host}`;
       const dispatcher = made.get(key) ?? create(undici, tls, isLocal);
       made.set(key, dispatcher);
-      return dispatcher;
+      return undici.request(url, { ...options, dispatcher });
     },
     async [Symbol.asyncDispose]() {
       await Promise.all([...made.values()].map((dispatcher) => dispatcher.destroy()));

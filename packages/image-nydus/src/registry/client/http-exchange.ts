@@ -1,10 +1,9 @@
 import { Readable } from "node:stream";
-import type { Dispatcher, request as undiciRequest } from "undici";
 import type { Abortable } from "@longshore/core";
 import { eitherSignal } from "../abort.ts";
 import { pullFailed, pullRefused } from "../registry-errors.ts";
 import type { ClientSettings } from "./client-options.ts";
-import { loadUndici, type Dispatchers } from "./dispatchers.ts";
+import type { Dispatchers } from "./dispatchers.ts";
 
 /** What both sides of one or several requests need. */
 export interface HttpContext {
@@ -96,13 +95,10 @@ async function sendOnce(
 ): Promise<HttpAnswer> {
   const { url, signal } = request;
   signal?.throwIfAborted();
-  const { request: send } = await loadUndici();
-  const dispatcher = await dispatchers.forUrl(url);
   const body = request.body?.();
   try {
-    const answer = await send(url, {
+    const answer = await dispatchers.request(url, {
       method: request.method,
-      dispatcher,
       headers: {
         "user-agent": settings.userAgent,
         // A packed body would have another digest.
@@ -115,7 +111,7 @@ async function sendOnce(
       headersTimeout: settings.requestTimeoutMs,
       bodyTimeout: settings.stallTimeoutMs,
       ...(signal && { signal }),
-    } satisfies Parameters<typeof undiciRequest>[1] & Partial<Dispatcher.DispatchOptions>);
+    });
     return { status: answer.statusCode, headers: answer.headers, body: answer.body, url };
   } catch (error) {
     signal?.throwIfAborted();
