@@ -27,8 +27,8 @@ import { findImage, findListedImage, isListed, requireImage } from "./store/find
 import { openImageDatabase } from "./store/image-database.ts";
 import { diffImages } from "./store/image-diff.ts";
 import { imageMetrics } from "./store/image-metrics.ts";
-import { imagePulls } from "./store/image-pulls.ts";
 import { isNamed, namesThatGoWith, taggedName } from "./store/image-names.ts";
+import { imagePulls } from "./store/image-pulls.ts";
 import type { LazyEvent } from "./lazy/lazy-event.ts";
 import type { ImageRecord, OwnerRecord } from "./store/image-records.ts";
 import { lazyImages } from "./store/lazy-images.ts";
@@ -99,11 +99,11 @@ export async function openNydusImageStore(
       if (auth !== undefined) auths.set(imageId, auth);
       publish(imageId, "pulled");
     },
-    async onEnded(outcome) {
-      // One that failed may have stored files, and then not listed their image.
-      isCollectionDue ||= outcome === "failed";
-      await collectWhatIsDue();
+    onFailed: () => {
+      // It may have stored files, and then not listed their image.
+      isCollectionDue = true;
     },
+    onEnded: collectWhatIsDue,
   });
   const pushing = { database, layout, lazy, client, platform, logger };
   const pushes = imagePushes({

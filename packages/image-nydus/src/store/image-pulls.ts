@@ -33,59 +33,46 @@ export interface ImagePullsOptions extends Omit<PullContext, "platform" | "onCon
   /** Throws when the store is closed */
   assertOpen(): void;
   onPulled(imageId: string, auth: AuthConfig | undefined): void;
-  /** A pull has ended, and holds nothing any more. */
-  onEnded(outcome: "pulled" | "failed"): Promise<void>;
+  onFailed(): void;
+  /** A pull has ended, one way or the other, and holds nothing any more. */
+  onEnded(): Promise<void>;
 }
 
 export function imagePulls(options: ImagePullsOptions): ImagePulls {
   const { client, logger, metrics } = options;
   const tasks = sharedTasks<string, PullProgress>();
 
-  async function pullNow(
-    { text, platform, auth, origin }: PullOrder,
-    signal: AbortSignal,
-    report: (progress: PullProgress) => void,
-  ): Promise<string> {
-    const location = parseImageSource(text);
-    await using source = await openImageSource(location, { client, auth });
-    const startedAt = performance.now();
-    const imageId = await pullImage(
-      {
-        ...options,
-        platform,
-        onConverted: (chunks) => {
-          metrics.converted(chunks);
-        },
-      },
-      {
-        text: origin ?? originOf(location, text),
-        location,
-        source,
-        signal,
-        report: metrics.watch(report),
-      },
-    );
-    metrics.pulled(performance.now() - startedAt);
-    logger.info({ imageId, image: text }, "image pulled");
-    options.onPulled(imageId, auth);
-    return imageId;
-  }
-
   return {
-    async pull(order, pullOptions = {}) {
+    async pull({ text, platform, auth, origin }, pullOptions = {}) {
       options.assertOpen();
-      const { text, platform, auth } = order;
+      const location = parseImageSource(text);
       // Pulls with other credentials are others' pulls: who may not read an image must not get it by joining.
-      const key = JSON.stringify([parseImageSource(text), auth ?? null, platform]);
+      const key = JSON.stringify([location, auth ?? null, platform]);
       return tasks.run(key, pullOptions, async ({ signal, report }) => {
-        let outcome: "pulled" | "failed" = "failed";
-        try {
-          const imageId = await pullNow(order, signal, report);
-          outcome = "pulled";
-          return imageId;
-        } finally {
-          await options.onEnded(outcome);
-        }
+        await using _afterwards = { [Symbol.asyncDispose]: () => options.onEnded() };
+        await using source = await openImageSource(location, { client, auth });
+        const startedAt = performance.now();
+        const context: PullContext = {
+          ...options,
+          platform,
+          onConverted: (chunks) => {
+            metrics.converted(chunks);
+          },
+        };
+        const imageId = await pullImage(context, {
+          text: origin ?? originOf(location, text),
+          location,
+          source,
+          signal,
+          report: metrics.watch(report),
+        }).catch((error: unknown) => {
+          options.onFailed();
+          throw error;
+        });
+        metrics.pulled(performance.now() - startedAt);
+        logger.info({ imageId, image: text }, "image pulled");
+        options.onPulled(imageId, auth);
+        return imageId;
       });
     },
     end: (reason) => tasks.end(reason),
