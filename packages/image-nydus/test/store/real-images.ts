@@ -1,6 +1,5 @@
 import { execFile } from "node:child_process";
-import { cp, mkdir, rm, statfs, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { cp, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { cachedBuild } from "./image-cache.ts";
@@ -9,16 +8,6 @@ const execute = promisify(execFile);
 
 async function run(command: string, ...args: readonly string[]): Promise<void> {
   await execute(command, args, { maxBuffer: 64 * 1_048_576 });
-}
-
-/** Bytes of the packages that are unpacked at the same time, and room to spare */
-const unpackedBytes = 2_000_000_000;
-
-/** Memory where there is plenty: dpkg waits for the disk after each file, which is half of its time. */
-async function unpackDirectory(): Promise<string> {
-  const memory = "/dev/shm";
-  const { bavail, bsize } = await statfs(memory).catch(() => ({ bavail: 0, bsize: 0 }));
-  return bavail * bsize > unpackedBytes ? memory : tmpdir();
 }
 
 /** Names of the images in the layout that {@link realImageLayout} has. */
@@ -89,9 +78,8 @@ async function buildAll(directory: string): Promise<void> {
 
 async function buildRealImages(directory: string, layout: string): Promise<void> {
   const file = (name: string): string => join(directory, name);
-  const unpackIn = `TMPDIR=${await unpackDirectory()}`;
   const debian = (tar: string, ...what: readonly string[]): Promise<void> =>
-    run("env", unpackIn, "mmdebstrap", "--quiet", ...what, ...exclusions, "bookworm", file(tar));
+    run("mmdebstrap", "--quiet", ...what, ...exclusions, "bookworm", file(tar));
   await Promise.all([
     debian("minbase.tar", "--variant=minbase"),
     // Packages as they are unpacked: to configure them takes most of the time.
