@@ -7,20 +7,21 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { longshoreCommand } from "./fixtures/longshore.ts";
 
 const execute = promisify(execFile);
-/** As root it would be a directory of the machine. */
-const user = process.getuid?.() === 0 ? 65_534 : process.getuid?.();
+/** Root's would be a directory of the machine. */
+const nobody = 65_534;
+const user = process.getuid?.() === 0 ? { uid: nobody, gid: nobody } : undefined;
 
 let directory = "";
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "longshore-cache-"));
-  if (user !== undefined && user !== process.getuid?.()) await chown(directory, user, user);
+  if (user !== undefined) await chown(directory, user.uid, user.gid);
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
 async function version(cache: string, env: NodeJS.ProcessEnv = {}): Promise<string> {
   const { stdout } = await execute(process.execPath, [longshoreCommand, "--version"], {
     env: { PATH: process.env["PATH"], HOME: "/nonexistent", XDG_CACHE_HOME: cache, ...env },
-    ...(user !== undefined && user !== process.getuid?.() && { uid: user, gid: user }),
+    ...user,
   });
   return stdout;
 }

@@ -15,7 +15,8 @@ export function keepCompiledCode(env: NodeJS.ProcessEnv = process.env): void {
   const cache = cacheDirectory(env);
   const directory = join(cache, "longshore");
   // Node makes directories, too, but without an end where the kernel lets nobody make them, as in /proc.
-  if (isThere(cache) && isThere(directory)) enableCompileCache(join(directory, "compiled"));
+  if (makeDirectory(cache) && makeDirectory(directory))
+    enableCompileCache(join(directory, "compiled"));
 }
 
 /** Of the user alone: whoever writes there decides what the command does. Node's own choice is below `/tmp`. */
@@ -25,7 +26,8 @@ function cacheDirectory(env: NodeJS.ProcessEnv): string {
   return env["XDG_CACHE_HOME"] || join(homedir(), ".cache");
 }
 
-function isThere(directory: string): boolean {
+/** @returns whether it is there now */
+function makeDirectory(directory: string): boolean {
   try {
     mkdirSync(directory, { mode: 0o700 });
     return true;
